@@ -1,0 +1,18 @@
+# Every library that critic links, as one interface target. Reasons: docs/dependencies.md.
+find_package(PkgConfig REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS C)
+find_package(Threads REQUIRED)
+find_path(DNNL_INCLUDE_DIR dnnl.h REQUIRED)
+find_library(DNNL_LIBRARY dnnl REQUIRED)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)
+pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
+
+add_library(critic_dependencies INTERFACE)
+target_include_directories(critic_dependencies SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
+target_link_libraries(critic_dependencies INTERFACE
+  ${DNNL_LIBRARY} PkgConfig::JANSSON PkgConfig::UTF8PROC PkgConfig::PCRE2 PkgConfig::JPEG
+  PkgConfig::PNG PkgConfig::WEBP OpenMP::OpenMP_C Threads::Threads m)

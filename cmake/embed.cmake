@@ -1,0 +1,16 @@
+# Writes OUT: struct cr_asset cr_template_assets[] with name and bytes of every DIR/*.txt,
+# sorted by name, ended by a NULL name. The struct is declared in judge/assets.h.
+file(GLOB files ${DIR}/*.txt)
+list(SORT files)
+set(body "#include \"judge/assets.h\"\n\n")
+set(rows "")
+set(i 0)
+foreach(file ${files})
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND body "static const unsigned char asset_${i}[] = {${bytes}0};\n")
+  string(APPEND rows "    {\"${name}\", (const char *)asset_${i}, sizeof asset_${i} - 1},\n")
+  math(EXPR i "${i} + 1")
+endforeach()
+file(WRITE ${OUT} "${body}\nconst struct cr_asset cr_template_assets[] = {\n${rows}    {0, 0, 0}};\n")

@@ -1,0 +1,13 @@
+# libFuzzer binaries, one a target: build/fuzz/fuzz_x tests/fuzz/corpus/fuzz_x
+if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+  message(FATAL_ERROR "CRITIC_FUZZ needs clang: CC=clang cmake --preset fuzz")
+endif()
+target_compile_options(critic_flags INTERFACE -fsanitize=fuzzer-no-link)
+file(GLOB CRITIC_FUZZ_TARGETS CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
+foreach(source ${CRITIC_FUZZ_TARGETS})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  target_include_directories(${name} PRIVATE src tests)
+  target_link_libraries(${name} PRIVATE critic_objects)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+endforeach()

@@ -1,0 +1,45 @@
+/* Files: read-only mappings, bounded reads, and output that appears under its final name
+ * only when it is whole. */
+#ifndef CR_BASE_FILE_H
+#define CR_BASE_FILE_H
+
+#include "base/bytes.h"
+
+/* A read-only mapping of a regular file; an empty file maps to len 0. */
+struct cr_map {
+    struct cr_bytes bytes;
+};
+
+/* Errors: CRITIC_BAD_FILE naming the path (missing, a folder, unreadable), CRITIC_NO_MEMORY. */
+enum critic_status cr_map_open(struct cr_map *m, const char *path, critic_error *err);
+void cr_map_close(struct cr_map *m);
+
+/* Reads a whole file, or standard input where path is "-", into out (initialised by the
+ * caller; its max is the limit). Errors: CRITIC_BAD_FILE, CRITIC_NO_MEMORY. */
+enum critic_status cr_file_read(const char *path, struct cr_buf *out, critic_error *err);
+bool cr_file_exists(const char *path);
+/* dir + "/" + name into out; name alone where it is absolute or dir is empty. */
+enum critic_status cr_path_join(struct cr_buf *out, const char *dir, const char *name,
+                                critic_error *err);
+
+/* Output file: written beside its final name, then renamed. A process that dies leaves the
+ * old file as it was. */
+struct cr_out {
+    int fd;
+    char *path;      /* final name */
+    char *temporary; /* name while it is written */
+    unsigned char *pending;
+    size_t n_pending;
+    size_t n_written; /* bytes accepted so far, pending ones included */
+};
+
+/* Errors: CRITIC_IO naming the path. */
+enum critic_status cr_out_open(struct cr_out *o, const char *path, critic_error *err);
+enum critic_status cr_out_write(struct cr_out *o, const void *data, size_t len,
+                                critic_error *err);
+/* Flushes, syncs and renames. After it, success or not, the cr_out is closed. */
+enum critic_status cr_out_commit(struct cr_out *o, critic_error *err);
+/* Removes what was written. Safe on a zeroed or a committed cr_out. */
+void cr_out_abort(struct cr_out *o);
+
+#endif
