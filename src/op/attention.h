@@ -1,0 +1,45 @@
+/* Scaled dot-product attention with grouped-query heads; the (T, T) scores never exist:
+ * tiles with an online softmax in f32.
+ *   y[t,h,:] = sum_s softmax_s(scale * q[t,h,:] . k[s,g,:]) v[s,g,:],  g = h / (H / G)
+ * over all keys s < n_keys, or s <= first + t where causal.
+ * Shapes: q, y (T, H*E) of type ex->act; keys and values lie in pages (a contiguous matrix is
+ *         one page): element (s, g, e) is at k[s / page_len] + (s % page_len) * row_stride
+ *         + g * head_stride + e, strides in elements, type ex->act.
+ * saved:  lse (T, H): the log-sum-exp of each row, for backward; NULL at inference.
+ * Bits:   a query row's result depends on its own q, its keys and the phase only: not on T, on
+ *         `first` being reached in one chunk or several, on page_len, or on threads. (Key tiles
+ *         start at absolute multiples of the tile length.)
+ * Source: Vaswani et al. 2017; online softmax Milakov & Gimelshein 2018. */
+#ifndef CR_OP_ATTENTION_H
+#define CR_OP_ATTENTION_H
+
+#include "op/exec.h"
+
+struct cr_kv_view {
+    void *const *k; /* one pointer a page */
+    void *const *v;
+    size_t page_len;
+    size_t row_stride;
+    size_t head_stride;
+    size_t n_keys; /* keys present; with `causal` at least first + T */
+};
+
+struct cr_attention_shape {
+    size_t n_heads;    /* H */
+    size_t n_kv_heads; /* G, divides H */
+    size_t head_dim;   /* E */
+    float scale;       /* E^-0.5 in every model here */
+    bool causal;
+    size_t first;      /* position of query row 0 among the keys (causal only) */
+};
+
+struct cr_attention_saved {
+    float *lse;
+};
+
+void cr_attention_fwd(struct cr_tensor y, struct cr_attention_saved *saved,
+                      struct cr_tensor q, const struct cr_kv_view *kv,
+                      const struct cr_attention_shape *shape, enum cr_phase phase,
+                      struct cr_exec *ex);
+
+#endif

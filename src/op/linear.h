@@ -1,0 +1,27 @@
+/* Linear map of each row.
+ *   y[t,n] = sum_k x[t,k] * w[n,k] + bias[n]          (CR_ASSIGN)
+ *   y[t,n] += the same                                (CR_ADD, the residual stream; y f32)
+ * Shapes: x (T, K) of type ex->act; w (N, K), any weight dtype of base/dtype.h (F32, F16,
+ *         BF16, Q8_0 … Q6_K); bias (N) F32, F16 or BF16, or data NULL; y (T, N) F32 or
+ *         ex->act; rows of y may be strided (row_bytes), T may be 0.
+ * Bits: see exec.h; the same row gives the same bits for every T, offset and thread count.
+ * Errors: none; shapes and dtypes are asserted. */
+#ifndef CR_OP_LINEAR_H
+#define CR_OP_LINEAR_H
+
+#include "op/exec.h"
+
+struct cr_linear {
+    struct cr_tensor w;
+    struct cr_tensor bias; /* data NULL: none */
+};
+
+enum cr_store_mode {
+    CR_ASSIGN,
+    CR_ADD
+};
+
+void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
+                   enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex);
+
+#endif
