@@ -1,0 +1,58 @@
+#include "op/exec.h"
+
+#include <omp.h>
+#include <stdlib.h>
+
+#include "base/checked.h"
+#include "kernel/dense.h"
+
+#define SCRATCH_BYTES_DEFAULT ((size_t)64 << 30)
+
+/* As many threads as the process may use: the host's OpenMP setting within its affinity. */
+static int default_threads(void) {
+    return CR_MAX(1, CR_MIN(omp_get_max_threads(), omp_get_num_procs()));
+}
+
+enum critic_status cr_exec_new(struct cr_exec **out, const struct cr_exec_opts *opts,
+                               critic_error *err) {
+    *out = NULL;
+    if (!cr_isa_available(opts->isa))
+        return cr_fail(err, CRITIC_UNSUPPORTED,
+                       "this machine cannot run %s kernels; the best it can run is %s",
+                       cr_isa_name(opts->isa), cr_isa_name(cr_isa_best()));
+    struct cr_exec *ex = calloc(1, sizeof *ex);
+    if (!ex)
+        return cr_fail(err, CRITIC_NO_MEMORY, "cannot allocate an execution context");
+    ex->isa = opts->isa;
+    ex->dense = cr_dense_for(opts->isa);
+    ex->compute = opts->compute;
+    if (ex->compute == CR_COMPUTE_AUTO)
+        ex->compute = ex->dense->multiplies_bf16 ? CR_COMPUTE_BF16 : CR_COMPUTE_F32;
+    ex->act = ex->compute == CR_COMPUTE_BF16 ? CR_BF16 : CR_F32;
+    ex->n_threads = opts->n_threads > 0 ? opts->n_threads : default_threads();
+    size_t scratch = opts->scratch_bytes ? opts->scratch_bytes : SCRATCH_BYTES_DEFAULT;
+    enum critic_status status = cr_arena_init(&ex->scratch, scratch, err);
+    if (status != CRITIC_OK) {
+        cr_exec_free(ex);
+        return status;
+    }
+    *out = ex;
+    return CRITIC_OK;
+}
+
+void cr_exec_free(struct cr_exec *ex) {
+    if (!ex)
+        return;
+    cr_arena_fini(&ex->scratch);
+    free(ex);
+}
+
+struct cr_tensor cr_exec_matrix(struct cr_exec *ex, enum cr_dtype dtype, size_t rows,
+                                size_t cols) {
+    struct cr_tensor t = cr_tensor_view2(NULL, dtype, rows, cols);
+    size_t bytes;
+    CR_ASSERT(cr_mul_size(rows, t.row_bytes, &bytes));
+    t.data = cr_arena_alloc(&ex->scratch, bytes);
+    CR_ASSERT(t.data);
+    return t;
+}
