@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "kernel/dense.h"
+#include "kernel/row.h"
 
 #define SCRATCH_BYTES_DEFAULT ((size_t)64 << 30)
 
@@ -25,6 +26,7 @@ enum critic_status cr_exec_new(struct cr_exec **out, const struct cr_exec_opts *
         return cr_fail(err, CRITIC_NO_MEMORY, "cannot allocate an execution context");
     ex->isa = opts->isa;
     ex->dense = cr_dense_for(opts->isa);
+    ex->row = cr_row_kernels_for(opts->isa);
     ex->compute = opts->compute;
     if (ex->compute == CR_COMPUTE_AUTO)
         ex->compute = ex->dense->multiplies_bf16 ? CR_COMPUTE_BF16 : CR_COMPUTE_F32;

@@ -1,0 +1,62 @@
+/* Attention tiles: the packed layouts and the online softmax of one block of query rows
+ * against one block of keys. op/attention.c walks the blocks, splits them over threads and
+ * owns the memory; a table of these functions knows the layouts.
+ *
+ *   begin   takes up to CR_ATTENTION_ROWS query rows of one head
+ *   step    adds one block of up to CR_ATTENTION_KEYS keys, given as packed panels:
+ *             s = scale * log2(e) * q . k, masked;  m' = max(m, s);  p = exp2(s - m')
+ *             l = l * exp2(m - m') + sum(p);  a = a * exp2(m - m') + p v
+ *   end     y = a / l
+ *
+ * Blocks of keys start at absolute multiples of CR_ATTENTION_KEYS, and blocks of causal
+ * query rows at multiples of CR_ATTENTION_ROWS, which divides it: a block of query rows
+ * needs whole blocks of keys and then one diagonal block, so a row's arithmetic does not
+ * depend on which rows travel with it. */
+#ifndef CR_KERNEL_ATTENTION_H
+#define CR_KERNEL_ATTENTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CR_ATTENTION_ROWS  96
+#define CR_ATTENTION_KEYS  384
+#define CR_ATTENTION_PANEL 64 /* keys a packed panel; divides CR_ATTENTION_KEYS */
+
+/* Keys that row r of a block may see: the first `visible + r * per_row` of the step's keys,
+ * at most n_keys. per_row is 1 under a causal mask, else 0. */
+struct cr_attention_mask {
+    size_t n_keys;
+    size_t visible;
+    size_t per_row;
+};
+
+struct cr_attention_tiles {
+    /* Bytes of a packed panel of keys, of values, and of a block's working memory. All are
+     * multiples of 64. */
+    size_t (*k_bytes)(size_t head_dim);
+    size_t (*v_bytes)(size_t head_dim);
+    size_t (*work_bytes)(size_t head_dim);
+    /* rows: n <= CR_ATTENTION_PANEL pointers to head_dim elements; the rest of the panel is
+     * filled with zeros. */
+    void (*pack_k)(void *panel, const void *const *rows, size_t n, size_t head_dim);
+    void (*pack_v)(void *panel, const void *const *rows, size_t n, size_t head_dim);
+    /* Query row r is at q + r * q_stride elements; scale multiplies q . k. */
+    void (*begin)(void *work, const void *q, size_t q_stride, size_t n_rows,
+                  size_t head_dim, float scale);
+    /* Every row must see at least one key in its first step. */
+    void (*step)(void *work, const void *k_panels, const void *v_panels,
+                 const struct cr_attention_mask *mask);
+    /* y row r at y + r * y_stride elements; lse[r * lse_stride] where lse is not NULL. */
+    void (*end)(void *work, void *y, size_t y_stride, float *lse, size_t lse_stride);
+    /* The unfinished sums instead, for blocks of keys that were walked apart: m (the row's
+     * largest score in powers of two), l, and a with head_dim entries a row. */
+    void (*partial)(void *work, float *m, float *l, float *a);
+};
+
+extern const struct cr_attention_tiles cr_attention_scalar_f32, cr_attention_scalar_bf16;
+#if defined(__x86_64__)
+extern const struct cr_attention_tiles cr_attention_avx2_f32, cr_attention_avx2_bf16;
+extern const struct cr_attention_tiles cr_attention_avx512_f32, cr_attention_avx512_bf16;
+#endif
+
+#endif

@@ -1,0 +1,172 @@
+/* Attention tiles that define correct: plain loops, every sum in double, panels of f32. */
+#include <math.h>
+
+#include "base/error.h"
+#include "kernel/quant.h"
+#include "kernel/row.h"
+
+#define LOG2_E 1.4426950408889634
+
+struct work {
+    size_t n_rows, head_dim;
+    double scale; /* of q . k, to powers of two */
+    double m[CR_ATTENTION_ROWS], l[CR_ATTENTION_ROWS];
+    double p[CR_ATTENTION_KEYS];
+    double sums[]; /* a (n_rows, head_dim), then q as float */
+};
+
+static float *q_of(struct work *w) {
+    return (float *)(w->sums + CR_ATTENTION_ROWS * w->head_dim);
+}
+
+static size_t round_up(size_t n) {
+    return (n + 63) / 64 * 64;
+}
+
+static size_t panel_bytes(size_t head_dim) {
+    return CR_ATTENTION_PANEL * head_dim * sizeof(float);
+}
+
+static size_t work_bytes(size_t head_dim) {
+    return round_up(sizeof(struct work) +
+                    CR_ATTENTION_ROWS * head_dim * (sizeof(double) + sizeof(float)));
+}
+
+static void pack(float *panel, const void *const *rows, size_t n, size_t head_dim,
+                 enum cr_dtype type) {
+    for (size_t i = 0; i < n; i++)
+        cr_row_to_f32(type, rows[i], panel + i * head_dim, head_dim);
+    for (size_t i = n * head_dim; i < CR_ATTENTION_PANEL * head_dim; i++)
+        panel[i] = 0.0f;
+}
+
+static void pack_f32(void *panel, const void *const *rows, size_t n, size_t head_dim) {
+    pack(panel, rows, n, head_dim, CR_F32);
+}
+
+static void pack_bf16(void *panel, const void *const *rows, size_t n, size_t head_dim) {
+    pack(panel, rows, n, head_dim, CR_BF16);
+}
+
+static void begin(struct work *w, const void *q, size_t q_row_bytes, size_t n_rows,
+                  size_t head_dim, float scale, enum cr_dtype type) {
+    w->n_rows = n_rows;
+    w->head_dim = head_dim;
+    w->scale = (double)scale * LOG2_E;
+    for (size_t r = 0; r < n_rows; r++) {
+        cr_row_to_f32(type, (const char *)q + r * q_row_bytes, q_of(w) + r * head_dim,
+                      head_dim);
+        w->m[r] = -INFINITY;
+        w->l[r] = 0.0;
+    }
+    for (size_t i = 0; i < n_rows * head_dim; i++)
+        w->sums[i] = 0.0;
+}
+
+static void begin_f32(void *work, const void *q, size_t q_stride, size_t n_rows,
+                      size_t head_dim, float scale) {
+    begin(work, q, q_stride * 4, n_rows, head_dim, scale, CR_F32);
+}
+
+static void begin_bf16(void *work, const void *q, size_t q_stride, size_t n_rows,
+                       size_t head_dim, float scale) {
+    begin(work, q, q_stride * 2, n_rows, head_dim, scale, CR_BF16);
+}
+
+static void step_row(struct work *w, size_t r, const float *k, const float *v, size_t n) {
+    size_t e_len = w->head_dim;
+    const float *q = q_of(w) + r * e_len;
+    double *a = w->sums + r * e_len;
+    double m = w->m[r];
+    for (size_t s = 0; s < n; s++) {
+        double dot = 0.0;
+        for (size_t e = 0; e < e_len; e++)
+            dot += (double)q[e] * (double)k[s * e_len + e];
+        w->p[s] = dot * w->scale;
+        m = w->p[s] > m || isnan(w->p[s]) ? w->p[s] : m;
+    }
+    double fade = exp2(w->m[r] - m);
+    w->m[r] = m;
+    w->l[r] *= fade;
+    for (size_t e = 0; e < e_len; e++)
+        a[e] *= fade;
+    for (size_t s = 0; s < n; s++) {
+        double p = exp2(w->p[s] - m);
+        w->l[r] += p;
+        for (size_t e = 0; e < e_len; e++)
+            a[e] += p * (double)v[s * e_len + e];
+    }
+}
+
+static void step(void *work, const void *k_panels, const void *v_panels,
+                 const struct cr_attention_mask *mask) {
+    struct work *w = work;
+    for (size_t r = 0; r < w->n_rows; r++) {
+        size_t n = mask->visible + r * mask->per_row;
+        step_row(w, r, k_panels, v_panels, n < mask->n_keys ? n : mask->n_keys);
+    }
+}
+
+static void end_row(const struct work *w, size_t r, float *y) {
+    for (size_t e = 0; e < w->head_dim; e++)
+        y[e] = (float)(w->sums[r * w->head_dim + e] / w->l[r]);
+}
+
+static void end_lse(const struct work *w, float *lse, size_t lse_stride) {
+    for (size_t r = 0; lse && r < w->n_rows; r++)
+        lse[r * lse_stride] = (float)((w->m[r] + log2(w->l[r])) / LOG2_E);
+}
+
+static void end_f32(void *work, void *y, size_t y_stride, float *lse, size_t lse_stride) {
+    struct work *w = work;
+    for (size_t r = 0; r < w->n_rows; r++)
+        end_row(w, r, (float *)y + r * y_stride);
+    end_lse(w, lse, lse_stride);
+}
+
+static void end_bf16(void *work, void *y, size_t y_stride, float *lse,
+                     size_t lse_stride) {
+    struct work *w = work;
+    for (size_t r = 0; r < w->n_rows; r++) {
+        float *row = q_of(w) + r * w->head_dim; /* q is done with */
+        end_row(w, r, row);
+        cr_row_from_f32(CR_BF16, row, (uint16_t *)y + r * y_stride, w->head_dim);
+    }
+    end_lse(w, lse, lse_stride);
+}
+
+static void partial(void *work, float *m, float *l, float *a) {
+    struct work *w = work;
+    for (size_t r = 0; r < w->n_rows; r++) {
+        m[r] = (float)w->m[r];
+        /* m is rounded: the sums are moved by what it lost. */
+        double moved = exp2(w->m[r] - (double)m[r]);
+        l[r] = (float)(w->l[r] * moved);
+        for (size_t e = 0; e < w->head_dim; e++)
+            a[r * w->head_dim + e] = (float)(w->sums[r * w->head_dim + e] * moved);
+    }
+}
+
+const struct cr_attention_tiles cr_attention_scalar_f32 = {
+    .k_bytes = panel_bytes,
+    .v_bytes = panel_bytes,
+    .work_bytes = work_bytes,
+    .pack_k = pack_f32,
+    .pack_v = pack_f32,
+    .begin = begin_f32,
+    .step = step,
+    .end = end_f32,
+    .partial = partial,
+};
+
+const struct cr_attention_tiles cr_attention_scalar_bf16 = {
+    .k_bytes = panel_bytes,
+    .v_bytes = panel_bytes,
+    .work_bytes = work_bytes,
+    .pack_k = pack_bf16,
+    .pack_v = pack_bf16,
+    .begin = begin_bf16,
+    .step = step,
+    .end = end_bf16,
+    .partial = partial,
+};

@@ -1,0 +1,53 @@
+/* Kernels of the work between the products: norms, rotary embedding, activations, and the
+ * tiles of attention. One const table an instruction set; scalar is the definition of
+ * correct, the others are held to it by tests (tolerances: docs/numerics.md).
+ *
+ * Every function handles one row (or one tile) and knows nothing of threads. `x_type` and
+ * `y_type` are CR_F32 or CR_BF16; arithmetic is f32 or better, bf16 rounds to nearest even.
+ * A result depends on its row only. y may equal x where the types agree. Pointers need the
+ * alignment of their element. Vector kernels take bf16 denormals as they are but write f32
+ * denormals as zero when they round to bf16 (the hardware's conversion). */
+#ifndef CR_KERNEL_ROW_H
+#define CR_KERNEL_ROW_H
+
+#include "base/cpu.h"
+#include "base/dtype.h"
+#include "kernel/attention.h"
+
+struct cr_row_kernels {
+    /* y = x / sqrt(mean(x^2) + eps) * w; returns the reciprocal root. */
+    float (*rmsnorm)(void *y, enum cr_dtype y_type, const float *x, const float *w,
+                     size_t n, float eps);
+    /* y = (x - mean) * rstd * w + b; stats receives mean and rstd. */
+    void (*layernorm)(void *y, enum cr_dtype y_type, float stats[2], const float *x,
+                      const float *w, const float *b, size_t n, float eps);
+    /* Half-split rotation of n_heads heads that lie one behind the other; cos and sin have
+     * head_dim / 2 entries. */
+    void (*rope)(void *y, enum cr_dtype y_type, const void *x, enum cr_dtype x_type,
+                 const float *cos_row, const float *sin_row, size_t n_heads,
+                 size_t head_dim);
+    void (*gelu_tanh)(void *y, enum cr_dtype y_type, const void *x, enum cr_dtype x_type,
+                      size_t n);
+    void (*gelu_erf)(void *y, enum cr_dtype y_type, const void *x, enum cr_dtype x_type,
+                     size_t n);
+    /* y = gate / (1 + exp(-gate)) * up */
+    void (*swiglu)(void *y, enum cr_dtype y_type, const void *gate, const void *up,
+                   enum cr_dtype x_type, size_t n);
+    /* y += x */
+    void (*add)(float *y, const float *x, size_t n);
+    /* Tiles for q, k, v, y of type F32 and BF16. */
+    const struct cr_attention_tiles *attention_f32;
+    const struct cr_attention_tiles *attention_bf16;
+};
+
+/* The table for an instruction set that this machine can run; sets without kernels of their
+ * own get the scalar table. */
+const struct cr_row_kernels *cr_row_kernels_for(enum cr_isa isa);
+
+extern const struct cr_row_kernels cr_row_scalar;
+#if defined(__x86_64__)
+extern const struct cr_row_kernels cr_row_avx2;
+extern const struct cr_row_kernels cr_row_avx512;
+#endif
+
+#endif

@@ -1,0 +1,261 @@
+#include "op/attention.h"
+
+#include "base/checked.h"
+#include "t_exec.h"
+
+struct shape_case {
+    size_t n_rows, first, n_keys, n_heads, n_kv_heads, head_dim, page_len;
+    bool causal;
+};
+
+struct input {
+    struct shape_case c;
+    enum cr_dtype type;
+    struct cr_tensor q, k, v; /* k, v: (n_keys, G * E) */
+    void **k_pages, **v_pages;
+    size_t n_pages;
+};
+
+/* Pages laid out (slot, head, E), each exactly as long as it must be; slots past the last
+ * key hold NaN. */
+static void fill_pages(struct input *in) {
+    const struct shape_case *c = &in->c;
+    size_t bytes = in->k.row_bytes;
+    in->n_pages = (c->n_keys + c->page_len - 1) / c->page_len;
+    in->k_pages = calloc(in->n_pages, sizeof *in->k_pages);
+    in->v_pages = calloc(in->n_pages, sizeof *in->v_pages);
+    for (size_t p = 0; p < in->n_pages; p++) {
+        size_t n = CR_MIN(c->page_len, c->n_keys - p * c->page_len);
+        in->k_pages[p] = malloc(c->page_len * bytes);
+        in->v_pages[p] = malloc(c->page_len * bytes);
+        memset(in->k_pages[p], 0xFF, c->page_len * bytes);
+        memset(in->v_pages[p], 0xFF, c->page_len * bytes);
+        memcpy(in->k_pages[p], cr_tensor_row(&in->k, p * c->page_len), n * bytes);
+        memcpy(in->v_pages[p], cr_tensor_row(&in->v, p * c->page_len), n * bytes);
+    }
+}
+
+static void free_pages(struct input *in) {
+    for (size_t p = 0; p < in->n_pages; p++) {
+        free(in->k_pages[p]);
+        free(in->v_pages[p]);
+    }
+    free(in->k_pages);
+    free(in->v_pages);
+}
+
+static struct input make_input(const struct shape_case *c, enum cr_dtype type,
+                               uint64_t seed) {
+    struct cr_rng rng;
+    cr_rng_seed(&rng, seed);
+    struct input in = {.c = *c, .type = type};
+    in.q = t_random(type, c->n_rows, c->n_heads * c->head_dim, 1.5, &rng);
+    in.k = t_random(type, c->n_keys, c->n_kv_heads * c->head_dim, 1.5, &rng);
+    in.v = t_random(type, c->n_keys, c->n_kv_heads * c->head_dim, 1.0, &rng);
+    fill_pages(&in);
+    return in;
+}
+
+static void free_input(struct input *in) {
+    free_pages(in);
+    free(in->q.data);
+    free(in->k.data);
+    free(in->v.data);
+}
+
+static float scale_of(const struct shape_case *c) {
+    return 1.0f / sqrtf((float)c->head_dim);
+}
+
+/* Rows [t, t + y.dim[0]) of the case. */
+static void run(struct cr_tensor y, float *lse, const struct input *in, size_t t,
+                enum cr_phase phase, struct cr_exec *ex) {
+    const struct shape_case *c = &in->c;
+    struct cr_kv_view kv = {.k = in->k_pages,
+                            .v = in->v_pages,
+                            .page_len = c->page_len,
+                            .row_stride = c->n_kv_heads * c->head_dim,
+                            .head_stride = c->head_dim,
+                            .n_keys = c->n_keys};
+    struct cr_attention_shape shape = {.n_heads = c->n_heads,
+                                       .n_kv_heads = c->n_kv_heads,
+                                       .head_dim = c->head_dim,
+                                       .scale = scale_of(c),
+                                       .causal = c->causal,
+                                       .first = c->first + t};
+    struct cr_attention_saved saved = {.lse = lse};
+    cr_attention_fwd(y, lse ? &saved : NULL, cr_tensor_slice(&in->q, t, y.dim[0]), &kv,
+                     &shape, phase, ex);
+    assert_int_equal(cr_arena_mark(&ex->scratch), 0);
+}
+
+/* One row of one head in double. y, and spread = sum_s p_s |v_s|, the size that errors of the
+ * weights act on; returns the log-sum-exp and the largest sum |scale q k|. */
+static double naive(double *y, double *spread, double *mass, const struct input *in,
+                    size_t t, size_t h) {
+    const struct shape_case *c = &in->c;
+    size_t e_len = c->head_dim, g = h / (c->n_heads / c->n_kv_heads);
+    size_t n = c->causal ? c->first + t + 1 : c->n_keys;
+    double *s = malloc(n * sizeof *s), m = -INFINITY, l = 0;
+    *mass = 0;
+    for (size_t i = 0; i < n; i++) {
+        double dot = 0, sum = 0;
+        for (size_t e = 0; e < e_len; e++) {
+            double term = (double)t_get(&in->q, t, h * e_len + e) *
+                          (double)t_get(&in->k, i, g * e_len + e) * (double)scale_of(c);
+            dot += term;
+            sum += fabs(term);
+        }
+        s[i] = dot;
+        m = fmax(m, dot);
+        *mass = fmax(*mass, sum);
+    }
+    for (size_t i = 0; i < n; i++)
+        l += s[i] = exp(s[i] - m);
+    for (size_t e = 0; e < e_len; e++) {
+        y[e] = spread[e] = 0;
+        for (size_t i = 0; i < n; i++) {
+            double term = s[i] / l * (double)t_get(&in->v, i, g * e_len + e);
+            y[e] += term;
+            spread[e] += fabs(term);
+        }
+    }
+    free(s);
+    return m + log(l);
+}
+
+/* docs/numerics.md, attention: weights are off by `weight` relatively, y is rounded once. */
+static void check_row(const struct cr_tensor *y, const float *lse, const struct input *in,
+                      size_t t, size_t h, const char *what) {
+    const struct shape_case *c = &in->c;
+    double value[256], spread[256], mass;
+    double log_sum = naive(value, spread, &mass, in, t, h);
+    double u = in->type == CR_F32 ? 0x1p-24 : 0x1p-8;
+    double f32 = 0x1p-24 * (32 + 4 * mass);
+    double weight = in->type == CR_F32 ? 0 : 0x1p-8;
+    for (size_t e = 0; e < c->head_dim; e++) {
+        double got = (double)t_get(y, t, h * c->head_dim + e);
+        double bound = (f32 + weight) * spread[e] + u * fabs(value[e]);
+        if (!(fabs(got - value[e]) <= bound))
+            fail_msg("%s T %zu first %zu keys %zu heads %zu/%zu E %zu: row %zu head %zu "
+                     "element %zu: %g, expected %g within %.2g",
+                     what, c->n_rows, c->first, c->n_keys, c->n_heads, c->n_kv_heads,
+                     c->head_dim, t, h, e, got, value[e], bound);
+    }
+    T_NEAR(lse[t * c->n_heads + h], log_sum, f32 + 0x1p-22 * fabs(log_sum), 0);
+}
+
+static void check_case(const struct shape_case *c, enum cr_isa isa,
+                       enum cr_compute compute, enum cr_phase phase) {
+    struct cr_exec *ex = t_exec(isa, compute, 2);
+    struct input in = make_input(c, ex->act, 7);
+    struct cr_tensor y = t_tensor(ex->act, c->n_rows, c->n_heads * c->head_dim);
+    float *lse = calloc(c->n_rows * c->n_heads + 1, sizeof *lse);
+    run(y, lse, &in, 0, phase, ex);
+    /* The naive sum is slow: all rows of short cases, a sample of long ones. */
+    size_t every = c->n_rows * c->n_keys * c->n_heads * c->head_dim / 400000 + 1;
+    for (size_t i = 0; i < c->n_rows * c->n_heads; i += every)
+        check_row(&y, lse, &in, i / c->n_heads, i % c->n_heads, cr_isa_name(isa));
+    check_row(&y, lse, &in, c->n_rows - 1, c->n_heads - 1, cr_isa_name(isa));
+    free(lse);
+    free(y.data);
+    free_input(&in);
+    cr_exec_free(ex);
+}
+
+static const struct shape_case cases[] = {
+    /* T, first, keys, H, G, E, page_len, causal */
+    {1, 0, 1, 1, 1, 1, 1, true},         {1, 0, 1, 2, 1, 64, 16, false},
+    {2, 0, 2, 1, 1, 2, 1, true},         {5, 0, 5, 3, 1, 14, 4, true},
+    {7, 3, 10, 2, 2, 72, 16, true},      {6, 0, 6, 4, 2, 16, 16, false},
+    {1, 62, 63, 7, 1, 64, 16, true},     {1, 63, 64, 7, 1, 64, 16, true},
+    {1, 64, 65, 14, 2, 64, 16, true},    {65, 0, 65, 2, 1, 80, 64, true},
+    {95, 0, 95, 1, 1, 72, 4096, false},  {96, 1, 97, 2, 1, 128, 100, true},
+    {97, 0, 97, 2, 1, 33, 10, true},     {13, 90, 103, 2, 1, 64, 16, true},
+    {100, 300, 400, 2, 1, 64, 64, true}, {3, 382, 385, 7, 1, 128, 16, true},
+    {1, 383, 384, 6, 2, 8, 16, true},    {1, 800, 801, 28, 4, 128, 64, true},
+    {130, 700, 830, 2, 1, 20, 16, true}, {60, 0, 769, 1, 1, 72, 1000, false},
+    {385, 0, 385, 2, 1, 96, 385, true},  {10, 0, 700, 5, 1, 15, 16, false},
+    {9, 375, 384, 100, 1, 24, 16, true}, {4, 0, 384, 2, 2, 160, 64, false},
+};
+
+static void test_matches_naive(void **state) {
+    (void)state;
+    T_EACH_ISA(isa) {
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            check_case(&cases[i], isa, CR_COMPUTE_F32, CR_PREFILL);
+            check_case(&cases[i], isa, CR_COMPUTE_F32, CR_STEP);
+            check_case(&cases[i], isa, CR_COMPUTE_BF16, CR_PREFILL);
+            check_case(&cases[i], isa, CR_COMPUTE_BF16, CR_STEP);
+        }
+    }
+}
+
+static void test_no_rows(void **state) {
+    (void)state;
+    struct cr_exec *ex = t_exec(CR_ISA_SCALAR, CR_COMPUTE_F32, 1);
+    struct cr_tensor empty = cr_tensor_view2(NULL, CR_F32, 0, 8);
+    struct cr_attention_shape shape = {
+        .n_heads = 1, .n_kv_heads = 1, .head_dim = 8, .scale = 1, .causal = true};
+    cr_attention_fwd(empty, NULL, empty, &(struct cr_kv_view){.page_len = 1}, &shape,
+                     CR_PREFILL, ex);
+    cr_exec_free(ex);
+}
+
+/* Chunks, page lengths and threads change no bit. */
+static void check_bits(struct shape_case c, enum cr_isa isa, enum cr_compute compute,
+                       enum cr_phase phase) {
+    static const size_t page_lens[] = {16, 64, 4096, 7};
+    static const size_t chunks[] = {1, 5, 96, 200, 1000};
+    struct cr_exec *ex = t_exec(isa, compute, 1);
+    struct cr_exec *ex2 = t_exec(isa, compute, 2);
+    struct input in = make_input(&c, ex->act, 11);
+    size_t width = c.n_heads * c.head_dim;
+    struct cr_tensor whole = t_tensor(ex->act, c.n_rows, width);
+    struct cr_tensor parts = t_tensor(ex->act, c.n_rows, width);
+    run(whole, NULL, &in, 0, phase, ex);
+    for (size_t i = 0; i < 5; i++) {
+        free_pages(&in);
+        in.c.page_len = page_lens[i % 4];
+        fill_pages(&in);
+        memset(parts.data, 0xA5, c.n_rows * parts.row_bytes);
+        for (size_t t = 0; t < c.n_rows; t += chunks[i]) {
+            size_t n = CR_MIN(chunks[i], c.n_rows - t);
+            run(cr_tensor_slice(&parts, t, n), NULL, &in, t, phase, i % 2 ? ex : ex2);
+        }
+        if (!t_same_bits(&whole, &parts))
+            fail_msg("%s: chunks of %zu, pages of %zu change bits", cr_isa_name(isa),
+                     chunks[i], in.c.page_len);
+    }
+    free(whole.data);
+    free(parts.data);
+    free_input(&in);
+    cr_exec_free(ex);
+    cr_exec_free(ex2);
+}
+
+static void test_bits_do_not_depend_on_company(void **state) {
+    (void)state;
+    struct shape_case causal = {250, 210, 460, 6, 2, 40, 64, true};
+    struct shape_case full = {150, 0, 450, 2, 1, 72, 64, false};
+    T_EACH_ISA(isa) {
+        for (int compute = CR_COMPUTE_F32; compute <= CR_COMPUTE_BF16; compute++) {
+            check_bits(causal, isa, (enum cr_compute)compute, CR_PREFILL);
+            check_bits(full, isa, (enum cr_compute)compute, CR_PREFILL);
+            causal.n_rows = 60;
+            causal.first = 400;
+            check_bits(causal, isa, (enum cr_compute)compute, CR_STEP);
+            causal.n_rows = 250;
+            causal.first = 210;
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_matches_naive),
+        cmocka_unit_test(test_no_rows),
+        cmocka_unit_test(test_bits_do_not_depend_on_company),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

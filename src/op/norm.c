@@ -1,0 +1,59 @@
+#include "op/norm.h"
+
+#include "kernel/quant.h"
+#include "kernel/row.h"
+
+/* A weight vector as f32: itself, or a copy in scratch. */
+static const float *vector_f32(struct cr_tensor w, size_t n, struct cr_exec *ex) {
+    CR_ASSERT(cr_tensor_cols(&w) == n && cr_tensor_rows(&w) == 1);
+    if (w.dtype == CR_F32)
+        return w.data;
+    CR_ASSERT(w.dtype == CR_F16 || w.dtype == CR_BF16);
+    struct cr_tensor copy = cr_exec_matrix(ex, CR_F32, 1, n);
+    cr_row_to_f32(w.dtype, w.data, copy.data, n);
+    return copy.data;
+}
+
+static void check_rows(const struct cr_tensor *y, const struct cr_tensor *x) {
+    CR_ASSERT(x->dtype == CR_F32 && (y->dtype == CR_F32 || y->dtype == CR_BF16));
+    CR_ASSERT(cr_tensor_rows(y) == cr_tensor_rows(x) &&
+              cr_tensor_cols(y) == cr_tensor_cols(x));
+}
+
+void cr_rmsnorm_fwd(struct cr_tensor y, struct cr_rmsnorm_saved *saved,
+                    struct cr_tensor x, struct cr_tensor w, float eps,
+                    struct cr_exec *ex) {
+    check_rows(&y, &x);
+    size_t mark = cr_arena_mark(&ex->scratch);
+    size_t n_rows = cr_tensor_rows(&x), n = cr_tensor_cols(&x);
+    const float *weight = vector_f32(w, n, ex);
+#pragma omp parallel for schedule(static) num_threads(ex->n_threads) if (n_rows > 1)
+    for (size_t r = 0; r < n_rows; r++) {
+        float rrms = ex->row->rmsnorm(cr_tensor_row(&y, r), y.dtype, cr_tensor_row(&x, r),
+                                      weight, n, eps);
+        if (saved)
+            saved->rrms[r] = rrms;
+    }
+    cr_arena_release(&ex->scratch, mark);
+}
+
+void cr_layernorm_fwd(struct cr_tensor y, struct cr_layernorm_saved *saved,
+                      struct cr_tensor x, struct cr_tensor w, struct cr_tensor b,
+                      float eps, struct cr_exec *ex) {
+    check_rows(&y, &x);
+    size_t mark = cr_arena_mark(&ex->scratch);
+    size_t n_rows = cr_tensor_rows(&x), n = cr_tensor_cols(&x);
+    const float *weight = vector_f32(w, n, ex);
+    const float *bias = vector_f32(b, n, ex);
+#pragma omp parallel for schedule(static) num_threads(ex->n_threads) if (n_rows > 1)
+    for (size_t r = 0; r < n_rows; r++) {
+        float stats[2];
+        ex->row->layernorm(cr_tensor_row(&y, r), y.dtype, stats, cr_tensor_row(&x, r),
+                           weight, bias, n, eps);
+        if (saved) {
+            saved->mean[r] = stats[0];
+            saved->rstd[r] = stats[1];
+        }
+    }
+    cr_arena_release(&ex->scratch, mark);
+}
