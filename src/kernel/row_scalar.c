@@ -63,7 +63,8 @@ static void gelu_tanh(void *y, enum cr_dtype y_type, const void *x, enum cr_dtyp
     const double root = 0.79788456080286535588; /* sqrt(2 / pi) */
     for (size_t i = 0; i < n; i++) {
         double v = load(x, x_type, i);
-        store(y, y_type, i, 0.5 * v * (1.0 + tanh(root * (v + 0.044715 * v * v * v))));
+        double u = root * (v + 0.044715 * v * v * v);
+        store(y, y_type, i, v / (1.0 + exp(-2.0 * u))); /* = 0.5 v (1 + tanh(u)) */
     }
 }
 
@@ -72,7 +73,7 @@ static void gelu_erf(void *y, enum cr_dtype y_type, const void *x, enum cr_dtype
     const double root = 0.70710678118654752440; /* 1 / sqrt(2) */
     for (size_t i = 0; i < n; i++) {
         double v = load(x, x_type, i);
-        store(y, y_type, i, 0.5 * v * (1.0 + erf(v * root)));
+        store(y, y_type, i, 0.5 * v * erfc(-v * root)); /* erfc(-z) = 1 + erf(z) */
     }
 }
 

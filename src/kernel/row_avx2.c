@@ -1,0 +1,21 @@
+#if defined(__x86_64__)
+
+#include "kernel/vec_avx2.h"
+
+#include "kernel/row_body.h"
+
+const struct cr_row_kernels cr_row_avx2 = {
+    .rmsnorm = rmsnorm,
+    .layernorm = layernorm,
+    .rope = rope,
+    .gelu_tanh = gelu_tanh,
+    .gelu_erf = gelu_erf,
+    .swiglu = swiglu,
+    .add = add,
+    .attention_f32 = &cr_attention_scalar_f32,
+    .attention_bf16 = &cr_attention_scalar_bf16,
+};
+
+#else
+typedef int not_this_machine;
+#endif
