@@ -36,6 +36,13 @@ const char *critic_version(void) {
     return CRITIC_VERSION;
 }
 
+/* A message is one line, whatever a file put into it. */
+static void one_line(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7F)
+            *text = ' ';
+}
+
 enum critic_status cr_fail_at(critic_error *err, enum critic_status status,
                               const char *file, int line, const char *fmt, ...) {
     if (err) {
@@ -46,6 +53,7 @@ enum critic_status cr_fail_at(critic_error *err, enum critic_status status,
         va_start(args, fmt);
         vsnprintf(err->message, sizeof err->message, fmt, args);
         va_end(args);
+        one_line(err->message);
     }
     return status;
 }
@@ -63,6 +71,7 @@ enum critic_status cr_error_wrap(critic_error *err, enum critic_status status,
     size_t used = n < 0 ? 0 : (size_t)n;
     if (used < sizeof err->message)
         snprintf(err->message + used, sizeof err->message - used, "%s", inner);
+    one_line(err->message);
     return err->status;
 }
 

@@ -15,25 +15,28 @@
  *   vision_tower.encoder.layers.{i}.self_attn.{q,k,v,out}_proj.{weight,bias}
  *   vision_tower.encoder.layers.{i}.mlp.fc{1,2}.{weight,bias}
  *   vision_tower.post_layernorm.{weight,bias}  vision_tower.head.*   (recognised, unused)
- * The name in the file is kept beside it: gradients and saved weights use that one.
+ * The name in the file is kept beside it: gradients and saved weights use that one. Names
+ * that no rule knows keep what is left of them and are never asked for.
+ * Weights lie in the mapping; only a tensor that is not aligned to its element is copied.
  *
  * Refuses: anything that does not lie inside its file, overlaps another tensor, has a dtype
  * not in base/dtype.h, or appears twice under one canonical name. */
 #ifndef CR_TENSOR_STORE_H
 #define CR_TENSOR_STORE_H
 
+#include "base/arena.h"
 #include "base/bytes.h"
 #include "tensor/tensor.h"
 
 enum cr_layout {
-    CR_LAYOUT_LMMS,      /* lmms-lab: model.layers…, model.mm_projector.0… */
-    CR_LAYOUT_HF,        /* any of the four llava-hf spellings */
-    CR_LAYOUT_TEXT,      /* plain Qwen2 safetensors without a tower */
+    CR_LAYOUT_LMMS, /* lmms-lab: model.layers…, model.mm_projector.0… */
+    CR_LAYOUT_HF,   /* any of the four llava-hf spellings */
+    CR_LAYOUT_TEXT, /* plain Qwen2 safetensors without a tower */
     CR_LAYOUT_GGUF
 };
 
 struct cr_store_entry {
-    const char *name;        /* as in the file */
+    const char *name; /* as in the file */
     const char *canonical;
     const char *file;        /* base name of the file it lies in */
     struct cr_tensor tensor; /* tensor.name is `name` */
@@ -42,11 +45,17 @@ struct cr_store_entry {
 struct cr_store;
 struct cr_gguf; /* io/gguf.h */
 
-/* path: a folder, a .safetensors file or a .gguf file (a vision part, mmproj-*.gguf, is taken
- * from the same folder when exactly one lies there).
+/* path: a folder, a .safetensors file or a .gguf file. To x.gguf belongs the vision part
+ * mmproj-x.gguf in the same folder, or else the only *mmproj*.gguf there, provided that its
+ * projector ends in the width of x. A folder may also hold one .gguf instead of safetensors.
  * Errors: CRITIC_BAD_FILE, CRITIC_UNSUPPORTED, CRITIC_NO_MEMORY; the message names file and tensor.
  * Ownership: the caller closes *out. */
-enum critic_status cr_store_open(struct cr_store **out, const char *path, critic_error *err);
+enum critic_status cr_store_open(struct cr_store **out, const char *path,
+                                 critic_error *err);
+/* The same with all metadata in the caller's arena, which must outlive the store. */
+enum critic_status cr_store_open_in(struct cr_store **out, struct cr_arena *arena,
+                                    const char *path, critic_error *err);
+/* Safe on NULL. */
 void cr_store_close(struct cr_store *s);
 
 enum cr_layout cr_store_layout(const struct cr_store *s);
@@ -59,12 +68,14 @@ const struct cr_gguf *cr_store_gguf_vision(const struct cr_store *s);
 size_t cr_store_count(const struct cr_store *s);
 const struct cr_store_entry *cr_store_at(const struct cr_store *s, size_t i);
 /* By canonical name; NULL where absent. */
-const struct cr_store_entry *cr_store_find(const struct cr_store *s, const char *canonical);
+const struct cr_store_entry *cr_store_find(const struct cr_store *s,
+                                           const char *canonical);
 /* By canonical name with its shape proved: n_dim and dim must match. A GGUF conv weight or a vector
  * stored with unit axes is reshaped where the element order is the same.
  * Errors: CRITIC_BAD_MODEL: missing, or wrong shape ("found (4, 8), expected (8, 4)"). */
-enum critic_status cr_store_get(const struct cr_store *s, const char *canonical, int n_dim,
-                                const size_t *dim, struct cr_tensor *out, critic_error *err);
+enum critic_status cr_store_get(const struct cr_store *s, const char *canonical,
+                                int n_dim, const size_t *dim, struct cr_tensor *out,
+                                critic_error *err);
 /* 128-bit content hash as 32 hex digits: of every tensor's name, dtype, shape and of samples of its
  * bytes (first and last 4 KiB and 64 strided blocks), so a 15 GB checkpoint is hashed in milliseconds. */
 void cr_store_hash(const struct cr_store *s, char hex[33]);

@@ -13,13 +13,13 @@ struct cr_tensor {
     enum cr_dtype dtype;
     int n_dim;
     size_t dim[CR_MAX_DIM];
-    size_t row_bytes;  /* distance between rows (the last axis) in bytes */
-    const char *name;  /* for messages; may be NULL */
+    size_t row_bytes; /* distance between rows (the last axis) in bytes */
+    const char *name; /* for messages; may be NULL */
 };
 
 /* A dense view of (rows, cols). */
-static inline struct cr_tensor cr_tensor_view2(void *data, enum cr_dtype dtype, size_t rows,
-                                               size_t cols) {
+static inline struct cr_tensor cr_tensor_view2(void *data, enum cr_dtype dtype,
+                                               size_t rows, size_t cols) {
     struct cr_tensor t = {.data = data, .dtype = dtype, .n_dim = 2, .dim = {rows, cols}};
     CR_ASSERT(cr_dtype_row_bytes(dtype, cols, &t.row_bytes));
     return t;
