@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "base/bytes.h"
 
 #include <stdio.h>
@@ -16,6 +17,23 @@ bool cr_str_eq(struct cr_str a, struct cr_str b) {
 
 bool cr_str_eq_c(struct cr_str a, const char *terminated) {
     return cr_str_eq(a, cr_str_of(terminated));
+}
+
+size_t cr_str_find(struct cr_str s, struct cr_str needle) {
+    if (needle.len == 0)
+        return 0;
+    const char *hit = s.len ? memmem(s.data, s.len, needle.data, needle.len) : NULL;
+    return hit ? (size_t)(hit - s.data) : SIZE_MAX;
+}
+
+char *cr_str_dup(struct cr_str s) {
+    char *copy = malloc(s.len + 1);
+    if (copy) {
+        if (s.len)
+            memcpy(copy, s.data, s.len);
+        copy[s.len] = '\0';
+    }
+    return copy;
 }
 
 void cr_buf_init(struct cr_buf *b, size_t max_bytes) {

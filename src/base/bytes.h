@@ -21,6 +21,10 @@ struct cr_str {
 struct cr_str cr_str_of(const char *terminated);
 bool cr_str_eq(struct cr_str a, struct cr_str b);
 bool cr_str_eq_c(struct cr_str a, const char *terminated);
+/* Offset of the first needle in s, SIZE_MAX where there is none; an empty needle is found at 0. */
+size_t cr_str_find(struct cr_str s, struct cr_str needle);
+/* A malloc'ed terminated copy, NULL when memory is out. */
+char *cr_str_dup(struct cr_str s);
 
 /* Growable bytes; data[len] is always 0 once anything was appended, so text can be
  * printed. Appending past `max`, or when memory is out, fails and changes nothing. */

@@ -5,6 +5,7 @@
 #ifndef CR_MODEL_CONFIG_H
 #define CR_MODEL_CONFIG_H
 
+#include "image/anyres.h"
 #include "tensor/store.h"
 
 #define CR_MAX_PINPOINTS 64
@@ -40,23 +41,13 @@ struct cr_vision_config {
     enum cr_activation act;
 };
 
-/* How pictures become tiles. */
-enum cr_aspect {
-    CR_ASPECT_SQUARE, /* one tile, resized without regard to shape */
-    CR_ASPECT_PAD,    /* one tile, padded to a square first */
-    CR_ASPECT_ANYRES  /* global view and tiles of the best resolution */
-};
-
-/* Whose arithmetic for the unpadded size: truncation (lmms-lab) or rounding to seven
- * decimals first (transformers). */
-enum cr_unpad_rounding { CR_UNPAD_LMMS, CR_UNPAD_HF };
-
+/* How pictures become tiles (image/anyres.h). */
 struct cr_picture_config {
     enum cr_aspect aspect;
     size_t n_pinpoints;
     size_t pinpoints[CR_MAX_PINPOINTS][2]; /* width, height */
     size_t max_tiles;                      /* N of anyres_max_N; 0: no shrinking */
-    enum cr_unpad_rounding rounding;
+    enum cr_rounding rounding; /* by layout */
     float mean[3];
     float std[3];
 };
