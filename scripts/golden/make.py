@@ -21,7 +21,19 @@ def pixels(out):
     stage.make(out / "golden" / "images", out / "golden" / "pixels")
 
 
-STAGES = {f.__name__: f for f in (pictures, pixels)}
+def tiny(out):
+    import tiny as stage
+
+    stage.make(out / "tiny")
+
+
+def forward(out):
+    import forward as stage
+
+    stage.make(out)
+
+
+STAGES = {f.__name__: f for f in (pictures, pixels, tiny, forward)}
 
 
 def main():
