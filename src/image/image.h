@@ -5,7 +5,8 @@
  * composited; EXIF orientation, ICC, gAMA and tRNS are ignored; 16-bit gray is clipped to
  * 255 (not scaled), 16-bit colour keeps its high byte; gray of 1, 2 and 4 bits is scaled
  * to 0..255; of an animation only the first frame is read. Everything else is refused by
- * name. A picture that ends early is an error, never half a picture.
+ * name. A picture that ends early is an error, never half a picture; so is a JPEG with
+ * damage in its coded data, which Pillow would paint gray.
  *
  * Errors name their picture ("cat.jpg: ..."; a data: URL is called "data URL").
  * Threads: all functions may be called concurrently; resizing also splits its rows over
@@ -58,8 +59,9 @@ enum critic_status cr_data_url_decode(struct cr_buf *out, struct cr_str url,
 
 enum cr_filter { CR_BICUBIC, CR_BILINEAR };
 
-/* Resamples to (height, width), both > 0, as Pillow <= 12's Image.resize, bit for bit:
- * separable, horizontal pass first, antialiased when shrinking (support grows with
+/* Resamples to (height, width), both > 0, as Pillow 12's Image.resize, bit for bit:
+ * separable, horizontal pass first (vertical first where a picture over 100 times as tall
+ * as wide gets shorter, which Pillow 11 did not do), antialiased when shrinking (support grows with
  * the ratio), weights in 22-bit fixed point, 8-bit intermediate; a pass whose size does
  * not change is left out. CR_BICUBIC has a = -0.5.
  * Ownership: the caller frees *out; zeroed on failure. `in` may not be `out`.
