@@ -47,7 +47,7 @@ struct cr_picture_config {
     size_t n_pinpoints;
     size_t pinpoints[CR_MAX_PINPOINTS][2]; /* width, height */
     size_t max_tiles;                      /* N of anyres_max_N; 0: no shrinking */
-    enum cr_rounding rounding; /* by layout */
+    enum cr_rounding rounding;             /* by layout */
     float mean[3];
     float std[3];
 };

@@ -1,0 +1,25 @@
+/* Private to src/model/config*.c: the readers behind cr_config_read. */
+#ifndef CR_MODEL_CONFIG_PARTS_H
+#define CR_MODEL_CONFIG_PARTS_H
+
+#include "model/config.h"
+
+/* The defaults of a layout that says nothing. */
+void cr_config_defaults(struct cr_config *c, enum cr_layout layout);
+/* config_json.c: config.json and the files beside it. */
+enum critic_status cr_config_from_json(struct cr_config *c, const struct cr_store *store,
+                                       critic_error *err);
+/* config_gguf.c: metadata of text and vision part. */
+enum critic_status cr_config_from_gguf(struct cr_config *c, const struct cr_store *store,
+                                       critic_error *err);
+/* Appends a canvas. Errors: CRITIC_UNSUPPORTED past CR_MAX_PINPOINTS or for a side that is
+ * zero or no whole number of tiles (`tile`), naming where and key. */
+enum critic_status cr_config_add_pinpoint(struct cr_picture_config *p, size_t width,
+                                          size_t height, size_t tile, const char *where,
+                                          critic_error *err);
+/* "anyres_max_9", "anyres", "pad", "square". Errors: CRITIC_UNSUPPORTED naming the key. */
+enum critic_status cr_config_set_aspect(struct cr_picture_config *p, struct cr_str text,
+                                        const char *where, const char *key,
+                                        critic_error *err);
+
+#endif
