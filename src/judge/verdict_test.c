@@ -1,4 +1,6 @@
 /* The parser's table: what judges write, and what comes of it. */
+#include "base/file.h"
+#include "io/json.h"
 #include "judge/verdict.h"
 #include "t.h"
 
@@ -487,6 +489,45 @@ static void test_value_position(void **state) {
     assert_string_equal(better + p.value_at, "second].");
 }
 
+static void check_real(const char *line, size_t len) {
+    critic_error err;
+    json_t *row;
+    enum cr_format format;
+    T_OK(cr_json_parse(&row, line, len, "verdicts.jsonl", &err));
+    json_t *text = json_object_get(row, "text");
+    json_t *label = json_object_get(row, "margin");
+    json_t *pair = json_object_get(row, "scores");
+    assert_true(cr_format_find(
+        cr_str_of(json_string_value(json_object_get(row, "format"))), &format));
+    struct cr_parsed p = parse_one(format, "1-10:0.1", json_string_value(text),
+                                   json_string_length(text), 2);
+    if (pair) {
+        assert_true(p.ok && p.pair[0] == json_number_value(json_array_get(pair, 0)) &&
+                    p.pair[1] == json_number_value(json_array_get(pair, 1)));
+    } else {
+        assert_int_equal(p.ok, !json_is_null(label));
+        assert_int_equal(p.margin, json_is_null(label) ? 0 : json_integer_value(label));
+    }
+    json_decref(row);
+}
+
+static void test_real_verdicts(void **state) {
+    (void)state;
+    critic_error err;
+    struct cr_buf file;
+    size_t n = 0;
+    cr_buf_init(&file, 1 << 24);
+    T_OK(cr_file_read(T_SOURCE("tests/golden/judge/verdicts.jsonl"), &file, &err));
+    for (char *line = file.data; line < file.data + file.len; n++) {
+        char *end = strchr(line, '\n');
+        assert_non_null(end);
+        check_real(line, (size_t)(end - line));
+        line = end + 1;
+    }
+    assert_true(n >= 40);
+    cr_buf_fini(&file);
+}
+
 static void test_names(void **state) {
     (void)state;
     for (int f = 0; f < CR_N_FORMATS; f++) {
@@ -525,6 +566,7 @@ int main(void) {
         cmocka_unit_test(test_long_texts),
         cmocka_unit_test(test_reason),
         cmocka_unit_test(test_value_position),
+        cmocka_unit_test(test_real_verdicts),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_scales),
     };
