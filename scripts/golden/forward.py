@@ -1,22 +1,16 @@
 """Goldens of `critic forward --dump` and of greedy generation, from transformers in f32."""
 
 import copy
-import json
-import re
 
 import numpy as np
 import torch
-import transformers.models.llava_onevision.modeling_llava_onevision as modeling
 from safetensors.torch import save_file
-from tokenizers import Tokenizer
-from transformers import LlavaOnevisionForConditionalGeneration
 
 import lmms
 import pixels
 import tiny
+from reference import SYSTEM, Reference, load_model, rounding
 
-SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
-IMAGE = "<image>"
 STORED_LOGITS = 16  # this many last rows are kept; hidden_states has all rows
 GREEDY = 24
 
@@ -69,79 +63,11 @@ CASES = [
 WITH_LAYERS = {"newlines", "tied-text", "wide72-two"}
 
 
-class Ids:
-    """Prompt text to ids: template and marks parsed, the prompt itself only when raw."""
-
-    def __init__(self, folder):
-        self.special = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        data = json.loads(self.special.to_str())
-        data["added_tokens"] = []
-        self.plain = Tokenizer.from_str(json.dumps(data))
-
-    def encode(self, prompt, raw, counts):
-        """counts: tokens of each picture."""
-        if raw:
-            pieces = re.split(re.escape(IMAGE), prompt)
-            ids = [self.special.encode(p).ids for p in pieces]
-        else:
-            head = self.special.encode(SYSTEM + "<|im_start|>").ids
-            tail = self.special.encode("<|im_end|>\n<|im_start|>assistant\n").ids
-            texts = [("user" if i == 0 else "") + "\n" for i in range(len(counts) + 1)]
-            texts[-1] += prompt
-            ids = [self.plain.encode(t).ids for t in texts]
-            ids[0] = head + ids[0]
-            ids[-1] = ids[-1] + tail
-        assert len(ids) == len(counts) + 1, "as many <image> marks as pictures"
-        mark = self.special.token_to_id(IMAGE)
-        out = list(ids[0])
-        for n, more in zip(counts, ids[1:], strict=True):
-            out += [mark] * n + more
-        return out
-
-
-class rounding:
-    """The reference with the unpad rounding of LLaVA-NeXT (none) or its own."""
-
-    def __init__(self, kind):
-        self.kind = kind
-
-    def __enter__(self):
-        if self.kind == "lmms":
-            modeling.round = lambda x, digits: x
-
-    def __exit__(self, *_):
-        vars(modeling).pop("round", None)
-
-
-class Runner:
-    def __init__(self, tests, spec_name, folder):
-        self.spec = tiny.MODELS[spec_name]
-        self.size, self.patch = self.spec["vision"]["image_size"], self.spec["vision"]["patch_size"]
-        self.side = self.size // self.patch
-        self.images = tests / "golden" / "images"
-        self.ids = Ids(folder)
-        self.model = LlavaOnevisionForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+class Runner(Reference):
+    def __init__(self, tests, folder):
+        super().__init__(tests / "tiny" / folder, tests / "golden" / "images")
         self.half = copy.deepcopy(self.model).to(torch.bfloat16)
         self.usable = self.ids.special.get_vocab_size()
-
-    def vision(self, files, kind):
-        """Pixels of a sample: tiles u8, tile counts, the reference's batch, token counts."""
-        pictures = [pixels.rgb(self.images / f) for f in files]
-        proc = pixels.processor(self.size)
-        values, counts, batch = pixels.reference_pixels(proc, pictures)
-        mode = "anyres" if len(files) == 1 else "pad"
-        u8 = np.concatenate([lmms.tiles(p, mode, self.size, lmms.grid(self.size)) for p in pictures])
-        assert lmms.normalise(u8).tobytes() == values.tobytes()
-        if mode == "pad":
-            tokens = [self.side**2 + 1] * len(files)
-        else:
-            tokens = [lmms.layout(*pictures[0].size, self.size, self.side, lmms.grid(self.size), kind)["tokens"]]
-        batch = {
-            "pixel_values": torch.from_numpy(np.stack([np.asarray(p) for p in batch["pixel_values"]])).float(),
-            "image_sizes": torch.from_numpy(np.stack([np.asarray(s) for s in batch["image_sizes"]])),
-            "batch_num_images": torch.tensor(batch["batch_num_images"]),
-        }
-        return u8, counts, batch, tokens, [p.size for p in pictures]
 
     def check_assembly(self, features, batch, sizes, counts, kind):
         """The reference's packing of features against the independent one."""
@@ -150,7 +76,7 @@ class Runner:
         rows = m.multi_modal_projector(m.vision_tower(flat, output_hidden_states=True).hidden_states[-1]).numpy()
         newline, at, ours = m.image_newline.numpy(), 0, []
         for n, (w, h) in zip(counts, sizes, strict=True):
-            ours.append(lmms.assemble(rows[at : at + n], newline, w, h, self.size, self.side, lmms.grid(self.size), kind))
+            ours.append(lmms.assemble(rows[at : at + n], newline, w, h, self.size, self.side, self.pinpoints, kind))
             at += n
         ours = np.concatenate(ours)
         assert ours.shape == features.shape
@@ -200,23 +126,21 @@ class Runner:
         return chosen, margin
 
     def run(self, name, prompt, files, kind):
-        raw = prompt.startswith("raw-")
-        out, inputs, tokens = {}, {}, []
-        with torch.no_grad(), rounding(kind or "hf"):
+        raw, kind = prompt.startswith("raw-"), kind or "hf"
+        out = {}
+        with torch.no_grad(), rounding(kind):
+            inputs, u8, counts, tokens, sizes = self.inputs(PROMPTS[prompt], raw, files, kind)
+            ids = inputs["input_ids"][0]
+            out["input_ids"] = ids
             if files:
-                u8, counts, batch, tokens, sizes = self.vision(files, kind or "hf")
                 out["pixel_tiles"] = torch.from_numpy(u8)
                 out["tiles_per_image"] = torch.tensor(counts)
-                inputs = dict(batch)
-                self.check_tower(batch, counts)
-            ids = self.ids.encode(PROMPTS[prompt], raw, tokens)
-            inputs["input_ids"] = torch.tensor([ids])
-            out["input_ids"] = torch.tensor(ids)
+                self.check_tower(inputs, counts)
             result = self.model.model(**inputs)
             full = self.model(**inputs).logits[0]
             if files:
                 out["image_features"] = result.image_hidden_states
-                self.check_assembly(result.image_hidden_states, batch, sizes, counts, kind or "hf")
+                self.check_assembly(result.image_hidden_states, inputs, sizes, counts, kind)
             out["hidden_states"] = result.last_hidden_state[0]
             half_inputs = {k: v.to(torch.bfloat16) if v.is_floating_point() else v for k, v in inputs.items()}
             rough = self.half(**half_inputs).logits[0].float()
@@ -241,13 +165,12 @@ class Runner:
         return {k: v.contiguous() for k, v in out.items()}, facts
 
 
-def same_model(tests, folders, inputs_of):
-    """Every HF layout must load in transformers and give the very same logits."""
+def same_model(tests, folders, inputs):
+    """Every layout must load in the reference and give the very same logits."""
     logits = []
     for folder in folders:
-        model = LlavaOnevisionForConditionalGeneration.from_pretrained(tests / "tiny" / folder, dtype=torch.float32).eval()
         with torch.no_grad():
-            logits.append(model(**inputs_of).logits)
+            logits.append(load_model(tests / "tiny" / folder)(**inputs).logits)
         assert torch.equal(logits[0], logits[-1]), folder
 
 
@@ -258,15 +181,13 @@ def make(tests):
     for name, text in PROMPTS.items():
         (golden / "prompts" / f"{name}.txt").write_bytes(text.encode())
     runners = {
-        "ov": Runner(tests, "ov", tests / "tiny" / "ov-hf-mem-flat"),
-        "tied": Runner(tests, "tied", tests / "tiny" / TIED[1]),
-        "wide": Runner(tests, "wide", tests / "tiny" / WIDE[0]),
+        "ov": Runner(tests, "ov-hf-mem-flat"),
+        "tied": Runner(tests, TIED[1]),
+        "wide": Runner(tests, WIDE[0]),
     }
-    with torch.no_grad():
-        r = runners["ov"]
-        _, _, batch, tokens, _ = r.vision(["rgba.png"], "hf")
-        ids = torch.tensor([r.ids.encode(PROMPTS["short"], False, tokens)])
-        same_model(tests, OV_HF, {**batch, "input_ids": ids})
+    for folders, runner in ((OV, runners["ov"]), (TIED, runners["tied"])):
+        inputs = runner.inputs(PROMPTS["short"], False, ["rgba.png"], "hf")[0]
+        same_model(tests, folders, inputs)
     rows = []
     for name, checkpoints, prompt, files, kind in CASES:
         runner = runners[checkpoints[0].split("-")[0]]

@@ -10,7 +10,7 @@ import shutil
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoTokenizer,
     LlavaOnevisionConfig,
@@ -23,11 +23,8 @@ from transformers import (
 
 import lmms
 import pixels
+from reference import qwen2_tokenizer
 
-SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 # Ids follow this order, which is not that of the published tokenizer.
 SPECIALS = ["<|im_start|>", "<image>", "<|endoftext|>", "<|im_end|>", "<video>"]
 WORDS = 507  # ordinary tokens: 256 bytes and 251 merges
@@ -71,12 +68,7 @@ def special_id(token):
 
 
 def train_tokenizer():
-    tok = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix=""))
-    tok.normalizer = normalizers.NFC()
-    split = pre_tokenizers.Split(Regex(SPLIT), behavior="isolated")
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
-    tok.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
-    tok.decoder = decoders.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
+    tok = qwen2_tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix=""))
     tok.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=WORDS, initial_alphabet=alphabet, show_progress=False)
