@@ -2,17 +2,26 @@
 
 #include "base/file.h"
 
-
-enum critic_status cr_json_parse(json_t **out, const char *text, size_t len,
-                                 const char *name, critic_error *err) {
+static enum critic_status parse(json_t **out, const char *text, size_t len,
+                                const char *name, size_t flags, critic_error *err) {
     json_error_t fault;
-    *out = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &fault);
+    *out = json_loadb(text, len, flags | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &fault);
     if (*out)
         return CRITIC_OK;
     if (json_error_code(&fault) == json_error_out_of_memory)
         return cr_fail(err, CRITIC_NO_MEMORY, "%s: out of memory", name);
     return cr_fail(err, CRITIC_BAD_FILE, "%s:%d:%d: not valid JSON: %s", name, fault.line,
                    fault.column, fault.text);
+}
+
+enum critic_status cr_json_parse(json_t **out, const char *text, size_t len,
+                                 const char *name, critic_error *err) {
+    return parse(out, text, len, name, 0, err);
+}
+
+enum critic_status cr_json_parse_any(json_t **out, const char *text, size_t len,
+                                     const char *name, critic_error *err) {
+    return parse(out, text, len, name, JSON_DECODE_ANY, err);
 }
 
 enum critic_status cr_json_read(json_t **out, const char *path, size_t max_bytes,

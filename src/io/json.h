@@ -13,6 +13,9 @@
  * Ownership: *out is a new reference. Errors: CRITIC_BAD_FILE, CRITIC_NO_MEMORY. */
 enum critic_status cr_json_parse(json_t **out, const char *text, size_t len,
                                  const char *name, critic_error *err);
+/* The same where the text may also be a bare string, number, true, false or null. */
+enum critic_status cr_json_parse_any(json_t **out, const char *text, size_t len,
+                                     const char *name, critic_error *err);
 /* Reads and parses a file of at most max_bytes. */
 enum critic_status cr_json_read(json_t **out, const char *path, size_t max_bytes,
                                 critic_error *err);
