@@ -12,8 +12,8 @@ const struct cr_row_kernels cr_row_avx2 = {
     .gelu_erf = gelu_erf,
     .swiglu = swiglu,
     .add = add,
-    .attention_f32 = &cr_attention_scalar_f32,
-    .attention_bf16 = &cr_attention_scalar_bf16,
+    .attention_f32 = &cr_attention_avx2_f32,
+    .attention_bf16 = &cr_attention_avx2_bf16,
 };
 
 #else

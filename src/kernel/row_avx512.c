@@ -12,8 +12,8 @@ const struct cr_row_kernels cr_row_avx512 = {
     .gelu_erf = gelu_erf,
     .swiglu = swiglu,
     .add = add,
-    .attention_f32 = &cr_attention_scalar_f32,
-    .attention_bf16 = &cr_attention_scalar_bf16,
+    .attention_f32 = &cr_attention_avx512_f32,
+    .attention_bf16 = &cr_attention_avx512_bf16,
 };
 
 #else

@@ -64,6 +64,28 @@ static inline float v_sum(vec a) {
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
+static inline float v_highest(vec a) {
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+static inline vec v_max(vec a, vec b) {
+    return _mm256_max_ps(a, b);
+}
+/* Lanes [0, n) of a, `other` behind. */
+static inline vec v_keep(vec a, size_t n, float other) {
+    __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256i keep =
+        _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n < LANES ? n : LANES)), lane);
+    return _mm256_blendv_ps(v_set(other), a, _mm256_castsi256_ps(keep));
+}
+/* Fraction of t <= 0; `whole` is for v_scale. */
+static inline vec v_fraction(vec t, vec *whole) {
+    t = _mm256_max_ps(v_set(-200.0f), t); /* 2^-200 is 0 */
+    *whole = _mm256_floor_ps(t);
+    return v_sub(t, *whole);
+}
+
 static inline vec v_load_f32(const float *p) {
     return _mm256_loadu_ps(p);
 }
@@ -81,6 +103,16 @@ static inline vec v_load_bf16_part(const uint16_t *p, size_t n) {
     uint16_t part[LANES] = {0};
     memcpy(part, p, n * sizeof *p);
     return v_load_bf16(part);
+}
+/* Pairs of bf16 are for instruction sets that multiply them. */
+static inline vec v_load_pairs_part(const uint16_t *p, size_t n) {
+    (void)p;
+    (void)n;
+    return v_set(0.0f);
+}
+static inline vec v_pair(vec even, vec odd) {
+    (void)odd;
+    return even;
 }
 static inline void v_store_f32(float *p, vec a) {
     _mm256_storeu_ps(p, a);
@@ -105,6 +137,26 @@ static inline void v_store_bf16_part(uint16_t *p, vec a, size_t n) {
     uint16_t part[LANES];
     v_store_bf16(part, a);
     memcpy(p, part, n * sizeof *p);
+}
+
+/* rows[i] lane j becomes rows[j] lane i. */
+static inline void v_transpose(vec rows[LANES]) {
+    vec a[LANES], b[LANES];
+    for (size_t i = 0; i < LANES; i += 2) { /* pairs of rows, within 128 bits */
+        a[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+        a[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    for (size_t i = 0; i < LANES;
+         i += 4) { /* fours of rows: b[i + c] has column c mod 4 */
+        for (size_t c = 0; c < 2; c++) {
+            b[i + 2 * c] = _mm256_shuffle_ps(a[i + c], a[i + 2 + c], 0x44);
+            b[i + 2 * c + 1] = _mm256_shuffle_ps(a[i + c], a[i + 2 + c], 0xEE);
+        }
+    }
+    for (size_t c = 0; c < 4; c++) {
+        rows[c] = _mm256_permute2f128_ps(b[c], b[4 + c], 0x20);
+        rows[4 + c] = _mm256_permute2f128_ps(b[c], b[4 + c], 0x31);
+    }
 }
 
 #endif

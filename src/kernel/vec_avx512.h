@@ -60,6 +60,22 @@ static inline float v_sum(vec a) {
     return _mm512_reduce_add_ps(a);
 }
 
+static inline float v_highest(vec a) {
+    return _mm512_reduce_max_ps(a);
+}
+static inline vec v_max(vec a, vec b) {
+    return _mm512_max_ps(a, b);
+}
+/* Lanes [0, n) of a, `other` behind. */
+static inline vec v_keep(vec a, size_t n, float other) {
+    return n >= LANES ? a : _mm512_mask_blend_ps(v_mask(n), v_set(other), a);
+}
+/* Fraction of t <= 0; `whole` is for v_scale, which rounds t down by itself. */
+static inline vec v_fraction(vec t, vec *whole) {
+    *whole = t;
+    return _mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+
 static inline vec v_load_f32(const float *p) {
     return _mm512_loadu_ps(p);
 }
@@ -75,6 +91,15 @@ static inline vec v_load_bf16_part(const uint16_t *p, size_t n) {
     __m256i h = _mm256_maskz_loadu_epi16(v_mask(n), p);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
 }
+/* The bits of n < 2 LANES bf16 values, zeros behind. */
+static inline vec v_load_pairs_part(const uint16_t *p, size_t n) {
+    return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16((__mmask32)((1u << n) - 1), p));
+}
+/* (even, odd) of each lane as bf16 pairs; both hold exact bf16 values. */
+static inline vec v_pair(vec even, vec odd) {
+    __m512i low = _mm512_srli_epi32(_mm512_castps_si512(even), 16);
+    return _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_castps_si512(odd)));
+}
 static inline void v_store_f32(float *p, vec a) {
     _mm512_storeu_ps(p, a);
 }
@@ -86,6 +111,34 @@ static inline void v_store_bf16(uint16_t *p, vec a) {
 }
 static inline void v_store_bf16_part(uint16_t *p, vec a, size_t n) {
     _mm256_mask_storeu_epi16(p, v_mask(n), (__m256i)_mm512_cvtneps_pbh(a));
+}
+
+/* rows[i] lane j becomes rows[j] lane i. */
+static inline void v_transpose(vec rows[LANES]) {
+    vec a[LANES], b[LANES];
+    for (size_t i = 0; i < LANES; i += 2) { /* pairs of rows, within 128 bits */
+        a[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+        a[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    for (size_t i = 0; i < LANES;
+         i += 4) { /* fours of rows: b[i + c] has column c mod 4 */
+        for (size_t c = 0; c < 2; c++) {
+            __m512d low = _mm512_castps_pd(a[i + c]),
+                    high = _mm512_castps_pd(a[i + 2 + c]);
+            b[i + 2 * c] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+            b[i + 2 * c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+        }
+    }
+    for (size_t c = 0; c < 4; c++) { /* the 4 x 4 blocks of 128 bits */
+        vec x = _mm512_shuffle_f32x4(b[c], b[4 + c], 0x88);
+        vec y = _mm512_shuffle_f32x4(b[c], b[4 + c], 0xDD);
+        vec z = _mm512_shuffle_f32x4(b[8 + c], b[12 + c], 0x88);
+        vec w = _mm512_shuffle_f32x4(b[8 + c], b[12 + c], 0xDD);
+        rows[c] = _mm512_shuffle_f32x4(x, z, 0x88);
+        rows[8 + c] = _mm512_shuffle_f32x4(x, z, 0xDD);
+        rows[4 + c] = _mm512_shuffle_f32x4(y, w, 0x88);
+        rows[12 + c] = _mm512_shuffle_f32x4(y, w, 0xDD);
+    }
 }
 
 #endif

@@ -1,0 +1,24 @@
+/* Attention tiles in bf16 with f32 sums on AVX-512 BF16: scores and p v by vdpbf16ps, which
+ * adds two products of a pair to an f32 lane. p is rounded to bf16, its sum is not. The
+ * instruction takes bf16 denormals as zero. */
+#if defined(__x86_64__)
+
+#include "kernel/vec_avx512.h"
+
+#define PAIRS      1
+#define SCORE_COLS 4
+#define VALUE_COLS 5 /* 30 accumulators, 1 of b; head_dim 72 needs 5 vectors */
+
+/* As assembly since gcc 12 loads the factor into a register of its own, and then spills. */
+static inline vec multiply_add(vec acc, vec b, const uint32_t *a) {
+    __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(b), "m"(*a));
+    return acc;
+}
+
+#include "kernel/attention_body.h"
+
+ATTENTION_TABLE(cr_attention_avx512_bf16, CR_BF16);
+
+#else
+typedef int not_this_machine;
+#endif

@@ -1,0 +1,470 @@
+/* Attention tiles on vectors, once for every instruction set and type: included behind a
+ * vec_*.h header by a file that defines
+ *   PAIRS           1: panels hold bf16 in pairs, 32 bits a pair, and a step multiplies
+ *                   pairs; 0: panels hold f32
+ *   multiply_add    vec (vec acc, vec b, const uint32_t *a): acc + *a times b, where every
+ *                   lane of b meets the same f32 or pair at a
+ *   SCORE_COLS      vectors a row in the register tile of q k; VALUE_COLS the most in p v
+ * and that ends with the tables. Register tiles are up to 6 rows high.
+ *
+ * Layouts in units of 32 bits, an f32 or a pair; n(x) = x or ceil(x / 2):
+ *   q        (blocks of rows, n(E), rows of the block)
+ *   k panel  (PANEL / score width, n(E), score width): the keys of a panel side by side
+ *   v panel  (column groups, n(PANEL), group width):   E padded to whole vectors
+ *   s, p     (rows, KEYS) f32; p lies over s, in pairs in the front half of each row
+ *   a        (rows, E padded) f32 */
+#include "base/error.h"
+#include "kernel/row.h"
+#include "kernel/vec_type.h"
+
+#include <math.h>
+#include <string.h>
+
+#define KEYS        CR_ATTENTION_KEYS
+#define PANEL       CR_ATTENTION_PANEL
+#define ROWS        CR_ATTENTION_ROWS
+#define TILE_ROWS   6
+#define STRIP       48 /* rows whose scores are held at a time: 72 KiB */
+#define SCORE_WIDTH (SCORE_COLS * LANES)
+#define STEPS(n)    (PAIRS ? ((n) + 1) / 2 : (n))
+#define MASKED      -1e30f /* finite, so that differences stay numbers; 2^MASKED is 0 */
+#define LOG2_E      1.44269504089f
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Register tiles stay in registers only if every loop over them is unrolled whole. */
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+struct work {
+    size_t n_rows, head_dim, n_vecs; /* n_vecs: vectors of a padded row of a */
+    size_t tile_rows;                /* rows of every register tile but the last */
+    float scale;                     /* of q . k, to powers of two */
+    float m[ROWS], fade[ROWS];
+    float l[ROWS * LANES], top[STRIP * LANES]; /* a vector a row */
+    float s[STRIP * KEYS];
+    float rest[]; /* a, then q */
+};
+
+static float *a_of(struct work *w) {
+    return w->rest;
+}
+
+static uint32_t *q_of(struct work *w) {
+    return (uint32_t *)(void *)(w->rest + ROWS * w->n_vecs * LANES);
+}
+
+static size_t vecs_of(size_t head_dim) {
+    return (head_dim + LANES - 1) / LANES;
+}
+
+static size_t k_bytes(size_t head_dim) {
+    return PANEL * STEPS(head_dim) * 4;
+}
+
+static size_t v_bytes(size_t head_dim) {
+    return STEPS(PANEL) * vecs_of(head_dim) * LANES * 4;
+}
+
+static size_t work_bytes(size_t head_dim) {
+    size_t bytes =
+        sizeof(struct work) + ROWS * 4 * (vecs_of(head_dim) * LANES + STEPS(head_dim));
+    return (bytes + 63) / 64 * 64;
+}
+
+/* Columns of v go through the register tile in groups as equal as can be: the first vector
+ * of group g, and the number of groups. */
+static size_t groups_of(size_t n_vecs) {
+    return (n_vecs + VALUE_COLS - 1) / VALUE_COLS;
+}
+
+static size_t group_start(size_t n_vecs, size_t group) {
+    return n_vecs * group / groups_of(n_vecs);
+}
+
+/* Packing */
+
+/* Units [at, at + LANES) of a row of n, zeros behind. */
+INLINE vec load_units(const void *row, enum cr_dtype type, size_t at, size_t n) {
+    if (PAIRS) { /* bits as they are */
+        size_t left = n - 2 * at;
+        return left >= 2 * LANES
+                   ? v_load_f32((const float *)row + at)
+                   : v_load_pairs_part((const uint16_t *)row + 2 * at, left);
+    }
+    return n - at >= LANES ? load(row, type, at) : load_part(row, type, at, n - at);
+}
+
+INLINE void pack_k(float *panel, const void *const *rows, size_t n, size_t head_dim,
+                   enum cr_dtype type) {
+    size_t steps = STEPS(head_dim);
+    for (size_t key = 0; key < PANEL; key += LANES) {
+        float *block =
+            panel + key / SCORE_WIDTH * steps * SCORE_WIDTH + key % SCORE_WIDTH;
+        for (size_t at = 0; at < steps; at += LANES) {
+            vec t[LANES];
+            for (size_t i = 0; i < LANES; i++)
+                t[i] = key + i < n ? load_units(rows[key + i], type, at, head_dim)
+                                   : v_set(0.0f);
+            v_transpose(t);
+            for (size_t i = 0; i < LANES && at + i < steps; i++)
+                v_store_f32(block + (at + i) * SCORE_WIDTH, t[i]);
+        }
+    }
+}
+
+/* Vector j of rows 2 i and 2 i + 1 as pairs, or of row i. */
+INLINE vec load_values(const void *const *rows, size_t n, size_t i, size_t j,
+                       size_t head_dim, enum cr_dtype type) {
+    size_t at = j * LANES, left = head_dim - at < LANES ? head_dim - at : LANES;
+    vec v[2];
+    for (size_t k = 0; k <= PAIRS; k++) {
+        size_t row = i * (1 + PAIRS) + k;
+        v[k] = v_set(0.0f);
+        if (row < n)
+            v[k] = left == LANES ? load(rows[row], type, at)
+                                 : load_part(rows[row], type, at, left);
+    }
+    return PAIRS ? v_pair(v[0], v[PAIRS]) : v[0];
+}
+
+INLINE void pack_v(float *panel, const void *const *rows, size_t n, size_t head_dim,
+                   enum cr_dtype type) {
+    size_t n_vecs = vecs_of(head_dim);
+    for (size_t g = 0; g < groups_of(n_vecs); g++) {
+        size_t from = group_start(n_vecs, g), to = group_start(n_vecs, g + 1);
+        for (size_t i = 0; i < STEPS(PANEL); i++)
+            for (size_t j = from; j < to; j++, panel += LANES)
+                v_store_f32(panel, load_values(rows, n, i, j, head_dim, type));
+    }
+}
+
+INLINE uint32_t query_unit(const void *row, size_t step, size_t head_dim,
+                           enum cr_dtype type) {
+    uint32_t bits;
+    if (PAIRS) {
+        const uint16_t *h = (const uint16_t *)row + 2 * step;
+        return h[0] | (2 * step + 1 < head_dim ? (uint32_t)h[1] << 16 : 0);
+    }
+    float value = type == CR_F32 ? ((const float *)row)[step]
+                                 : cr_bf16_to_f32(((const uint16_t *)row)[step]);
+    memcpy(&bits, &value, 4);
+    return bits;
+}
+
+INLINE void begin(struct work *w, const void *q, size_t q_stride, size_t n_rows,
+                  size_t head_dim, float scale, enum cr_dtype type) {
+    size_t n_tiles = (n_rows + TILE_ROWS - 1) / TILE_ROWS, steps = STEPS(head_dim);
+    w->n_rows = n_rows;
+    w->head_dim = head_dim;
+    w->n_vecs = vecs_of(head_dim);
+    w->tile_rows = (n_rows + n_tiles - 1) / n_tiles;
+    w->scale = scale * LOG2_E;
+    uint32_t *tile = q_of(w);
+    for (size_t r = 0; r < n_rows; r += w->tile_rows, tile += w->tile_rows * steps) {
+        size_t height = n_rows - r < w->tile_rows ? n_rows - r : w->tile_rows;
+        for (size_t i = 0; i < height; i++) {
+            const char *row =
+                (const char *)q + (r + i) * q_stride * (type == CR_F32 ? 4 : 2);
+            for (size_t step = 0; step < steps; step++)
+                tile[step * height + i] = query_unit(row, step, head_dim, type);
+        }
+    }
+    for (size_t r = 0; r < n_rows; r++)
+        w->m[r] = MASKED;
+    memset(w->l, 0, n_rows * LANES * sizeof(float));
+    memset(a_of(w), 0, n_rows * w->n_vecs * LANES * sizeof(float));
+}
+
+/* Scores */
+
+/* The tile at s has scores past what its rows may see: covers them and finds the top. */
+static void cover(float *s, float *top, const size_t *seen, size_t height) {
+    for (size_t r = 0; r < height; r++, s += KEYS, top += LANES) {
+        vec high = v_load_f32(top);
+        for (size_t j = 0; j < SCORE_COLS; j++) {
+            size_t n = seen[r] > j * LANES ? seen[r] - j * LANES : 0;
+            vec v = v_keep(v_load_f32(s + j * LANES), n, MASKED);
+            v_store_f32(s + j * LANES, v);
+            high = v_max(high, v);
+        }
+        v_store_f32(top, high);
+    }
+}
+
+/* A register tile of s for `height` rows and one score width of keys; top keeps each row's
+ * largest per lane. seen[r]: how many of these keys row r may see, not falling with r. */
+INLINE void score_tile(float *s, float *top, const uint32_t *q, const float *k,
+                       size_t steps, const size_t *seen, size_t height) {
+    vec acc[TILE_ROWS][SCORE_COLS];
+    UNROLL for (size_t r = 0; r < height; r++)
+        UNROLL for (size_t j = 0; j < SCORE_COLS; j++) acc[r][j] = v_set(0.0f);
+    for (size_t step = 0; step < steps; step++) {
+        UNROLL for (size_t j = 0; j < SCORE_COLS; j++) {
+            vec b = v_load_f32(k + j * LANES);
+            UNROLL for (size_t r = 0; r < height; r++) acc[r][j] =
+                multiply_add(acc[r][j], b, q + r);
+        }
+        k += SCORE_WIDTH;
+        q += height;
+    }
+    UNROLL for (size_t r = 0; r < height; r++)
+        UNROLL for (size_t j = 0; j < SCORE_COLS; j++)
+            v_store_f32(s + r * KEYS + j * LANES, acc[r][j]);
+    if (seen[0] < SCORE_WIDTH) {
+        cover(s, top, seen, height);
+        return;
+    }
+    UNROLL for (size_t r = 0; r < height; r++) {
+        vec high = v_load_f32(top + r * LANES);
+        UNROLL for (size_t j = 0; j < SCORE_COLS; j++) high = v_max(high, acc[r][j]);
+        v_store_f32(top + r * LANES, high);
+    }
+}
+
+static void scores(float *s, float *top, const uint32_t *q, const float *k, size_t steps,
+                   const size_t *seen, size_t height) {
+    switch (height) {
+    case 6:
+        score_tile(s, top, q, k, steps, seen, 6);
+        break;
+    case 5:
+        score_tile(s, top, q, k, steps, seen, 5);
+        break;
+    case 4:
+        score_tile(s, top, q, k, steps, seen, 4);
+        break;
+    case 3:
+        score_tile(s, top, q, k, steps, seen, 3);
+        break;
+    case 2:
+        score_tile(s, top, q, k, steps, seen, 2);
+        break;
+    default:
+        score_tile(s, top, q, k, steps, seen, 1);
+    }
+}
+
+/* Softmax */
+
+/* 2^t for t <= 0 (or a little above, by rounding): the polynomial on [0, 1), p(0) = 1, has a
+ * relative error of 9.4e-8. */
+INLINE vec exp2_below(vec t) {
+    vec whole, f = v_fraction(t, &whole);
+    vec p = v_fma(v_set(0x1.e974fap-10f), f, v_set(0x1.277856p-7f));
+    p = v_fma(p, f, v_set(0x1.c91ce6p-5f));
+    p = v_fma(p, f, v_set(0x1.ebdb56p-3f));
+    p = v_fma(p, f, v_set(0x1.62e4bap-1f));
+    return v_scale(v_fma(p, f, v_set(1.0f)), whole);
+}
+
+/* Scores of one row become weights; n is a whole number of panels. */
+static void soften(struct work *w, size_t row, float *s, const float *top, size_t n) {
+    float m = v_highest(v_load_f32(top)) * w->scale;
+    m = m > w->m[row] ? m : w->m[row];
+    w->fade[row] = exp2f(w->m[row] - m);
+    w->m[row] = m;
+    vec scale = v_set(w->scale), base = v_set(m);
+    vec l = v_mul(v_load_f32(w->l + row * LANES), v_set(w->fade[row]));
+    for (size_t i = 0; i < n; i += 2 * LANES) {
+        vec p0 = exp2_below(v_fms(v_load_f32(s + i), scale, base));
+        vec p1 = exp2_below(v_fms(v_load_f32(s + i + LANES), scale, base));
+        l = v_add(l, v_add(p0, p1));
+        if (PAIRS) {
+            v_store_bf16((uint16_t *)(void *)s + i, p0);
+            v_store_bf16((uint16_t *)(void *)s + i + LANES, p1);
+        } else {
+            v_store_f32(s + i, p0);
+            v_store_f32(s + i + LANES, p1);
+        }
+    }
+    v_store_f32(w->l + row * LANES, l);
+}
+
+/* Values */
+
+/* a = a * fade + p v for `height` rows and `cols` vectors of a column group, n_panels of
+ * v_stride floats each. */
+INLINE void value_tile(float *a, size_t a_stride, const float *fade, const uint32_t *p,
+                       const float *v, size_t v_stride, size_t n_panels, size_t height,
+                       size_t cols) {
+    vec acc[TILE_ROWS][VALUE_COLS];
+    UNROLL for (size_t r = 0; r < height; r++) UNROLL for (size_t j = 0; j < cols; j++)
+        acc[r][j] = v_mul(v_load_f32(a + r * a_stride + j * LANES), v_set(fade[r]));
+    for (size_t panel = 0; panel < n_panels; panel++) {
+        const float *b_at = v + panel * v_stride;
+        for (size_t step = 0; step < STEPS(PANEL); step++) {
+            UNROLL for (size_t j = 0; j < cols; j++) {
+                vec b = v_load_f32(b_at + j * LANES);
+                UNROLL for (size_t r = 0; r < height; r++) acc[r][j] =
+                    multiply_add(acc[r][j], b, p + r * KEYS);
+            }
+            b_at += cols * LANES;
+            p++;
+        }
+    }
+    UNROLL for (size_t r = 0; r < height; r++) UNROLL for (size_t j = 0; j < cols; j++)
+        v_store_f32(a + r * a_stride + j * LANES, acc[r][j]);
+}
+
+#define VALUE_CASE(height, cols)                                                         \
+    case height * 8 + cols:                                                              \
+        value_tile(a, a_stride, fade, p, v, v_stride, n_panels, height, cols);           \
+        break;
+#define VALUE_HEIGHTS(cols)                                                              \
+    VALUE_CASE(1, cols)                                                                  \
+    VALUE_CASE(2, cols)                                                                  \
+    VALUE_CASE(3, cols)                                                                  \
+    VALUE_CASE(4, cols)                                                                  \
+    VALUE_CASE(5, cols)                                                                  \
+    VALUE_CASE(6, cols)
+
+static void values(float *a, size_t a_stride, const float *fade, const uint32_t *p,
+                   const float *v, size_t v_stride, size_t n_panels, size_t height,
+                   size_t cols) {
+    switch (height * 8 + cols) {
+        VALUE_HEIGHTS(1)
+        VALUE_HEIGHTS(2)
+#if VALUE_COLS > 2
+        VALUE_HEIGHTS(3)
+        VALUE_HEIGHTS(4)
+        VALUE_HEIGHTS(5)
+#endif
+    default:
+        CR_ASSERT(false);
+    }
+}
+
+/* One block of keys */
+
+static size_t seen_by(const struct cr_attention_mask *mask, size_t row) {
+    size_t n = mask->visible + row * mask->per_row;
+    return n < mask->n_keys ? n : mask->n_keys;
+}
+
+static size_t height_at(const struct work *w, size_t row) {
+    return w->n_rows - row < w->tile_rows ? w->n_rows - row : w->tile_rows;
+}
+
+static size_t panels_of(size_t n_keys) {
+    return (n_keys + PANEL - 1) / PANEL;
+}
+
+/* Scores of rows [from, to): panel by panel, so that a panel stays in cache. A row's scores
+ * are written up to the last panel that its register tile needs. */
+static void strip_scores(struct work *w, size_t from, size_t to, const float *k,
+                         const struct cr_attention_mask *mask) {
+    size_t steps = STEPS(w->head_dim);
+    for (size_t i = 0; i < (to - from) * LANES; i++)
+        w->top[i] = MASKED;
+    size_t n_keys = panels_of(seen_by(mask, to - 1)) * PANEL;
+    for (size_t key = 0; key < n_keys; key += SCORE_WIDTH, k += steps * SCORE_WIDTH) {
+        for (size_t r = from; r < to; r += w->tile_rows) {
+            size_t height = height_at(w, r), seen[TILE_ROWS];
+            if (panels_of(seen_by(mask, r + height - 1)) * PANEL <= key)
+                continue;
+            for (size_t i = 0; i < height; i++) {
+                size_t n = seen_by(mask, r + i);
+                seen[i] = n > key ? n - key : 0;
+            }
+            scores(w->s + (r - from) * KEYS + key, w->top + (r - from) * LANES,
+                   q_of(w) + r * steps, k, steps, seen, height);
+        }
+    }
+}
+
+static void strip_values(struct work *w, size_t from, size_t to, const float *v,
+                         const struct cr_attention_mask *mask) {
+    size_t v_stride = v_bytes(w->head_dim) / 4, a_stride = w->n_vecs * LANES;
+    for (size_t g = 0; g < groups_of(w->n_vecs); g++) {
+        size_t first = group_start(w->n_vecs, g);
+        size_t cols = group_start(w->n_vecs, g + 1) - first;
+        for (size_t r = from; r < to; r += w->tile_rows) {
+            size_t height = height_at(w, r);
+            values(a_of(w) + r * a_stride + first * LANES, a_stride, w->fade + r,
+                   (const uint32_t *)(const void *)(w->s + (r - from) * KEYS),
+                   v + first * LANES * STEPS(PANEL), v_stride,
+                   panels_of(seen_by(mask, r + height - 1)), height, cols);
+        }
+    }
+}
+
+static void step(void *work, const void *k_panels, const void *v_panels,
+                 const struct cr_attention_mask *mask) {
+    struct work *w = work;
+    size_t strip = STRIP / w->tile_rows * w->tile_rows;
+    for (size_t from = 0; from < w->n_rows; from += strip) {
+        size_t to = w->n_rows - from < strip ? w->n_rows : from + strip;
+        strip_scores(w, from, to, k_panels, mask);
+        for (size_t r = from; r < to; r += w->tile_rows) {
+            size_t height = height_at(w, r);
+            size_t n = panels_of(seen_by(mask, r + height - 1)) * PANEL;
+            for (size_t i = r; i < r + height; i++)
+                soften(w, i, w->s + (i - from) * KEYS, w->top + (i - from) * LANES, n);
+        }
+        strip_values(w, from, to, v_panels, mask);
+    }
+}
+
+/* Results */
+
+INLINE void end(struct work *w, void *y, size_t y_stride, float *lse, size_t lse_stride,
+                enum cr_dtype type) {
+    for (size_t r = 0; r < w->n_rows; r++) {
+        const float *a = a_of(w) + r * w->n_vecs * LANES;
+        float l = v_sum(v_load_f32(w->l + r * LANES));
+        vec divisor = v_set(l);
+        for (size_t e = 0; e < w->head_dim; e += LANES) {
+            vec value = v_div(v_load_f32(a + e), divisor);
+            if (w->head_dim - e >= LANES)
+                store(y, type, r * y_stride + e, value);
+            else
+                store_part(y, type, r * y_stride + e, value, w->head_dim - e);
+        }
+        if (lse)
+            lse[r * lse_stride] = (w->m[r] + log2f(l)) * 0.693147180560f;
+    }
+}
+
+static void partial(void *work, float *m, float *l, float *a) {
+    struct work *w = work;
+    for (size_t r = 0; r < w->n_rows; r++) {
+        m[r] = w->m[r];
+        l[r] = v_sum(v_load_f32(w->l + r * LANES));
+        memcpy(a + r * w->head_dim, a_of(w) + r * w->n_vecs * LANES,
+               w->head_dim * sizeof(float));
+    }
+}
+
+/* A table for tensors of one type; the wrappers make the type a constant. */
+#define ATTENTION_TABLE(table, TYPE)                                                     \
+    static void table##_pack_k(void *panel, const void *const *rows, size_t n,           \
+                               size_t head_dim) {                                        \
+        pack_k(panel, rows, n, head_dim, TYPE);                                          \
+    }                                                                                    \
+    static void table##_pack_v(void *panel, const void *const *rows, size_t n,           \
+                               size_t head_dim) {                                        \
+        pack_v(panel, rows, n, head_dim, TYPE);                                          \
+    }                                                                                    \
+    static void table##_begin(void *work, const void *q, size_t q_stride, size_t n_rows, \
+                              size_t head_dim, float scale) {                            \
+        begin(work, q, q_stride, n_rows, head_dim, scale, TYPE);                         \
+    }                                                                                    \
+    static void table##_end(void *work, void *y, size_t y_stride, float *lse,            \
+                            size_t lse_stride) {                                         \
+        end(work, y, y_stride, lse, lse_stride, TYPE);                                   \
+    }                                                                                    \
+    const struct cr_attention_tiles table = {                                            \
+        .k_bytes = k_bytes,                                                              \
+        .v_bytes = v_bytes,                                                              \
+        .work_bytes = work_bytes,                                                        \
+        .pack_k = table##_pack_k,                                                        \
+        .pack_v = table##_pack_v,                                                        \
+        .begin = table##_begin,                                                          \
+        .step = step,                                                                    \
+        .end = table##_end,                                                              \
+        .partial = partial,                                                              \
+    }
