@@ -6,8 +6,9 @@
 
 #include "base/checked.h"
 
-/* Under AddressSanitizer what is not handed out is poisoned and a red zone stands behind
- * every block, so that an overrun inside the reservation is still found. */
+/* Under AddressSanitizer a red zone stands behind every block and what was given back is
+ * poisoned, so that an overrun inside the reservation is still found. What was never handed out
+ * is left alone: poisoning a whole reservation would touch an eighth of it. */
 #if defined(__SANITIZE_ADDRESS__)
 #define ARENA_ASAN 1
 #elif defined(__has_feature)
@@ -42,13 +43,12 @@ enum critic_status cr_arena_init(struct cr_arena *a, size_t limit_bytes, critic_
         return cr_fail(err, CRITIC_NO_MEMORY, "cannot reserve %zu bytes", limit_bytes);
     a->base = base;
     a->limit = limit;
-    POISON(base, limit);
     return CRITIC_OK;
 }
 
 void cr_arena_fini(struct cr_arena *a) {
     if (a->base) {
-        UNPOISON(a->base, a->limit);
+        UNPOISON(a->base, a->high_water);
         munmap(a->base, a->limit);
     }
     memset(a, 0, sizeof *a);
@@ -66,6 +66,7 @@ void *cr_arena_alloc(struct cr_arena *a, size_t bytes) {
     a->used += padded;
     a->high_water = CR_MAX(a->high_water, a->used);
     UNPOISON(block, bytes);
+    POISON(block + bytes, padded - bytes);
     return block;
 }
 

@@ -1,0 +1,10 @@
+#define _GNU_SOURCE
+#include "base/clock.h"
+
+#include <time.h>
+
+double cr_clock_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
