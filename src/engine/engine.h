@@ -81,9 +81,10 @@ enum critic_status cr_prompt_text(struct cr_prompt *p, struct cr_str text, bool 
 /* A picture at this place, copied. Errors: CRITIC_UNSUPPORTED where the model has no tower. */
 enum critic_status cr_prompt_image(struct cr_prompt *p, const struct cr_image *image,
                                    critic_error *err);
-/* One user turn in the model's chat format: system text where the layout has it, the pictures in
- * front (one "<image>" and newline each), the text verbatim, the assistant header.
- * system: {NULL, 0} for the layout's own; {"", 0} for none. */
+/* One user turn in ChatML: the system block, the pictures in front (one and a newline each), the text
+ * verbatim, the assistant header. system: {NULL, 0} for the default text, with which the published
+ * checkpoints of every layout were trained (llava-hf's own template leaves the block out);
+ * {"", 0} for none. */
 enum critic_status cr_prompt_chat(struct cr_prompt *p, const struct cr_image *images,
                                   size_t n_images, struct cr_str system, struct cr_str user,
                                   critic_error *err);

@@ -1,0 +1,193 @@
+#include "engine/engine.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "engine/internal.h"
+#include "engine/random_model.h"
+
+/* Parameter tables of the deepest network there is: pages are taken when touched. */
+#define TABLE_BYTES ((size_t)64 << 20)
+
+void cr_engine_opts_default(struct cr_engine_opts *opts) {
+    *opts = (struct cr_engine_opts){.exec = {.isa = cr_isa_best()}};
+    cr_image_limits_default(&opts->image_limits);
+}
+
+void cr_engine_log(const struct cr_engine *e, int level, const char *fmt, ...) {
+    if (!e->opts.log)
+        return;
+    char line[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    e->opts.log(e->opts.log_user, level, line);
+}
+
+bool cr_engine_cancelled(const struct cr_engine *e) {
+    return e->opts.cancel && e->opts.cancel(e->opts.cancel_user);
+}
+
+void cr_engine_set_cancel(struct cr_engine *e, cr_cancel_fn *cancel, void *user) {
+    e->opts.cancel = cancel;
+    e->opts.cancel_user = user;
+}
+
+void cr_engine_free(struct cr_engine *e) {
+    if (!e)
+        return;
+    cr_engine_drop_cache(e);
+    cr_kv_fini(&e->kv);
+    cr_exec_free(e->exec);
+    cr_tokenizer_free(e->tokenizer);
+    cr_store_close(e->store);
+    cr_arena_fini(&e->arena);
+    free(e->logits);
+    free(e->name);
+    free(e);
+}
+
+static enum critic_status open_tokenizer(struct cr_engine *e, critic_error *err) {
+    if (cr_store_gguf(e->store))
+        return cr_engine_tokenizer_from_gguf(&e->tokenizer, cr_store_gguf(e->store), e->name,
+                                             err);
+    return cr_tokenizer_open(&e->tokenizer, cr_store_dir(e->store), err);
+}
+
+/* Which ids may be sampled, and which end a text: what the checkpoint names, and ChatML's own two
+ * wherever the tokenizer has them. */
+static void set_ids(struct cr_engine *e) {
+    static const char *const ends[] = {"<|im_end|>", "<|endoftext|>"};
+    e->n_valid_ids = e->config.text.vocab;
+    for (size_t i = 0; i < e->config.n_eos; i++)
+        e->end_ids[e->n_end_ids++] = e->config.eos_ids[i];
+    if (!e->tokenizer)
+        return;
+    e->n_valid_ids = CR_MIN(e->n_valid_ids, cr_tokenizer_size(e->tokenizer));
+    for (size_t i = 0; i < CR_COUNT(ends); i++)
+        e->end_ids[e->n_end_ids++] = cr_tokenizer_find(e->tokenizer, cr_str_of(ends[i]));
+}
+
+/* Everything that follows from config and parameters: kernels, KV pool, logits row. */
+static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
+    CR_TRY(cr_exec_new(&e->exec, &e->opts.exec, err));
+    e->model.config = &e->config;
+    size_t most = e->config.text.max_positions;
+    e->context = e->opts.context ? CR_MIN(e->opts.context, most) : most;
+    if (e->opts.prefill_chunk == 0)
+        e->opts.prefill_chunk = 1024;
+    if (e->opts.kv_bytes == 0)
+        e->opts.kv_bytes = CR_MAX(cr_memory_bytes() / 2, (size_t)256 << 20);
+    struct cr_kv_layout layout =
+        cr_kv_layout_make(&e->config.text, e->exec->act, CR_PAGE_LEN);
+    CR_TRY(cr_kv_init(&e->kv, &layout, e->opts.kv_bytes, err));
+    e->logits = malloc(e->config.text.vocab * sizeof *e->logits);
+    if (!e->logits)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a row of logits");
+    set_ids(e);
+    return CRITIC_OK;
+}
+
+static enum critic_status load(struct cr_engine *e, const char *model, critic_error *err) {
+    CR_TRY(cr_store_open(&e->store, model, err));
+    CR_TRY(cr_config_read(&e->config, e->store, err));
+    CR_TRY(cr_arena_init(&e->arena, TABLE_BYTES, err));
+    CR_TRY(cr_params_init(&e->model.params, &e->config, &e->arena, err));
+    CR_TRY(cr_params_bind(&e->model.params, &e->config, e->store, err));
+    CR_TRY(open_tokenizer(e, err));
+    cr_store_hash(e->store, e->hash);
+    return set_up(e, err);
+}
+
+static enum critic_status engine_new(struct cr_engine **out, const char *name,
+                                     const struct cr_engine_opts *opts, critic_error *err) {
+    *out = NULL;
+    struct cr_engine *e = calloc(1, sizeof *e);
+    char *copy = cr_str_dup(cr_str_of(name));
+    if (!e || !copy) {
+        free(e);
+        free(copy);
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for an engine");
+    }
+    e->opts = *opts;
+    e->name = copy;
+    *out = e;
+    return CRITIC_OK;
+}
+
+enum critic_status cr_engine_open(struct cr_engine **out, const char *model,
+                                  const struct cr_engine_opts *opts, critic_error *err) {
+    CR_TRY(engine_new(out, model, opts, err));
+    enum critic_status status = load(*out, model, err);
+    if (status != CRITIC_OK) {
+        cr_engine_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+enum critic_status cr_engine_open_random(struct cr_engine **out, const struct cr_config *config,
+                                         enum cr_dtype dtype, uint64_t seed,
+                                         const struct cr_engine_opts *opts,
+                                         critic_error *err) {
+    CR_TRY(engine_new(out, "random weights", opts, err));
+    struct cr_engine *e = *out;
+    e->config = *config;
+    memset(e->hash, '0', sizeof e->hash - 1);
+    enum critic_status status =
+        cr_arena_init(&e->arena, (size_t)64 << 30, err); /* address space only */
+    if (status == CRITIC_OK)
+        status = cr_params_init(&e->model.params, &e->config, &e->arena, err);
+    if (status == CRITIC_OK)
+        status = cr_params_random(&e->model.params, &e->config, dtype, seed, &e->arena, err);
+    if (status == CRITIC_OK)
+        status = set_up(e, err);
+    if (status != CRITIC_OK) {
+        cr_engine_free(e);
+        *out = NULL;
+    }
+    return status;
+}
+
+enum critic_status cr_engine_reserve(struct cr_engine *e, size_t n_tokens, critic_error *err) {
+    size_t n_pages = CR_CEIL_DIV(n_tokens, (size_t)CR_PAGE_LEN);
+    double mib = (double)n_pages * (double)e->kv.layout.page_bytes / (1 << 20);
+    if (n_pages > e->kv.n_pages)
+        return cr_fail(err, CRITIC_NO_MEMORY,
+                       "keys and values of %zu tokens need %.0f MiB; the limit is %.0f MiB",
+                       n_tokens, mib, (double)e->opts.kv_bytes / (1 << 20));
+    cr_engine_log(e, 1, "keys and values: %zu tokens, %.1f MiB", n_pages * CR_PAGE_LEN, mib);
+    return CRITIC_OK;
+}
+
+const struct cr_config *cr_engine_config(const struct cr_engine *e) {
+    return &e->config;
+}
+
+const struct cr_tokenizer *cr_engine_tokenizer(const struct cr_engine *e) {
+    return e->tokenizer;
+}
+
+const struct cr_exec *cr_engine_exec(const struct cr_engine *e) {
+    return e->exec;
+}
+
+const char *cr_engine_model_hash(const struct cr_engine *e) {
+    return e->hash;
+}
+
+const char *cr_engine_model_name(const struct cr_engine *e) {
+    return e->name;
+}
+
+size_t cr_engine_kv_bytes_per_token(const struct cr_engine *e) {
+    return e->kv.layout.page_bytes / CR_PAGE_LEN;
+}
+
+size_t cr_engine_context(const struct cr_engine *e) {
+    return e->context;
+}

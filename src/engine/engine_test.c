@@ -1,0 +1,434 @@
+/* Properties of the engine on a tiny network of random weights: what must hold whatever the
+ * numbers are. Equality is to the bit: a cache, a fork or company never changes a result. */
+#include "engine/engine.h"
+#include "engine/random_model.h"
+#include "engine/sample.h"
+
+#include "base/checked.h"
+#include "t.h"
+
+static struct cr_engine_opts opts_for(enum cr_isa isa, int n_threads, size_t chunk) {
+    struct cr_engine_opts opts;
+    cr_engine_opts_default(&opts);
+    opts.exec.isa = isa;
+    opts.exec.n_threads = n_threads;
+    opts.kv_bytes = (size_t)16 << 20;
+    opts.prefill_chunk = chunk;
+    return opts;
+}
+
+static struct cr_engine *open_tiny(enum cr_isa isa, int n_threads, size_t chunk) {
+    critic_error err;
+    struct cr_engine *e;
+    struct cr_config config;
+    struct cr_engine_opts opts = opts_for(isa, n_threads, chunk);
+    T_OK(cr_config_preset(&config, "tiny", &err));
+    T_OK(cr_engine_open_random(&e, &config, CR_BF16, 42, &opts, &err));
+    return e;
+}
+
+static struct cr_image noise_image(size_t w, size_t h, uint64_t seed) {
+    struct cr_rng rng;
+    struct cr_image image = {malloc(3 * w * h), w, h};
+    cr_rng_seed(&rng, seed);
+    for (size_t i = 0; i < 3 * w * h; i++)
+        image.rgb[i] = (unsigned char)cr_rng_below(&rng, 256);
+    return image;
+}
+
+/* `n` ids from a seed, a picture after the first three where there is one. */
+static struct cr_prompt *prompt_of(struct cr_engine *e, size_t n, uint64_t seed,
+                                   const struct cr_image *image) {
+    critic_error err;
+    struct cr_rng rng;
+    struct cr_prompt *p;
+    int32_t ids[512];
+    cr_rng_seed(&rng, seed);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (int32_t)cr_rng_below(&rng, cr_engine_config(e)->text.vocab);
+    T_OK(cr_prompt_new(&p, e, &err));
+    T_OK(cr_prompt_tokens(p, ids, CR_MIN(n, (size_t)3), &err));
+    if (image)
+        T_OK(cr_prompt_image(p, image, &err));
+    if (n > 3)
+        T_OK(cr_prompt_tokens(p, ids + 3, n - 3, &err));
+    T_OK(cr_prompt_finish(p, &err));
+    return p;
+}
+
+static struct cr_seq *prefill(struct cr_engine *e, struct cr_prompt *p,
+                              struct cr_usage *usage) {
+    critic_error err;
+    struct cr_seq *s;
+    T_OK(cr_engine_prefill(e, p, &s, usage, &err));
+    return s;
+}
+
+static float *logits_copy(struct cr_engine *e, struct cr_seq *s) {
+    size_t bytes = cr_engine_config(e)->text.vocab * sizeof(float);
+    float *copy = malloc(bytes);
+    memcpy(copy, cr_seq_logits(s), bytes);
+    return copy;
+}
+
+static void assert_logits(struct cr_engine *e, struct cr_seq *s, const float *expected) {
+    assert_memory_equal(cr_seq_logits(s), expected,
+                        cr_engine_config(e)->text.vocab * sizeof(float));
+}
+
+#define FOR_EACH_ISA(isa)                                                                \
+    for (enum cr_isa isa = CR_ISA_SCALAR; isa < CR_ISA_COUNT; isa++)                     \
+        if (cr_isa_available(isa))
+
+/* Chunks of any length, one thread or two, a page boundary or not: the same bits. */
+static void test_prefill_does_not_depend_on_chunks_or_threads(void **state) {
+    (void)state;
+    struct cr_image image = noise_image(90, 60, 5);
+    FOR_EACH_ISA(isa) {
+        struct cr_engine *whole = open_tiny(isa, 2, 4096);
+        struct cr_prompt *p = prompt_of(whole, 150, 9, &image);
+        struct cr_seq *s = prefill(whole, p, NULL);
+        float *expected = logits_copy(whole, s);
+        static const size_t chunks[] = {1, 7, 64, 100};
+        for (size_t i = 0; i < CR_COUNT(chunks); i++) {
+            struct cr_engine *e = open_tiny(isa, 1 + (int)i % 2, chunks[i]);
+            struct cr_prompt *q = prompt_of(e, 150, 9, &image);
+            struct cr_seq *t = prefill(e, q, NULL);
+            assert_int_equal(cr_seq_len(t), cr_seq_len(s));
+            assert_logits(e, t, expected);
+            cr_seq_free(t);
+            cr_prompt_free(q);
+            cr_engine_free(e);
+        }
+        free(expected);
+        cr_seq_free(s);
+        cr_prompt_free(p);
+        cr_engine_free(whole);
+    }
+    cr_image_free(&image);
+}
+
+/* A decode step is another kernel than prefill, so this one is close, not equal. */
+static void test_prefill_is_token_by_token(void **state) {
+    (void)state;
+    critic_error err;
+    FOR_EACH_ISA(isa) {
+        struct cr_engine *e = open_tiny(isa, 2, 64);
+        struct cr_prompt *p = prompt_of(e, 100, 3, NULL);
+        struct cr_prompt *head = prompt_of(e, 3, 3, NULL);
+        struct cr_seq *s = prefill(e, p, NULL);
+        float *expected = logits_copy(e, s);
+        struct cr_seq *t = prefill(e, head, NULL);
+        const struct cr_ids *ids = cr_prompt_ids(p);
+        for (size_t i = 3; i < ids->len; i++)
+            T_OK(cr_seq_step(&t, ids->data + i, 1, &err));
+        const float *got = cr_seq_logits(t);
+        bool f32 = cr_engine_exec(e)->compute == CR_COMPUTE_F32;
+        float largest = 0, worst = 0;
+        for (size_t i = 0; i < cr_engine_config(e)->text.vocab; i++) {
+            largest = fmaxf(largest, fabsf(expected[i]));
+            worst = fmaxf(worst, fabsf(expected[i] - got[i]));
+        }
+        T_NEAR(worst, 0, (f32 ? 1e-5 : 4e-2) * (double)largest, 0);
+        free(expected);
+        cr_seq_free(s);
+        cr_seq_free(t);
+        cr_prompt_free(p);
+        cr_prompt_free(head);
+        cr_engine_free(e);
+    }
+}
+
+static void test_shared_prefix_changes_nothing(void **state) {
+    (void)state;
+    struct cr_image image = noise_image(40, 70, 6);
+    struct cr_image other = noise_image(40, 70, 7);
+    struct cr_engine *e = open_tiny(cr_isa_best(), 2, 50);
+    struct cr_prompt *a = prompt_of(e, 80, 1, &image);
+    struct cr_seq *s = prefill(e, a, NULL);
+    cr_seq_free(s);
+    /* The same picture and half of the text, then other text. */
+    critic_error err;
+    struct cr_prompt *b;
+    T_OK(cr_prompt_new(&b, e, &err));
+    const struct cr_ids *ids = cr_prompt_ids(a);
+    T_OK(cr_prompt_tokens(b, ids->data, 3, &err));
+    T_OK(cr_prompt_image(b, &image, &err));
+    size_t rows = cr_prompt_plan(a, 0)->n_tokens;
+    T_OK(cr_prompt_tokens(b, ids->data + 3 + rows, 40, &err));
+    T_OK(cr_prompt_tokens(b, (const int32_t[]){5, 6, 7}, 3, &err));
+    T_OK(cr_prompt_finish(b, &err));
+    struct cr_usage usage = {0};
+    s = prefill(e, b, &usage);
+    assert_int_equal(usage.cached_tokens, 3 + rows + 40);
+    assert_int_equal(usage.cached_tiles, usage.image_tiles);
+    float *shared = logits_copy(e, s);
+    cr_seq_free(s);
+    cr_engine_drop_cache(e);
+    s = prefill(e, b, NULL);
+    assert_logits(e, s, shared);
+    cr_seq_free(s);
+    /* Another picture of the same size shares only what stands before it. */
+    struct cr_prompt *c = prompt_of(e, 80, 1, &other);
+    usage = (struct cr_usage){0};
+    s = prefill(e, c, &usage);
+    assert_int_equal(usage.cached_tokens, 3);
+    assert_int_equal(usage.cached_tiles, 0);
+    cr_seq_free(s);
+    free(shared);
+    cr_prompt_free(a);
+    cr_prompt_free(b);
+    cr_prompt_free(c);
+    cr_engine_free(e);
+    cr_image_free(&image);
+    cr_image_free(&other);
+}
+
+static void test_fork_and_rewind(void **state) {
+    (void)state;
+    critic_error err;
+    static const int32_t left[] = {11, 12, 13}, right[] = {21, 22};
+    struct cr_engine *e = open_tiny(cr_isa_best(), 2, 64);
+    struct cr_prompt *p = prompt_of(e, 70, 2, NULL);
+    struct cr_seq *s = prefill(e, p, NULL), *t;
+    float *at_prompt = logits_copy(e, s);
+    T_OK(cr_seq_fork(&t, s, &err));
+    T_OK(cr_seq_feed(s, left, 3, &err));
+    float *at_left = logits_copy(e, s);
+    T_OK(cr_seq_feed(t, right, 2, &err));
+    float *at_right = logits_copy(e, t);
+    cr_seq_free(t);
+    /* A fresh sequence agrees with the fork, a rewound one too. */
+    cr_engine_drop_cache(e);
+    t = prefill(e, p, NULL);
+    assert_logits(e, t, at_prompt);
+    T_OK(cr_seq_feed(t, right, 2, &err));
+    assert_logits(e, t, at_right);
+    cr_seq_rewind(t, 70);
+    T_OK(cr_seq_feed(t, left, 3, &err));
+    assert_logits(e, t, at_left);
+    cr_seq_rewind(s, 70);
+    T_OK(cr_seq_feed(s, right, 2, &err));
+    assert_logits(e, s, at_right);
+    free(at_prompt);
+    free(at_left);
+    free(at_right);
+    cr_seq_free(s);
+    cr_seq_free(t);
+    cr_prompt_free(p);
+    cr_engine_free(e);
+}
+
+/* Sample i is the same alone and in company, and sampling leaves the sequence as it was. */
+static void test_samples_do_not_depend_on_company(void **state) {
+    (void)state;
+    critic_error err;
+    struct cr_engine *e = open_tiny(cr_isa_best(), 2, 64);
+    struct cr_prompt *p = prompt_of(e, 30, 8, NULL);
+    struct cr_seq *s = prefill(e, p, NULL);
+    float *before = logits_copy(e, s);
+    struct cr_generate_opts opts;
+    cr_generate_opts_default(&opts, e);
+    opts.max_new_tokens = 20;
+    opts.temperature = 1.0;
+    opts.top_p = 0.95;
+    opts.seed = 77;
+    opts.logprobs = true;
+    struct cr_completion many[5], few[2], again[5];
+    T_OK(cr_generate(s, 5, &opts, many, NULL, &err));
+    T_OK(cr_generate(s, 2, &opts, few, NULL, &err));
+    T_OK(cr_generate(s, 5, &opts, again, NULL, &err));
+    assert_true(memcmp(many[0].ids.data, many[1].ids.data, 20 * sizeof(int32_t)) != 0);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(many[i].ids.len, again[i].ids.len);
+        assert_memory_equal(many[i].ids.data, again[i].ids.data,
+                            many[i].ids.len * sizeof(int32_t));
+        assert_memory_equal(many[i].logprobs, again[i].logprobs,
+                            many[i].ids.len * sizeof(float));
+    }
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(many[i].ids.len, few[i].ids.len);
+        assert_memory_equal(many[i].ids.data, few[i].ids.data,
+                            many[i].ids.len * sizeof(int32_t));
+        cr_completion_fini(&few[i]);
+    }
+    for (size_t i = 0; i < 5; i++) {
+        cr_completion_fini(&many[i]);
+        cr_completion_fini(&again[i]);
+    }
+    assert_logits(e, s, before);
+    free(before);
+    cr_seq_free(s);
+    cr_prompt_free(p);
+    cr_engine_free(e);
+}
+
+/* The trie gives what feeding each alternative by itself gives. */
+static void test_score_is_the_product_of_steps(void **state) {
+    (void)state;
+    critic_error err;
+    static const int32_t a[] = {5}, b[] = {5, 9}, c[] = {5, 9, 3}, d[] = {100, 200}, f[] = {5, 8};
+    struct cr_engine *e = open_tiny(cr_isa_best(), 2, 64);
+    struct cr_prompt *p = prompt_of(e, 30, 8, NULL);
+    struct cr_seq *s = prefill(e, p, NULL);
+    float *before = logits_copy(e, s);
+    struct cr_alternative alternatives[] = {
+        {d, 2, 0}, {b, 2, 0}, {a, 1, 0}, {c, 3, 0}, {f, 2, 0}, {b, 2, 0}, {NULL, 0, 1}};
+    T_OK(cr_seq_score(s, alternatives, CR_COUNT(alternatives), &err));
+    size_t vocab = cr_engine_config(e)->text.vocab;
+    for (size_t i = 0; i < CR_COUNT(alternatives); i++) {
+        struct cr_seq *t;
+        double expected = 0;
+        T_OK(cr_seq_fork(&t, s, &err));
+        for (size_t j = 0; j < alternatives[i].n; j++) {
+            const float *logits = cr_seq_logits(t);
+            double sum = 0, top = (double)logits[0];
+            for (size_t v = 1; v < vocab; v++)
+                top = fmax(top, (double)logits[v]);
+            for (size_t v = 0; v < vocab; v++)
+                sum += exp((double)logits[v] - top);
+            expected += (double)logits[alternatives[i].ids[j]] - top - log(sum);
+            T_OK(cr_seq_step(&t, &alternatives[i].ids[j], 1, &err));
+        }
+        T_NEAR(alternatives[i].logprob, expected, 1e-9, 1e-9);
+        cr_seq_free(t);
+    }
+    assert_logits(e, s, before);
+    free(before);
+    cr_seq_free(s);
+    cr_prompt_free(p);
+    cr_engine_free(e);
+}
+
+static bool cancel_after(void *user) {
+    int *left = user;
+    return (*left)-- <= 0;
+}
+
+static void test_cancelled_engine_goes_on(void **state) {
+    (void)state;
+    critic_error err;
+    struct cr_image image = noise_image(40, 70, 6);
+    struct cr_engine *e = open_tiny(cr_isa_best(), 2, 16);
+    struct cr_prompt *p = prompt_of(e, 100, 2, &image);
+    struct cr_seq *s = prefill(e, p, NULL);
+    float *expected = logits_copy(e, s);
+    struct cr_generate_opts opts;
+    cr_generate_opts_default(&opts, e);
+    opts.max_new_tokens = 50;
+    for (int after = 0; after < 8; after++) {
+        struct cr_completion c;
+        struct cr_seq *t;
+        int left = after;
+        cr_engine_drop_cache(e);
+        cr_engine_set_cancel(e, cancel_after, &left);
+        T_FAILS(cr_engine_prefill(e, p, &t, NULL, &err), CRITIC_CANCELLED, "cancelled");
+        assert_null(t);
+        left = after;
+        T_FAILS(cr_generate(s, 1, &opts, &c, NULL, &err), CRITIC_CANCELLED, "cancelled");
+        assert_int_equal(c.finish, CR_FINISH_CANCELLED);
+        assert_int_equal(c.ids.len, (size_t)after);
+        cr_completion_fini(&c);
+        cr_engine_set_cancel(e, NULL, NULL);
+        t = prefill(e, p, NULL);
+        assert_logits(e, t, expected);
+        cr_seq_free(t);
+    }
+    free(expected);
+    cr_seq_free(s);
+    cr_prompt_free(p);
+    cr_engine_free(e);
+    cr_image_free(&image);
+}
+
+static void test_limits(void **state) {
+    (void)state;
+    critic_error err;
+    struct cr_config config;
+    struct cr_engine *e;
+    struct cr_engine_opts opts = opts_for(CR_ISA_SCALAR, 1, 64);
+    T_OK(cr_config_preset(&config, "tiny", &err));
+    opts.context = 100;
+    size_t page = 2 * config.text.n_layers * 2 * 14 * 64 * sizeof(float);
+    opts.kv_bytes = 3 * page;
+    T_OK(cr_engine_open_random(&e, &config, CR_F32, 1, &opts, &err));
+    T_OK(cr_engine_reserve(e, 3 * 64, &err));
+    T_FAILS(cr_engine_reserve(e, 3 * 64 + 1, &err), CRITIC_NO_MEMORY, "the limit is");
+    struct cr_prompt *p;
+    int32_t ids[101] = {0};
+    T_OK(cr_prompt_new(&p, e, &err));
+    T_FAILS(cr_prompt_finish(p, &err), CRITIC_BAD_DATA, "empty");
+    T_OK(cr_prompt_tokens(p, ids, 101, &err));
+    T_FAILS(cr_prompt_finish(p, &err), CRITIC_CONTEXT_FULL, "101 tokens");
+    T_FAILS(cr_prompt_tokens(p, (int32_t[]){-1}, 1, &err), CRITIC_BAD_DATA, "expected 0 to 639");
+    cr_prompt_free(p);
+    p = prompt_of(e, 90, 4, NULL);
+    struct cr_seq *s = prefill(e, p, NULL), *t, *u;
+    /* Three pages: the prompt holds two, a fork that writes takes the third, another none. */
+    T_OK(cr_seq_fork(&t, s, &err));
+    T_OK(cr_seq_feed(t, ids, 5, &err));
+    T_OK(cr_seq_fork(&u, s, &err));
+    T_FAILS(cr_seq_feed(u, ids, 1, &err), CRITIC_NO_MEMORY, "limit of 192 tokens");
+    cr_seq_free(t);
+    T_OK(cr_seq_feed(u, ids, 10, &err));
+    T_FAILS(cr_seq_feed(u, ids, 1, &err), CRITIC_CONTEXT_FULL, "context of 100");
+    T_FAILS(cr_seq_feed(u, (int32_t[]){640}, 1, &err), CRITIC_BAD_DATA, "vocabulary");
+    cr_seq_free(s);
+    cr_seq_free(u);
+    cr_prompt_free(p);
+    cr_engine_free(e);
+}
+
+static void test_sampler(void **state) {
+    (void)state;
+    critic_error err;
+    static const float logits[] = {1.0f, 3.0f, 3.0f, -2.0f, 2.0f};
+    struct cr_generate_opts opts = {.top_p = 1, .repetition_penalty = 1};
+    struct cr_sampler s;
+    struct cr_rng rng;
+    struct cr_ids seen;
+    cr_ids_init(&seen);
+    cr_rng_seed(&rng, 1);
+    T_OK(cr_sampler_init(&s, &opts, 5, &err));
+    assert_int_equal(cr_sampler_draw(&s, logits, &seen, &rng), 1);
+    opts.repetition_penalty = 2;
+    T_OK(cr_ids_push(&seen, 1, &err));
+    T_OK(cr_ids_push(&seen, 1, &err));
+    assert_int_equal(cr_sampler_draw(&s, logits, &seen, &rng), 2);
+    opts.repetition_penalty = 1;
+    opts.temperature = 1;
+    size_t counts[5] = {0};
+    for (int i = 0; i < 20000; i++)
+        counts[cr_sampler_draw(&s, logits, &seen, &rng)]++;
+    double total = 0;
+    for (int i = 0; i < 5; i++)
+        total += exp((double)logits[i]);
+    for (int i = 0; i < 5; i++)
+        T_NEAR((double)counts[i] / 20000, exp((double)logits[i]) / total, 0.012, 0);
+    opts.top_k = 2;
+    for (int i = 0; i < 200; i++) {
+        int32_t id = cr_sampler_draw(&s, logits, &seen, &rng);
+        assert_true(id == 1 || id == 2);
+    }
+    opts.top_k = 0;
+    opts.top_p = 0.3; /* ids 1 and 2 hold 0.39 each: the first alone reaches it */
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(cr_sampler_draw(&s, logits, &seen, &rng), 1);
+    cr_sampler_fini(&s);
+    cr_ids_fini(&seen);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_prefill_does_not_depend_on_chunks_or_threads),
+        cmocka_unit_test(test_prefill_is_token_by_token),
+        cmocka_unit_test(test_shared_prefix_changes_nothing),
+        cmocka_unit_test(test_fork_and_rewind),
+        cmocka_unit_test(test_samples_do_not_depend_on_company),
+        cmocka_unit_test(test_score_is_the_product_of_steps),
+        cmocka_unit_test(test_cancelled_engine_goes_on),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_sampler),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,109 @@
+/* What the engine's files share; nobody else includes it. */
+#ifndef CR_ENGINE_INTERNAL_H
+#define CR_ENGINE_INTERNAL_H
+
+#include "engine/engine.h"
+#include "engine/kv.h"
+#include "model/model.h"
+
+/* Picture features as spliced, counted by the prompts and the cache that hold them. */
+struct cr_features {
+    int n_refs;
+    uint64_t key[2]; /* content, processing */
+    size_t n_rows;
+    float *rows; /* (n_rows, D) */
+};
+
+void cr_features_drop(struct cr_features *f);
+
+struct cr_prompt_image {
+    struct cr_image image; /* own copy */
+    struct cr_tile_plan plan;
+    struct cr_anyres_config config;
+    uint64_t key[2];
+    size_t first;                 /* position of its first row, once finished */
+    struct cr_features *features; /* NULL until prefill needs them */
+};
+
+struct cr_prompt {
+    struct cr_engine *engine;
+    struct cr_ids raw;  /* before expansion: IMAGE_MARK for each picture */
+    struct cr_ids ids;  /* after it */
+    uint64_t *keys;     /* one a position: equal keys, equal input row */
+    struct cr_prompt_image *images;
+    size_t n_images;
+    bool finished;
+};
+
+struct cr_seq {
+    struct cr_engine *engine;
+    unsigned char **pages;
+    size_t n_pages;
+    size_t pages_cap;
+    size_t len;
+    float *hidden;   /* (D): normed last row */
+    bool has_hidden; /* false after a rewind */
+};
+
+/* Picture features kept at most, and the bytes they may take. */
+#define CR_MAX_FEATURES     64
+#define CR_FEATURES_BYTES   ((size_t)1 << 30)
+
+struct cr_engine {
+    struct cr_engine_opts opts;
+    char *name;
+    char hash[33];
+    struct cr_store *store; /* NULL for random weights */
+    struct cr_config config;
+    struct cr_tokenizer *tokenizer; /* NULL for random weights */
+    struct cr_exec *exec;
+    struct cr_arena arena; /* parameter tables, random weights */
+    struct cr_model model;
+    struct cr_kv_pool kv;
+    size_t context;
+    size_t n_valid_ids; /* ids that may be sampled */
+    int32_t end_ids[CR_MAX_EOS + 2];
+    size_t n_end_ids;
+    float *logits;      /* (V), what cr_seq_logits returns */
+    /* The last prompt: its pages and what each position held. */
+    struct cr_seq *trunk;
+    uint64_t *trunk_keys;
+    struct cr_features *features[CR_MAX_FEATURES]; /* most recent first */
+    size_t n_features;
+};
+
+void cr_engine_log(const struct cr_engine *e, int level, const char *fmt, ...)
+    CR_PRINTF(3, 4);
+bool cr_engine_cancelled(const struct cr_engine *e);
+/* A page, giving up the remembered prompt if need be; NULL when there is none. */
+unsigned char *cr_engine_take_page(struct cr_engine *e);
+
+/* seq.c */
+enum critic_status cr_seq_new(struct cr_seq **out, struct cr_engine *e, critic_error *err);
+/* Pages for `n` more positions, the last shared page copied. */
+enum critic_status cr_seq_make_room(struct cr_seq *s, size_t n, critic_error *err);
+/* Runs rows x (n, D) as positions len .. len + n - 1 in one pass and leaves the residual stream in
+ * x. The caller made room. */
+void cr_seq_run(struct cr_seq *s, struct cr_tensor x, const struct cr_layer_tap *tap);
+/* logits (n, V) of n sequences with hidden rows. */
+void cr_seq_logits_many(struct cr_seq *const *seqs, size_t n, float *logits);
+
+/* picture.c: features of prompt image i, from the cache or computed; *cached says which. */
+enum critic_status cr_prompt_features(struct cr_prompt *p, size_t i, bool use_cache,
+                                      const struct cr_layer_tap *tap, bool *cached,
+                                      critic_error *err);
+/* picture.c: pixels (n_tiles, 3, S, S) of prompt image i; the caller frees. */
+enum critic_status cr_prompt_pixels(const struct cr_prompt *p, size_t i, float **out,
+                                    critic_error *err);
+/* prefill.c: input rows of positions [first, first + n) into x (n, D). */
+void cr_prompt_rows(const struct cr_prompt *p, size_t first, struct cr_tensor x);
+
+/* tokenizer_gguf.c: from the metadata; its chat template must be ChatML where it has one. */
+enum critic_status cr_engine_tokenizer_from_gguf(struct cr_tokenizer **out,
+                                                 const struct cr_gguf *g, const char *name,
+                                                 critic_error *err);
+
+/* log of the sum of exp over the ids that may be sampled. */
+double cr_log_sum_exp(const float *logits, size_t n);
+
+#endif
