@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 import lmms
 import pixels
 import tiny
-from reference import SYSTEM, Reference, load_model, rounding
+import tiny_gguf
+from reference import IMAGE, SYSTEM, Reference, load_model, rounding
 
 STORED_LOGITS = 16  # this many last rows are kept; hidden_states has all rows
 GREEDY = 24
@@ -174,6 +175,24 @@ def same_model(tests, folders, inputs):
         assert torch.equal(logits[0], logits[-1]), folder
 
 
+def rendered(prompt, pictures):
+    """The whole prompt as text, for --raw; marks in the prompt itself must be none."""
+    if prompt.startswith("raw-"):
+        return PROMPTS[prompt]
+    if prompt == "hostile":
+        return None
+    return f"{SYSTEM}<|im_start|>user\n{(IMAGE + chr(10)) * pictures}{PROMPTS[prompt]}<|im_end|>\n<|im_start|>assistant\n"
+
+
+def write_rendered(golden, name, prompt, files, runner, facts, ids):
+    text = rendered(prompt, len(files))
+    if text is None:
+        return None
+    assert runner.ids.encode(text, True, facts["image_tokens"]) == ids
+    (golden / "prompts" / f"rendered-{name}.txt").write_bytes(text.encode())
+    return f"rendered-{name}.txt"
+
+
 def make(tests):
     golden = tests / "golden"
     (golden / "prompts").mkdir(parents=True, exist_ok=True)
@@ -198,11 +217,17 @@ def make(tests):
             "checkpoints": checkpoints,
             "prompt": f"{prompt}.txt",
             "raw": prompt.startswith("raw-"),
+            "rendered": write_rendered(golden, name, prompt, files, runner, facts, tensors["input_ids"].tolist()),
             "images": files,
             "expected": f"{name}.safetensors",
             "class": "end_to_end_f32",
             **facts,
         }
+        if checkpoints == OV and not files:
+            row["gguf"] = "ov-text.gguf"
+            with torch.no_grad():
+                full = runner.model(tensors["input_ids"][None]).logits[0].numpy()
+            print("llama.cpp:", tiny_gguf.check(tests / "tiny" / "ov-text.gguf", full, tensors["input_ids"].tolist()))
         print(name, {k: v for k, v in facts.items() if k != "greedy"}, flush=True)
         rows.append(row)
     about = "see scripts/golden/README.md; paths below tests/tiny, golden/prompts, golden/images, golden/forward"

@@ -413,8 +413,11 @@ class Writer:
 
 
 def make(out):
+    import tiny_gguf  # it needs this module
+
     tok = train_tokenizer()
     ov = Writer(out, "ov", tok)
+    tiny_gguf.write(out / "ov-text.gguf", ov.spec, ov.weights, tok)
     ov.lmms()
     ov.lmms_sharded()
     ov.hf_old("old", "float16", "4.45.0.dev0")
