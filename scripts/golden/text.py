@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 import tokenizers
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 PHRASES = [
     "the", "The", " hello", "world", "'s", "'S", "'\u017f", "'LL", "'ll", "'re", "'Re", "'vE", "'d",
@@ -123,6 +123,19 @@ def byte_level(use_regex):
     return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": use_regex}
 
 
+def write_splits(path, patterns, hostile):
+    """Where the reference's regex engine cuts hostile texts."""
+    with open(path, "w", encoding="utf-8") as f:
+        for name, pattern in patterns.items():
+            step = pre_tokenizers.Split(Regex(pattern), "isolated")
+            texts = [hostile.text(24) for _ in range(200)]
+            texts += ["'\u017fs", "1234567", "\u0661\u0662\u0663\u0664", "  \n \n  x", "a \n", "\u180e x", "'S'Ll'RE"]
+            for text in texts:
+                words = [word for word, _ in step.pre_tokenize_str(text)]
+                row = {"kind": name, "words": words}
+                f.write(json.dumps(row, ensure_ascii=True, separators=(",", ":")) + "\n")
+
+
 def fixtures(full_path, ranges, out):
     with open(full_path, encoding="utf-8") as f:
         full = json.load(f)
@@ -181,6 +194,10 @@ def fixtures(full_path, ranges, out):
         f.write("#version: 0.2\n" + "".join(m + "\n" for m in merges))
     with open(os.path.join(out, "added_tokens.json"), "w", encoding="utf-8") as f:
         json.dump({text: len(vocab) + i for i, (text, _) in enumerate(chatml)}, f)
+    gpt2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+    full_tokenizer = Tokenizer.from_file(full_path)
+    hostile = Hostile(full_tokenizer, ["<|im_end|>", "<image>"], ranges, 2)
+    write_splits(os.path.join(out, "splits.jsonl"), {"qwen2": qwen, "llama3": llama, "gpt2": gpt2}, hostile)
     print(f"{len(samples)} samples, tokenizers {tokenizers.__version__}")
 
 

@@ -5,11 +5,9 @@
 
 #include "base/checked.h"
 
-enum {
-    /* Up to here a linear search for the best pair beats the heap. */
-    SHORT_WORD = 40,
-    NO_RANK = UINT32_MAX
-};
+/* Up to here a linear search for the best pair beats the heap. */
+enum { SHORT_WORD = 40 };
+#define NO_RANK UINT32_MAX
 #define NOWHERE UINT32_MAX
 
 enum critic_status cr_bpe_init(struct cr_bpe *b, size_t n_merges, critic_error *err) {

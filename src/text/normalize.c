@@ -27,8 +27,6 @@ static bool composed_later(uint32_t c) {
 
 /* a followed by b as one code point, 0 where there is none. */
 static uint32_t compose(uint32_t a, uint32_t b) {
-    if (b == 0x11A7) /* utf8proc takes the filler before the first final for a final */
-        return 0;
     utf8proc_int32_t pair[3] = {(utf8proc_int32_t)a, (utf8proc_int32_t)b, 0};
     utf8proc_ssize_t n =
         utf8proc_normalize_utf32(pair, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE);

@@ -30,6 +30,7 @@ static const struct {
     {"\U00011938", "\U00011938", false},
     {"\U0001D15E", "\U0001D157\U0001D165", true},
     {"\u1E9B\u0323", "\u1E9B\u0323", true},
+    {"a\u302D\u302A", "a\u302A\u302D", true},
 };
 
 static void test_cases(void **state) {
