@@ -53,8 +53,8 @@ static void test_braces(void **state) {
     struct cr_template_values v = values_of("Q?");
     expect_text("{{question} {answer}", &v, "{question} left");
     expect_text("{\"score\": {{1}} } {answer} {", &v, "{\"score\": {1}} } left {");
-    expect_text("{ answer } {Answer} {} {1} {answer", &v,
-                "{ answer } {Answer} {} {1} {answer");
+    expect_text("{answer} { answer } {Answer} {} {1} {answer", &v,
+                "left { answer } {Answer} {} {1} {answer");
     expect_text("{answer}{answer}", &v, "leftleft");
 }
 
