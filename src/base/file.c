@@ -80,6 +80,12 @@ bool cr_file_exists(const char *path) {
     return access(path, F_OK) == 0;
 }
 
+enum critic_status cr_file_rename(const char *from, const char *to, critic_error *err) {
+    if (rename(from, to) == 0)
+        return CRITIC_OK;
+    return cr_fail(err, CRITIC_IO, "%s: cannot rename into place: %s", to, strerror(errno));
+}
+
 enum critic_status cr_path_join(struct cr_buf *out, const char *dir, const char *name,
                                 critic_error *err) {
     cr_buf_clear(out);

@@ -18,6 +18,8 @@ void cr_map_close(struct cr_map *m);
  * caller; its max is the limit). Errors: CRITIC_BAD_FILE, CRITIC_NO_MEMORY. */
 enum critic_status cr_file_read(const char *path, struct cr_buf *out, critic_error *err);
 bool cr_file_exists(const char *path);
+/* Replaces `to`. Errors: CRITIC_IO naming `to`. */
+enum critic_status cr_file_rename(const char *from, const char *to, critic_error *err);
 /* dir + "/" + name into out; name alone where it is absolute or dir is empty. */
 enum critic_status cr_path_join(struct cr_buf *out, const char *dir, const char *name,
                                 critic_error *err);
