@@ -32,7 +32,6 @@ struct cr_step {
 
 struct cr_dense {
     enum cr_isa isa;
-    bool multiplies_bf16; /* the dense product library takes bf16 on this ISA */
     /* n elements (whole blocks) of any weight dtype to f32, or rounded to nearest even to
      * bf16 (a NaN stays a NaN, its sign kept). */
     void (*row_to_f32)(enum cr_dtype dtype, const void *src, float *dst, size_t n);
@@ -48,5 +47,8 @@ struct cr_dense {
 const struct cr_dense *cr_dense_for(enum cr_isa isa);
 
 extern const struct cr_dense cr_dense_scalar;
+#if defined(__x86_64__)
+extern const struct cr_dense cr_dense_avx2, cr_dense_avx512;
+#endif
 
 #endif

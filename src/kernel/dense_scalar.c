@@ -67,7 +67,6 @@ static void scalar_step(const struct cr_step *s, size_t n) {
 
 const struct cr_dense cr_dense_scalar = {
     .isa = CR_ISA_SCALAR,
-    .multiplies_bf16 = false,
     .row_to_f32 = cr_row_to_f32,
     .row_to_bf16 = scalar_to_bf16,
     .pack_bytes = scalar_pack_bytes,

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "kernel/dense.h"
+#include "kernel/gemm.h"
 #include "kernel/row.h"
 
 #define SCRATCH_BYTES_DEFAULT ((size_t)64 << 30)
@@ -27,17 +28,20 @@ enum critic_status cr_exec_new(struct cr_exec **out, const struct cr_exec_opts *
     ex->isa = opts->isa;
     ex->dense = cr_dense_for(opts->isa);
     ex->row = cr_row_kernels_for(opts->isa);
-    ex->compute = opts->compute;
-    if (ex->compute == CR_COMPUTE_AUTO)
-        ex->compute = ex->dense->multiplies_bf16 ? CR_COMPUTE_BF16 : CR_COMPUTE_F32;
-    ex->act = ex->compute == CR_COMPUTE_BF16 ? CR_BF16 : CR_F32;
     ex->n_threads = opts->n_threads > 0 ? opts->n_threads : default_threads();
     size_t scratch = opts->scratch_bytes ? opts->scratch_bytes : SCRATCH_BYTES_DEFAULT;
     enum critic_status status = cr_arena_init(&ex->scratch, scratch, err);
+    if (status == CRITIC_OK && cr_gemm_serves(opts->isa))
+        status = cr_gemm_new(&ex->gemm, ex->n_threads, err);
     if (status != CRITIC_OK) {
         cr_exec_free(ex);
         return status;
     }
+    ex->compute = opts->compute;
+    if (ex->compute == CR_COMPUTE_AUTO)
+        ex->compute = ex->gemm && cr_gemm_multiplies_bf16(ex->gemm) ? CR_COMPUTE_BF16
+                                                                    : CR_COMPUTE_F32;
+    ex->act = ex->compute == CR_COMPUTE_BF16 ? CR_BF16 : CR_F32;
     *out = ex;
     return CRITIC_OK;
 }
@@ -45,6 +49,7 @@ enum critic_status cr_exec_new(struct cr_exec **out, const struct cr_exec_opts *
 void cr_exec_free(struct cr_exec *ex) {
     if (!ex)
         return;
+    cr_gemm_free(ex->gemm);
     cr_arena_fini(&ex->scratch);
     free(ex);
 }

@@ -2,6 +2,7 @@
 
 #include "base/checked.h"
 #include "kernel/dense.h"
+#include "kernel/gemm.h"
 #include "kernel/quant.h"
 
 static bool is_plain(enum cr_dtype dtype) {
@@ -30,23 +31,20 @@ static const float *bias_f32(const struct cr_tensor *bias, struct cr_exec *ex) {
     return b.data;
 }
 
-/* Columns [first, last) of y from the products p, both row by row. */
-static void store_columns(const struct cr_tensor *y, const struct cr_tensor *p,
-                          const float *bias, enum cr_store_mode mode, size_t first,
-                          size_t last) {
-    for (size_t t = 0; t < cr_tensor_rows(y); t++) {
-        const float *from = cr_tensor_row(p, t);
-        float *to = cr_tensor_row(y, t);
-        uint16_t *to_bf16 = cr_tensor_row(y, t);
-        for (size_t n = first; n < last; n++) {
-            float value = bias ? from[n] + bias[n] : from[n];
-            if (y->dtype == CR_BF16)
-                to_bf16[n] = cr_bf16_from_f32(value);
-            else if (mode == CR_ADD)
-                to[n] += value;
-            else
-                to[n] = value;
-        }
+/* y from the products p (in columns [first, last) of row t), with bias and mode. */
+static void store_row(const struct cr_tensor *y, size_t t, const float *p,
+                      const float *bias, enum cr_store_mode mode, size_t first,
+                      size_t last) {
+    float *to = cr_tensor_row(y, t);
+    uint16_t *to_bf16 = cr_tensor_row(y, t);
+    for (size_t n = first; n < last; n++) {
+        float value = bias ? p[n - first] + bias[n] : p[n - first];
+        if (y->dtype == CR_BF16)
+            to_bf16[n] = cr_bf16_from_f32(value);
+        else if (mode == CR_ADD)
+            to[n] += value;
+        else
+            to[n] = value;
     }
 }
 
@@ -83,7 +81,96 @@ static void linear_step(struct cr_tensor y, struct cr_tensor x,
                                    .y = (float *)p.data + first,
                                    .y_row = n};
             dense->step(&step, last - first);
-            store_columns(&y, &p, bias, mode, first, last);
+            for (size_t t = 0; t < n_rows; t++)
+                store_row(&y, t, step.y + t * n, bias, mode, first, last);
+        }
+    }
+    cr_arena_release(&ex->scratch, mark);
+}
+
+/* Bytes of converted weights that one product takes; larger matrices go panel by panel. */
+#define PANEL_BYTES ((size_t)64 << 20)
+
+static bool is_dense(const struct cr_tensor *t) {
+    size_t bytes;
+    return cr_dtype_row_bytes(t->dtype, cr_tensor_cols(t), &bytes) &&
+           t->row_bytes == bytes;
+}
+
+/* Rows [first, first + to.dim[0]) of t, converted to the type of `to`, over all threads. */
+static void convert_rows(const struct cr_tensor *to, const struct cr_tensor *t,
+                         size_t first, struct cr_exec *ex) {
+    size_t n_rows = to->dim[0], cols = cr_tensor_cols(t);
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
+    for (size_t row = 0; row < n_rows; row++) {
+        const void *src = cr_tensor_row(t, first + row);
+        if (to->dtype == CR_F32)
+            ex->dense->row_to_f32(t->dtype, src, cr_tensor_row(to, row), cols);
+        else
+            ex->dense->row_to_bf16(t->dtype, src, cr_tensor_row(to, row), cols);
+    }
+}
+
+/* t itself where it is dense and of that type, else a converted copy in scratch. */
+static struct cr_tensor as_dense(const struct cr_tensor *t, enum cr_dtype dtype,
+                                 struct cr_exec *ex) {
+    if (t->dtype == dtype && is_dense(t))
+        return *t;
+    struct cr_tensor copy =
+        cr_exec_matrix(ex, dtype, cr_tensor_rows(t), cr_tensor_cols(t));
+    convert_rows(&copy, t, 0, ex);
+    return copy;
+}
+
+/* Columns [first, first + w.dim[0]) of y, by way of a dense panel unless y is one. */
+static void product_panel(const struct cr_tensor *y, const struct cr_tensor *x,
+                          const struct cr_tensor *w, const float *bias, size_t first,
+                          enum cr_store_mode mode, struct cr_exec *ex) {
+    size_t m = cr_tensor_rows(x), n = w->dim[0];
+    struct cr_gemm_shape shape = {.m = m,
+                                  .n = n,
+                                  .k = cr_tensor_cols(x),
+                                  .in = x->dtype,
+                                  .out = y->dtype,
+                                  .bias = bias,
+                                  .add = mode == CR_ADD};
+    const float *panel_bias = bias ? bias + first : NULL;
+    bool takes_type = y->dtype == CR_F32 || y->dtype == x->dtype;
+    if (is_dense(y) && n == cr_tensor_cols(y) && takes_type) {
+        cr_gemm_run(ex->gemm, &shape, x->data, w->data, panel_bias, y->data,
+                    &ex->scratch);
+        return;
+    }
+    size_t mark = cr_arena_mark(&ex->scratch);
+    struct cr_tensor p = cr_exec_matrix(ex, CR_F32, m, n);
+    shape.out = CR_F32;
+    shape.bias = shape.add = false;
+    cr_gemm_run(ex->gemm, &shape, x->data, w->data, NULL, p.data, &ex->scratch);
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
+    for (size_t t = 0; t < m; t++)
+        store_row(y, t, cr_tensor_row(&p, t), bias, mode, first, first + n);
+    cr_arena_release(&ex->scratch, mark);
+}
+
+/* Tiles through the dense product library; weights of its own type are used in place. */
+static void linear_prefill(struct cr_tensor y, struct cr_tensor x,
+                           const struct cr_linear *lin, enum cr_store_mode mode,
+                           struct cr_exec *ex) {
+    const struct cr_tensor *w = &lin->w;
+    size_t n = cr_tensor_rows(w), k = cr_tensor_cols(w);
+    size_t mark = cr_arena_mark(&ex->scratch);
+    const float *bias = bias_f32(&lin->bias, ex);
+    enum cr_dtype type = cr_gemm_multiplies_bf16(ex->gemm) ? ex->act : CR_F32;
+    struct cr_tensor rows = as_dense(&x, type, ex);
+    if (w->dtype == type && is_dense(w)) {
+        product_panel(&y, &rows, w, bias, 0, mode, ex);
+    } else {
+        size_t panel_rows = CR_MAX(PANEL_BYTES / (k * cr_dtype_block_bytes(type)), 64);
+        struct cr_tensor panel = cr_exec_matrix(ex, type, CR_MIN(panel_rows, n), k);
+        for (size_t first = 0; first < n; first += panel_rows) {
+            panel.dim[0] = CR_MIN(panel_rows, n - first);
+            convert_rows(&panel, w, first, ex);
+            product_panel(&y, &rows, &panel, bias, first, mode, ex);
         }
     }
     cr_arena_release(&ex->scratch, mark);
@@ -92,8 +179,10 @@ static void linear_step(struct cr_tensor y, struct cr_tensor x,
 void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
                    enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex) {
     check_shapes(&y, &x, lin, mode, ex);
-    (void)phase;
     if (cr_tensor_rows(&x) == 0 || cr_tensor_rows(&lin->w) == 0)
         return;
-    linear_step(y, x, lin, mode, ex);
+    if (phase == CR_STEP || !ex->gemm || cr_tensor_cols(&x) == 0)
+        linear_step(y, x, lin, mode, ex);
+    else
+        linear_prefill(y, x, lin, mode, ex);
 }
