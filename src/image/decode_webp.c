@@ -20,6 +20,8 @@
 static enum critic_status fail_webp(const struct cr_decode_job *job, VP8StatusCode code) {
     switch (code) {
     case VP8_STATUS_OUT_OF_MEMORY:
+    case VP8_STATUS_INVALID_PARAM: /* our parameters are valid: a decoder was not made */
+    case VP8_STATUS_USER_ABORT:    /* we abort nothing: a row buffer was not made */
         return cr_fail(job->err, CRITIC_NO_MEMORY, "%s: out of memory", job->name);
     case VP8_STATUS_NOT_ENOUGH_DATA:
     case VP8_STATUS_SUSPENDED:
