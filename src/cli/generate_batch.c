@@ -1,0 +1,266 @@
+/* A file of prompts: {"id", "images"?: [path or data URL], "prompt", "system"?} a line in, one
+ * line of results out (generate.h). Paths are relative to the input file. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/generate.h"
+#include "cli/signals.h"
+#include "io/json.h"
+#include "io/jsonl.h"
+
+#define MAX_LINE     ((size_t)256 << 20)
+#define MAX_PATH_LEN ((size_t)1 << 16)
+
+struct batch {
+    struct cr_generate_flags *flags;
+    struct cr_engine *engine;
+    struct cr_jsonl_log log;
+    const char *input;
+    char *folder;   /* of the input file; "" for the current one */
+    json_t *done;   /* ids that are finished already, as keys */
+    size_t n_total; /* lines of input; 0: unknown */
+    size_t n_items, n_ok, n_error, n_skipped;
+};
+
+/* ---- items ------------------------------------------------------------------------------------ */
+
+/* The id as text: a string, or a whole number; false where there is none. */
+static bool item_id(const json_t *item, char *out, size_t size) {
+    const json_t *id = json_object_get(item, "id");
+    if (json_is_string(id) && json_string_length(id) < size)
+        snprintf(out, size, "%s", json_string_value(id));
+    else if (json_is_integer(id))
+        snprintf(out, size, "%lld", (long long)json_integer_value(id));
+    else
+        return false;
+    return true;
+}
+
+static enum critic_status load_image(const struct batch *b, const json_t *source,
+                                     const char *where, struct cr_image *out,
+                                     critic_error *err) {
+    struct cr_buf path;
+    const char *text = json_string_value(source);
+    if (!text || strlen(text) != json_string_length(source))
+        return cr_fail(err, CRITIC_BAD_DATA,
+                       "%s: 'images' is not a list of paths or data URLs", where);
+    if (cr_is_data_url(cr_str_of(text)))
+        return cr_image_load(out, text, &b->flags->common.limits, err);
+    cr_buf_init(&path, MAX_PATH_LEN);
+    enum critic_status status = cr_path_join(&path, b->folder, text, err);
+    if (status == CRITIC_OK)
+        status = cr_image_load(out, path.data, &b->flags->common.limits, err);
+    cr_buf_fini(&path);
+    return status;
+}
+
+static enum critic_status build_prompt(const struct batch *b, const json_t *item,
+                                       const char *where, struct cr_prompt **out,
+                                       critic_error *err) {
+    struct cr_str text = {NULL, 0}, system = b->flags->prompt.system;
+    json_t *sources = NULL;
+    CR_TRY(cr_json_str(item, "prompt", &text, where, err));
+    CR_TRY(cr_json_str(item, "system", &system, where, err));
+    CR_TRY(cr_json_array(item, "images", &sources, where, err));
+    if (!text.data)
+        return cr_fail(err, CRITIC_BAD_DATA, "%s: 'prompt' is missing", where);
+    size_t n = json_array_size(sources);
+    struct cr_image *images = calloc(n + 1, sizeof *images);
+    if (!images)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    enum critic_status status = cr_prompt_new(out, b->engine, err);
+    for (size_t i = 0; i < n && status == CRITIC_OK; i++)
+        status = load_image(b, json_array_get(sources, i), where, &images[i], err);
+    if (status == CRITIC_OK && b->flags->prompt.raw)
+        status = cr_prompt_raw(*out, text, images, n, err);
+    else if (status == CRITIC_OK)
+        status = cr_prompt_chat(*out, images, n, system, text, err);
+    if (status == CRITIC_OK)
+        status = cr_prompt_finish(*out, err);
+    cr_images_free(images, n);
+    return status;
+}
+
+/* The result's line, a new reference. */
+static enum critic_status generate_item(struct batch *b, const json_t *item,
+                                        const char *where, const char *id, json_t **out,
+                                        critic_error *err) {
+    const struct cr_generate_flags *f = b->flags;
+    struct cr_usage usage = {0};
+    struct cr_prompt *prompt = NULL;
+    struct cr_seq *seq = NULL;
+    bool started = false;
+    struct cr_completion *samples = calloc(f->n, sizeof *samples);
+    if (!samples)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    enum critic_status status = build_prompt(b, item, where, &prompt, err);
+    if (status == CRITIC_OK)
+        status = cr_engine_prefill(b->engine, prompt, &seq, &usage, err);
+    if (status == CRITIC_OK) {
+        started = true;
+        status = cr_generate(seq, f->n, &f->opts, samples, &usage, err);
+    }
+    if (status == CRITIC_OK)
+        *out = cr_completions_json(f, b->engine, samples, &usage, id);
+    for (size_t i = 0; started && i < f->n; i++)
+        cr_completion_fini(&samples[i]);
+    free(samples);
+    cr_seq_free(seq);
+    cr_prompt_free(prompt);
+    return status;
+}
+
+static enum critic_status append_line(struct batch *b, json_t *line, critic_error *err) {
+    struct cr_buf text;
+    if (!line)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory while writing JSON");
+    cr_buf_init(&text, MAX_LINE);
+    enum critic_status status = cr_json_append(&text, line, err);
+    if (status == CRITIC_OK)
+        status = cr_jsonl_log_append(&b->log, cr_buf_str(&text), err);
+    cr_buf_fini(&text);
+    json_decref(line);
+    return status;
+}
+
+static enum critic_status append_fault(struct batch *b, const char *id,
+                                       const critic_error *fault, critic_error *err) {
+    b->n_error++;
+    return append_line(b,
+                       json_pack("{s:s?,s:s,s:s,s:s}", "id", id, "status", "error",
+                                 "error", fault->message, "version", critic_version()),
+                       err);
+}
+
+/* A fault of the item is a line of its own; anything else ends the run. */
+static enum critic_status do_item(struct batch *b, struct cr_str line, const char *where,
+                                  critic_error *err) {
+    char id[256];
+    json_t *item = NULL, *result = NULL;
+    critic_error fault = {0};
+    b->n_items++;
+    enum critic_status status = cr_json_parse(&item, line.data, line.len, where, &fault);
+    if (status == CRITIC_OK && !item_id(item, id, sizeof id))
+        status = cr_fail(&fault, CRITIC_BAD_DATA, "%s: expected an object with an 'id'",
+                         where);
+    if (status != CRITIC_OK) {
+        json_decref(item);
+        return append_fault(b, NULL, &fault, err);
+    }
+    bool is_done = json_object_get(b->done, id) != NULL;
+    if (!is_done)
+        status = generate_item(b, item, where, id, &result, &fault);
+    json_decref(item);
+    if (is_done) {
+        b->n_skipped++;
+        return CRITIC_OK;
+    }
+    if (status == CRITIC_CANCELLED)
+        return cr_fail(err, status, "%s", fault.message);
+    if (status != CRITIC_OK)
+        return append_fault(b, id, &fault, err);
+    b->n_ok++;
+    return append_line(b, result, err);
+}
+
+/* ---- run ------------------------------------------------------------------------------------------ */
+
+/* A line of an output that is gone on with. */
+static enum critic_status on_old_line(void *user, struct cr_str line, size_t number,
+                                      critic_error *err) {
+    struct batch *b = user;
+    char id[256], where[64];
+    json_t *item = NULL;
+    snprintf(where, sizeof where, "%.40s:%zu", b->log.name, number);
+    CR_TRY(cr_json_parse(&item, line.data, line.len, where, err));
+    const char *hash = json_string_value(json_object_get(item, "model_hash"));
+    const char *result = json_string_value(json_object_get(item, "status"));
+    enum critic_status status = CRITIC_OK;
+    bool has_id = item_id(item, id, sizeof id);
+    if (!result || (!has_id && strcmp(result, "error") != 0))
+        status = cr_fail(err, CRITIC_BAD_DATA, "%s: not a line of this command", where);
+    else if (hash && strcmp(hash, cr_engine_model_hash(b->engine)) != 0)
+        status = cr_fail(err, CRITIC_BAD_ARGUMENT,
+                         "%s: was written with another model (%s); expected %s", where,
+                         hash, cr_engine_model_hash(b->engine));
+    else if (strcmp(result, "ok") == 0)
+        json_object_set_new(b->done, id, json_true());
+    json_decref(item);
+    return status;
+}
+
+/* Lines of a regular input file, for the time left. */
+static size_t count_lines(const char *path) {
+    struct cr_jsonl_reader r;
+    struct cr_str line;
+    size_t n = 0;
+    if (strcmp(path, "-") == 0)
+        return 0;
+    if (cr_jsonl_open(&r, path, MAX_LINE, NULL) == CRITIC_OK)
+        while (cr_jsonl_next(&r, &line, NULL) == CRITIC_OK && line.data)
+            n++;
+    cr_jsonl_close(&r);
+    return n;
+}
+
+static enum critic_status do_lines(struct batch *b, critic_error *err) {
+    struct cr_jsonl_reader reader;
+    struct cr_str line;
+    char where[320];
+    enum critic_status status = cr_jsonl_open(&reader, b->input, MAX_LINE, err);
+    while (status == CRITIC_OK) {
+        if (cr_cancelled(NULL)) {
+            status = cr_fail(err, CRITIC_CANCELLED, "cancelled");
+            break;
+        }
+        status = cr_jsonl_next(&reader, &line, err);
+        if (status != CRITIC_OK || !line.data)
+            break;
+        snprintf(where, sizeof where, "%.256s:%zu", reader.name, reader.line_number);
+        status = do_item(b, line, where, err);
+        b->flags->progress->first = b->n_skipped;
+        cr_progress_update(b->flags->progress, b->n_items, b->n_total);
+    }
+    cr_jsonl_close(&reader);
+    return status;
+}
+
+static enum critic_status open_output(struct batch *b, critic_error *err) {
+    const struct cr_generate_flags *f = b->flags;
+    enum cr_jsonl_start start = f->resume  ? CR_JSONL_RESUME
+                                : f->force ? CR_JSONL_FORCE
+                                           : CR_JSONL_FRESH;
+    return cr_jsonl_log_open(&b->log, f->output ? f->output : "-", start, on_old_line, b,
+                             err);
+}
+
+enum critic_status cr_generate_batch(struct cr_generate_flags *f, struct cr_engine *e,
+                                     int *exit_status, critic_error *err) {
+    const char *slash = strcmp(f->input, "-") == 0 ? NULL : strrchr(f->input, '/');
+    size_t folder_len = slash ? (size_t)(slash - f->input) : 0;
+    struct batch b = {.flags = f, .engine = e, .input = f->input, .log = {.fd = -1}};
+    b.folder = calloc(folder_len + 2, 1);
+    b.done = json_object();
+    if (!b.folder || !b.done) {
+        free(b.folder);
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    }
+    memcpy(b.folder, f->input, slash && folder_len == 0 ? 1 : folder_len);
+    b.n_total = count_lines(f->input);
+    enum critic_status status = open_output(&b, err);
+    if (status == CRITIC_OK)
+        status = do_lines(&b, err);
+    cr_jsonl_log_close(&b.log);
+    cr_progress_clear(f->progress);
+    if (!f->common.quiet && (status == CRITIC_OK || status == CRITIC_CANCELLED))
+        fprintf(stderr, "%zu prompts: %zu answered, %zu failed, %zu were there\n",
+                b.n_items, b.n_ok, b.n_error, b.n_skipped);
+    json_decref(b.done);
+    free(b.folder);
+    *exit_status = b.n_error > 0 ? CR_EXIT_FAILED : CR_EXIT_DONE;
+    if (status == CRITIC_CANCELLED)
+        return cr_fail(err, status, "interrupted; go on with --resume");
+    return status;
+}

@@ -1,0 +1,47 @@
+#include "engine/open_tokenizer.h"
+
+#include <string.h>
+
+#include "engine/internal.h"
+#include "io/gguf.h"
+
+#define GGUF_ARENA_BYTES ((size_t)1 << 34)
+#define MAX_PATH_BYTES   ((size_t)1 << 16)
+
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static enum critic_status from_gguf(struct cr_tokenizer **out, const char *path,
+                                    critic_error *err) {
+    struct cr_arena arena;
+    struct cr_gguf gguf;
+    CR_TRY(cr_arena_init(&arena, GGUF_ARENA_BYTES, err));
+    enum critic_status status = cr_gguf_open(&gguf, &arena, path, err);
+    if (status == CRITIC_OK) {
+        status = cr_engine_tokenizer_from_gguf(out, &gguf, path, err);
+        cr_gguf_close(&gguf);
+    }
+    cr_arena_fini(&arena);
+    return status;
+}
+
+enum critic_status cr_open_tokenizer(struct cr_tokenizer **out, const char *model,
+                                     critic_error *err) {
+    *out = NULL;
+    if (ends_with(model, ".gguf"))
+        return from_gguf(out, model, err);
+    if (!ends_with(model, ".safetensors"))
+        return cr_tokenizer_open(out, model, err);
+    struct cr_buf folder;
+    const char *slash = strrchr(model, '/');
+    cr_buf_init(&folder, MAX_PATH_BYTES);
+    enum critic_status status =
+        slash ? cr_buf_append(&folder, model, (size_t)(slash - model) + 1, err)
+              : cr_buf_append_c(&folder, ".", err);
+    if (status == CRITIC_OK)
+        status = cr_tokenizer_open(out, folder.data, err);
+    cr_buf_fini(&folder);
+    return status;
+}
