@@ -4,7 +4,7 @@
  * answers (ranking). It is the root of a tree of opinions: a leaf is one prompt put to the
  * model, an inner node combines its parts by the rule of its kind (docs/judge.md):
  *
- *   criteria -> comparisons (ranking by pairs) -> orders (both orders) -> samples
+ *   criteria -> answers or comparisons (several answers) -> orders (both) -> samples
  *
  * What cannot be parsed is CR_VERDICT_UNPARSED with the raw text kept, never a default.
  * Text under judgement is data: it is never parsed for special tokens, nor scanned for
@@ -56,6 +56,7 @@ enum critic_status cr_scale_parse(const char *text, struct cr_scale *out,
  * let cr_item_from_json fill it, and it is. */
 struct cr_item {
     struct cr_str id;
+    bool id_is_number;            /* the id was a JSON number, and is written as one */
     const struct cr_str *sources; /* a path or a data URL each; loaded by cr_judge_item */
     size_t n_sources;
     const struct cr_image *images; /* decoded pictures instead of sources; NULL: none */
@@ -117,6 +118,10 @@ void cr_judge_free(struct cr_judge *judge);
 /* The template that items of this mode use (template.h). */
 const struct cr_template *cr_judge_template(const struct cr_judge *judge,
                                             enum cr_mode mode);
+struct cr_engine *cr_judge_engine(const struct cr_judge *judge);
+uint64_t cr_judge_seed(const struct cr_judge *judge);
+/* The mode in which an item with so many answers is judged; auto where that cannot be said. */
+enum cr_mode cr_judge_mode_of(const struct cr_judge *judge, size_t n_answers);
 
 /* ---- verdicts --------------------------------------------------------------------------- */
 
@@ -130,7 +135,8 @@ struct cr_option {
 enum cr_parts {
     CR_PARTS_NONE,
     CR_PARTS_CRITERIA,
-    CR_PARTS_COMPARISONS,
+    CR_PARTS_ANSWERS,     /* each judged alone, by a pointwise template */
+    CR_PARTS_COMPARISONS, /* all pairs */
     CR_PARTS_ORDERS,
     CR_PARTS_SAMPLES
 };
@@ -147,7 +153,8 @@ struct cr_opinion {
     size_t n_scores;
     struct cr_option *options; /* NULL: no probabilities were read */
     size_t n_options;
-    double mass; /* probability of all options together before normalising */
+    double mass;      /* probability of all options together before normalising */
+    bool has_numbers; /* scores are numbers that the judge wrote for both answers */
     bool has_expected;
     double expected; /* sum of p * score */
     bool has_consistent;
@@ -175,6 +182,7 @@ struct cr_judge_usage {
 
 struct cr_verdict {
     struct cr_str id;
+    bool id_is_number;
     struct cr_opinion opinion;
     const char *error; /* CR_VERDICT_ERROR: the line; else NULL */
     struct cr_judge_usage usage;

@@ -1,0 +1,293 @@
+#include "judge/batch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "engine/engine.h"
+#include "io/json.h"
+#include "io/jsonl.h"
+#include "judge/template.h"
+
+#define MAX_LINE_BYTES ((size_t)256 << 20)
+
+/* An id that OUT already holds. Equal ids are as many entries. */
+struct seen {
+    uint64_t key[2];
+    bool used;
+};
+
+struct batch {
+    struct cr_judge *judge;
+    const struct cr_batch_opts *opts;
+    struct cr_batch_counts *counts;
+    struct cr_jsonl_log log;
+    struct seen *seen;
+    size_t n_seen, cap_seen;
+    struct cr_buf folder;
+    struct cr_buf line;
+    size_t n_total;
+};
+
+/* ---- what is there already -------------------------------------------------------------------- */
+
+/* Texts and numbers are told apart: "7" is another id than 7. */
+static void id_key(struct cr_str id, bool is_number, uint64_t key[2]) {
+    struct cr_hash h;
+    cr_hash_init(&h, is_number);
+    cr_hash_update(&h, id.data, id.len);
+    cr_hash_final(&h, key);
+}
+
+static int by_key(const void *a, const void *b) {
+    return memcmp(((const struct seen *)a)->key, ((const struct seen *)b)->key,
+                  sizeof((const struct seen *)a)->key);
+}
+
+static enum critic_status add_seen(struct batch *b, const json_t *id, critic_error *err) {
+    char digits[32];
+    struct cr_str text = {json_string_value(id), json_string_length(id)};
+    if (json_is_integer(id)) {
+        snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(id));
+        text = cr_str_of(digits);
+    }
+    if (b->n_seen == b->cap_seen) {
+        size_t cap = 2 * b->cap_seen + 64;
+        struct seen *grown = realloc(b->seen, cap * sizeof *grown);
+        if (!grown)
+            return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu ids", cap);
+        b->seen = grown;
+        b->cap_seen = cap;
+    }
+    struct seen *s = &b->seen[b->n_seen++];
+    *s = (struct seen){0};
+    id_key(text, json_is_integer(id), s->key);
+    return CRITIC_OK;
+}
+
+static bool is_template_hash(const struct cr_judge *j, const char *hash) {
+    for (size_t m = CR_MODE_POINTWISE; m <= CR_MODE_RANKING; m++)
+        if (strcmp(cr_judge_template(j, (enum cr_mode)m)->hash, hash) == 0)
+            return true;
+    return false;
+}
+
+static const char *member(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static enum critic_status mismatch(const struct batch *b, size_t number, const char *what,
+                                   const char *there, const char *now,
+                                   critic_error *err) {
+    return cr_fail(
+        err, CRITIC_BAD_ARGUMENT,
+        "%s:%zu: written with %s %s, this run has %s; resume with the same one or "
+        "write to another file",
+        b->opts->output, number, what, there, now);
+}
+
+static enum critic_status on_line(void *user, struct cr_str line, size_t number,
+                                  critic_error *err) {
+    struct batch *b = user;
+    char where[512];
+    char seed[2][24];
+    json_t *row;
+    enum critic_status status = CRITIC_OK;
+    struct cr_engine *engine = cr_judge_engine(b->judge);
+    snprintf(where, sizeof where, "%s:%zu", b->opts->output, number);
+    CR_TRY(cr_json_parse(&row, line.data, line.len, where, err));
+    const json_t *id = json_object_get(row, "id");
+    const char *model = member(row, "model_hash");
+    const char *template = member(row, "template_hash");
+    uint64_t now = cr_judge_seed(b->judge);
+    uint64_t then = (uint64_t)json_integer_value(json_object_get(row, "seed"));
+    snprintf(seed[0], sizeof seed[0], "%llu", (unsigned long long)then);
+    snprintf(seed[1], sizeof seed[1], "%llu", (unsigned long long)now);
+    if (!id || !*model || !*template)
+        status = cr_fail(err, CRITIC_BAD_DATA,
+                         "%s: this line is no verdict; expected a file that judge wrote",
+                         where);
+    else if (strcmp(model, cr_engine_model_hash(engine)) != 0)
+        status = mismatch(b, number, "model", model, cr_engine_model_hash(engine), err);
+    else if (!is_template_hash(b->judge, template))
+        status = mismatch(b, number, "template", template,
+                          cr_judge_template(b->judge, CR_MODE_AUTO)->hash, err);
+    else if (then != now)
+        status = mismatch(b, number, "seed", seed[0], seed[1], err);
+    else
+        status = add_seen(b, id, err);
+    json_decref(row);
+    return status;
+}
+
+/* Takes one entry of this id, so that an id that stands twice in IN is judged twice. */
+static bool take_seen(struct batch *b, struct cr_str id, bool is_number) {
+    struct seen want = {0};
+    size_t low = 0;
+    size_t high = b->n_seen;
+    id_key(id, is_number, want.key);
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (by_key(&b->seen[mid], &want) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    for (; low < b->n_seen && by_key(&b->seen[low], &want) == 0; low++)
+        if (!b->seen[low].used) {
+            b->seen[low].used = true;
+            return true;
+        }
+    return false;
+}
+
+/* ---- one line ------------------------------------------------------------------------------------ */
+
+static enum critic_status append(struct batch *b, const struct cr_verdict *v,
+                                 critic_error *err) {
+    cr_buf_clear(&b->line);
+    CR_TRY(cr_verdict_to_json(v, &b->line, err));
+    CR_TRY(cr_jsonl_log_append(&b->log, cr_buf_str(&b->line), err));
+    b->counts->n_ok += v->opinion.status == CR_VERDICT_OK;
+    b->counts->n_unparsed += v->opinion.status == CR_VERDICT_UNPARSED;
+    b->counts->n_error += v->opinion.status == CR_VERDICT_ERROR;
+    return CRITIC_OK;
+}
+
+/* Faults of the item become its verdict; these end the run. */
+static bool ends_run(enum critic_status status) {
+    return status == CRITIC_CANCELLED || status == CRITIC_IO || status == CRITIC_DEVICE ||
+           status == CRITIC_BAD_ARGUMENT;
+}
+
+static enum critic_status do_line(struct batch *b, struct cr_str line, size_t number,
+                                  critic_error *err) {
+    struct cr_item item;
+    struct cr_verdict v;
+    critic_error fault = {0};
+    char where[512];
+    char digits[24];
+    const char *folder = b->folder.len > 0 ? b->folder.data : NULL;
+    bool is_stdin = strcmp(b->opts->input, "-") == 0;
+    snprintf(where, sizeof where, "%s:%zu", is_stdin ? "standard input" : b->opts->input,
+             number);
+    snprintf(digits, sizeof digits, "%zu", number);
+    enum critic_status status = cr_item_from_json(&item, line, folder, where, &fault);
+    struct cr_str id = item.id.data ? item.id : cr_str_of(digits);
+    bool is_number = item.id.data ? item.id_is_number : true;
+    if (take_seen(b, id, is_number)) {
+        b->counts->n_skipped++;
+        cr_item_fini(&item);
+        return CRITIC_OK;
+    }
+    if (status == CRITIC_OK) {
+        item.id = id;
+        item.id_is_number = is_number;
+        status = cr_judge_item(b->judge, &item, &v, &fault);
+        if (status != CRITIC_OK && !ends_run(status))
+            cr_error_wrap(&fault, status, "%s: ", where);
+    }
+    if (status != CRITIC_OK && ends_run(status)) {
+        if (err)
+            *err = fault;
+        cr_item_fini(&item);
+        return status;
+    }
+    if (status != CRITIC_OK) {
+        status = cr_verdict_failed(b->judge, id, &fault, &v, err);
+        if (status == CRITIC_OK) {
+            v.id_is_number = is_number;
+            v.opinion.mode = cr_judge_mode_of(b->judge, item.n_answers);
+        }
+    }
+    if (status == CRITIC_OK) {
+        status = append(b, &v, err);
+        cr_verdict_fini(&v);
+    }
+    cr_item_fini(&item);
+    return status;
+}
+
+/* ---- the run ----------------------------------------------------------------------------------- */
+
+/* Lines that are not blank, for the progress; 0 where the input cannot be read twice. */
+static enum critic_status count_lines(struct batch *b, critic_error *err) {
+    struct cr_jsonl_reader reader;
+    struct cr_str line = {0};
+    if (strcmp(b->opts->input, "-") == 0 || !b->opts->on_item)
+        return CRITIC_OK;
+    enum critic_status status =
+        cr_jsonl_open(&reader, b->opts->input,
+                      b->opts->max_line ? b->opts->max_line : MAX_LINE_BYTES, err);
+    while (status == CRITIC_OK) {
+        status = cr_jsonl_next(&reader, &line, err);
+        if (!line.data || status != CRITIC_OK)
+            break;
+        b->n_total++;
+    }
+    cr_jsonl_close(&reader);
+    return status;
+}
+
+static enum critic_status run_lines(struct batch *b, critic_error *err) {
+    struct cr_jsonl_reader reader;
+    struct cr_str line = {0};
+    const struct cr_batch_opts *o = b->opts;
+    enum critic_status status =
+        cr_jsonl_open(&reader, o->input, o->max_line ? o->max_line : MAX_LINE_BYTES, err);
+    while (status == CRITIC_OK) {
+        status = cr_jsonl_next(&reader, &line, err);
+        if (status != CRITIC_OK || !line.data)
+            break;
+        if (o->cancel && o->cancel(o->user)) {
+            status = cr_fail(err, CRITIC_CANCELLED,
+                             "cancelled after %zu items; --resume goes on",
+                             b->counts->n_items);
+            break;
+        }
+        b->counts->n_items++;
+        status = do_line(b, line, reader.line_number, err);
+        if (status == CRITIC_OK && o->on_item)
+            o->on_item(o->user, b->counts, b->n_total);
+    }
+    cr_jsonl_close(&reader);
+    return status;
+}
+
+enum critic_status cr_judge_batch(struct cr_judge *judge,
+                                  const struct cr_batch_opts *opts,
+                                  struct cr_batch_counts *counts, critic_error *err) {
+    struct batch b = {.judge = judge, .opts = opts, .counts = counts};
+    enum cr_jsonl_start start = opts->resume  ? CR_JSONL_RESUME
+                                : opts->force ? CR_JSONL_FORCE
+                                              : CR_JSONL_FRESH;
+    memset(counts, 0, sizeof *counts);
+    if (opts->resume && opts->force)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT, "resume and force exclude each other");
+    const char *slash = strrchr(opts->input, '/');
+    enum critic_status status;
+    b.log.fd = -1;
+    cr_buf_init(&b.folder, (size_t)1 << 16);
+    cr_buf_init(&b.line, (size_t)1 << 30);
+    if (slash && strcmp(opts->input, "-") != 0)
+        CR_TRY_GOTO(cr_buf_append(&b.folder, opts->input,
+                                  CR_MAX((size_t)(slash - opts->input), (size_t)1), err));
+    CR_TRY_GOTO(
+        count_lines(&b, err)); /* also finds a missing input before OUT is touched */
+    status = cr_jsonl_log_open(&b.log, opts->output, start, on_line, &b, err);
+    if (status == CRITIC_OK) {
+        if (b.n_seen > 0)
+            qsort(b.seen, b.n_seen, sizeof *b.seen, by_key);
+        status = run_lines(&b, err);
+    }
+    cr_jsonl_log_close(&b.log);
+fail:
+    cr_buf_fini(&b.folder);
+    cr_buf_fini(&b.line);
+    free(b.seen);
+    return status;
+}

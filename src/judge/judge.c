@@ -1,0 +1,404 @@
+#include "judge/judge.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/clock.h"
+#include "judge/run.h"
+
+/* Address space of one verdict; pages are taken as they are used. */
+#define VERDICT_BYTES ((size_t)1 << 30)
+
+void cr_judge_opts_default(struct cr_judge_opts *opts) {
+    *opts = (struct cr_judge_opts){.n_samples = 1, .top_p = 1, .max_new_tokens = 1024};
+}
+
+/* ---- open -------------------------------------------------------------------------------- */
+
+static enum critic_status check_opts(const struct cr_judge_opts *o, critic_error *err) {
+    if (o->n_samples == 0 || o->n_samples > 1000)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT, "%zu samples; expected 1 to 1000",
+                       o->n_samples);
+    if (o->n_samples > 1 && !(o->temperature > 0))
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "%zu samples at temperature 0 would all be the same; expected a "
+                       "temperature above 0",
+                       o->n_samples);
+    if (o->verdict_only && (o->n_samples > 1 || o->temperature > 0))
+        return cr_fail(
+            err, CRITIC_BAD_ARGUMENT,
+            "verdict-only reads probabilities and samples nothing; expected it "
+            "without samples and temperature");
+    if (!(o->temperature >= 0) || !(o->top_p > 0) || o->top_p > 1 ||
+        o->max_new_tokens == 0)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "expected temperature >= 0, 0 < top-p <= 1 and new tokens > 0");
+    return CRITIC_OK;
+}
+
+static enum critic_status check_template(const struct cr_judge *j,
+                                         const struct cr_template *t, critic_error *err) {
+    if (j->opts.verdict_only && !t->has_prefix)
+        return cr_fail(
+            err, CRITIC_BAD_ARGUMENT,
+            "template '%s' (format %s) has no prefix, so verdict-only cannot read "
+            "probabilities with it",
+            t->name, cr_format_name(t->rule.formats[0]));
+    if (t->mode == CR_MODE_RANKING && j->opts.probabilities)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "template '%s' orders answers; it has no probabilities", t->name);
+    return CRITIC_OK;
+}
+
+static enum critic_status open_templates(struct cr_judge *j, const char *chosen,
+                                         critic_error *err) {
+    static const char *const own[] = {NULL, "pointwise", "pairwise", "pairwise"};
+    for (size_t m = CR_MODE_POINTWISE; m <= CR_MODE_RANKING; m++) {
+        if (m == CR_MODE_RANKING && !chosen)
+            j->templates[m] = j->templates[CR_MODE_PAIRWISE];
+        else if (m > CR_MODE_POINTWISE && chosen)
+            j->templates[m] = j->templates[CR_MODE_POINTWISE];
+        else
+            CR_TRY(cr_template_open(&j->templates[m], chosen ? chosen : own[m], err));
+        CR_TRY(check_template(j, j->templates[m], err));
+    }
+    return CRITIC_OK;
+}
+
+enum critic_status cr_judge_new(struct cr_judge **out, struct cr_engine *engine,
+                                const struct cr_judge_opts *opts, critic_error *err) {
+    enum critic_status status;
+    *out = NULL;
+    CR_TRY(check_opts(opts, err));
+    struct cr_judge *j = calloc(1, sizeof *j);
+    if (!j)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for a judge");
+    j->engine = engine;
+    j->opts = *opts;
+    j->chosen = opts->template_name != NULL;
+    cr_buf_init(&j->system, (size_t)1 << 20);
+    CR_TRY_GOTO(open_templates(j, opts->template_name, err));
+    if (opts->system.data) {
+        CR_TRY_GOTO(cr_buf_append(&j->system, opts->system.data, opts->system.len, err));
+        j->opts.system =
+            (struct cr_str){j->system.data ? j->system.data : "", opts->system.len};
+    }
+    j->opts.template_name = NULL;
+    *out = j;
+    return CRITIC_OK;
+fail:
+    cr_judge_free(j);
+    return status;
+}
+
+void cr_judge_free(struct cr_judge *j) {
+    if (!j)
+        return;
+    for (size_t m = CR_MODE_POINTWISE; m <= CR_MODE_RANKING; m++) {
+        bool shared = m > CR_MODE_POINTWISE && j->templates[m] == j->templates[m - 1];
+        if (!shared)
+            cr_template_free(j->templates[m]);
+    }
+    cr_buf_fini(&j->system);
+    free(j);
+}
+
+const struct cr_template *cr_judge_template(const struct cr_judge *j, enum cr_mode mode) {
+    return j->templates[mode == CR_MODE_AUTO ? CR_MODE_POINTWISE : mode];
+}
+
+struct cr_engine *cr_judge_engine(const struct cr_judge *j) {
+    return j->engine;
+}
+
+uint64_t cr_judge_seed(const struct cr_judge *j) {
+    return j->opts.seed;
+}
+
+enum cr_mode cr_judge_mode_of(const struct cr_judge *j, size_t n_answers) {
+    if (j->opts.mode != CR_MODE_AUTO || n_answers == 0)
+        return j->opts.mode;
+    if (n_answers == 2 && j->templates[CR_MODE_PAIRWISE]->mode == CR_MODE_RANKING)
+        return CR_MODE_RANKING;
+    return n_answers == 1   ? CR_MODE_POINTWISE
+           : n_answers == 2 ? CR_MODE_PAIRWISE
+                            : CR_MODE_RANKING;
+}
+
+/* ---- what to do with an item ------------------------------------------------------------- */
+
+void *cr_run_alloc(struct cr_run *run, size_t n, size_t size, critic_error *err) {
+    void *p = cr_arena_calloc(run->arena, n, size);
+    if (!p)
+        cr_fail(err, CRITIC_NO_MEMORY, "no memory for the verdict of one item");
+    return p;
+}
+
+static enum critic_status choose_mode(struct cr_run *run, critic_error *err) {
+    size_t n = run->item->n_answers;
+    const struct cr_judge *j = run->judge;
+    enum cr_mode mode = cr_judge_mode_of(j, n);
+    if (n == 0)
+        return cr_fail(err, CRITIC_BAD_DATA, "the item has no answer to judge");
+    if (mode == CR_MODE_POINTWISE ? n != 1 : mode == CR_MODE_PAIRWISE ? n != 2 : n < 2)
+        return cr_fail(err, CRITIC_BAD_DATA, "%s judging of %zu answer%s; expected %s",
+                       cr_mode_name(mode), n, n == 1 ? "" : "s",
+                       mode == CR_MODE_POINTWISE  ? "1 (several: mode ranking with a "
+                                                    "pointwise template)"
+                       : mode == CR_MODE_PAIRWISE ? "2"
+                                                  : "2 or more");
+    run->mode = mode;
+    run->template = j->templates[mode];
+    enum cr_mode how = run->template->mode;
+    if (how > mode || (how == CR_MODE_RANKING && n > CR_MAX_ANSWERS))
+        return cr_fail(err, CRITIC_BAD_DATA,
+                       "template '%s' is for %s judging; the item has %zu answer%s",
+                       run->template->name, cr_mode_name(how), n, n == 1 ? "" : "s");
+    run->scale = j->opts.has_scale ? j->opts.scale : run->template->rule.scale;
+    return CRITIC_OK;
+}
+
+static size_t count_prompts(const struct cr_run *run) {
+    size_t n = run->item->n_answers;
+    size_t orders = run->judge->opts.both_orders ? 2 : 1;
+    size_t prompts = run->template->mode == CR_MODE_POINTWISE  ? n
+                     : run->template->mode == CR_MODE_PAIRWISE ? n * (n - 1) / 2 * orders
+                                                               : orders;
+    return prompts * CR_MAX(run->item->n_criteria, (size_t)1);
+}
+
+static enum critic_status load_images(struct cr_run *run, struct cr_image **own,
+                                      critic_error *err) {
+    const struct cr_item *item = run->item;
+    struct cr_buf path;
+    enum critic_status status = CRITIC_OK;
+    run->images = item->images;
+    run->n_images = item->n_images;
+    if (item->images || item->n_sources == 0)
+        return CRITIC_OK;
+    *own = cr_run_alloc(run, item->n_sources, sizeof **own, err);
+    if (!*own)
+        return CRITIC_NO_MEMORY;
+    cr_buf_init(&path, SIZE_MAX / 2);
+    for (size_t i = 0; i < item->n_sources && status == CRITIC_OK; i++) {
+        struct cr_str s = item->sources[i];
+        bool relative = item->folder.len > 0 && !cr_is_data_url(s) && s.data[0] != '/' &&
+                        !cr_str_eq_c(s, "-");
+        cr_buf_clear(&path);
+        if (memchr(s.data, '\0', s.len))
+            status =
+                cr_fail(err, CRITIC_BAD_DATA, "picture %zu: a zero byte in its name", i);
+        if (status == CRITIC_OK && relative)
+            status = cr_buf_append(&path, item->folder.data, item->folder.len, err);
+        if (status == CRITIC_OK && relative)
+            status = cr_buf_append(&path, "/", 1, err);
+        if (status == CRITIC_OK)
+            status = cr_buf_append(&path, s.data, s.len, err);
+        if (status == CRITIC_OK)
+            status =
+                cr_image_load(&(*own)[i], path.data, run->judge->opts.image_limits, err);
+    }
+    cr_buf_fini(&path);
+    run->images = *own;
+    run->n_images = item->n_sources;
+    return status;
+}
+
+/* ---- the tree ------------------------------------------------------------------------------ */
+
+/* One pair, in one order or in both. */
+static enum critic_status judge_pair(struct cr_run *run, size_t a, size_t b,
+                                     struct cr_str criterion, struct cr_opinion *op,
+                                     critic_error *err) {
+    size_t given[2] = {a, b};
+    size_t swapped[2] = {b, a};
+    struct cr_ask ask = {given, 2, criterion};
+    if (!run->judge->opts.both_orders) {
+        CR_TRY(cr_run_ask(run, &ask, op, err));
+        memcpy(op->pair, given, sizeof given);
+        return CRITIC_OK;
+    }
+    op->mode = CR_MODE_PAIRWISE;
+    op->parts_kind = CR_PARTS_ORDERS;
+    op->parts = cr_run_alloc(run, 2, sizeof *op->parts, err);
+    if (!op->parts)
+        return CRITIC_NO_MEMORY;
+    op->n_parts = 2;
+    CR_TRY(cr_run_ask(run, &ask, &op->parts[0], err));
+    ask.answers = swapped;
+    CR_TRY(cr_run_ask(run, &ask, &op->parts[1], err));
+    cr_opinion_swap(&op->parts[1]);
+    memcpy(op->parts[0].pair, given, sizeof given);
+    memcpy(op->parts[1].pair, swapped, sizeof swapped);
+    memcpy(op->pair, given, sizeof given);
+    return cr_combine(run, op, err);
+}
+
+/* Several answers by what each gets alone, or by all pairs. */
+static enum critic_status judge_parts(struct cr_run *run, struct cr_str criterion,
+                                      struct cr_opinion *op, critic_error *err) {
+    size_t n = run->item->n_answers;
+    bool alone = run->template->mode == CR_MODE_POINTWISE;
+    size_t n_parts = alone ? n : n * (n - 1) / 2;
+    op->mode = run->mode;
+    op->parts_kind = alone ? CR_PARTS_ANSWERS : CR_PARTS_COMPARISONS;
+    op->parts = cr_run_alloc(run, n_parts, sizeof *op->parts, err);
+    if (!op->parts)
+        return CRITIC_NO_MEMORY;
+    for (size_t a = 0; a < n; a++) {
+        struct cr_ask ask = {&a, 1, criterion};
+        struct cr_opinion *part = &op->parts[op->n_parts];
+        if (alone) {
+            op->n_parts++;
+            CR_TRY(cr_run_ask(run, &ask, part, err));
+            part->pair[0] = a;
+        }
+        for (size_t b = a + 1; b < n && !alone; b++)
+            CR_TRY(judge_pair(run, a, b, criterion, &op->parts[op->n_parts++], err));
+    }
+    return cr_combine(run, op, err);
+}
+
+/* All answers in one prompt, in the given order or also in the reverse one. */
+static enum critic_status judge_list(struct cr_run *run, struct cr_str criterion,
+                                     struct cr_opinion *op, critic_error *err) {
+    size_t n = run->item->n_answers;
+    size_t indices[CR_MAX_ANSWERS];
+    size_t n_orders = run->judge->opts.both_orders ? 2 : 1;
+    struct cr_opinion *part = op;
+    if (n_orders == 2) {
+        op->mode = CR_MODE_RANKING;
+        op->parts_kind = CR_PARTS_ORDERS;
+        op->parts = part = cr_run_alloc(run, 2, sizeof *op->parts, err);
+        if (!part)
+            return CRITIC_NO_MEMORY;
+    }
+    for (size_t k = 0; k < n_orders; k++) {
+        for (size_t i = 0; i < n; i++)
+            indices[i] = k == 0 ? i : n - 1 - i;
+        struct cr_ask ask = {indices, n, criterion};
+        CR_TRY(cr_run_ask(run, &ask, &part[k], err));
+        part[k].pair[0] = indices[0];
+        part[k].pair[1] = indices[n - 1];
+    }
+    op->n_parts = n_orders == 2 ? 2 : op->n_parts;
+    return n_orders == 2 ? cr_combine(run, op, err) : CRITIC_OK;
+}
+
+static enum critic_status judge_by(struct cr_run *run, struct cr_str criterion,
+                                   struct cr_opinion *op, critic_error *err) {
+    enum cr_mode how = run->template->mode;
+    static const size_t only = 0;
+    struct cr_ask ask = {&only, 1, criterion};
+    if (how == CR_MODE_RANKING)
+        CR_TRY(judge_list(run, criterion, op, err));
+    else if (run->mode == CR_MODE_POINTWISE)
+        CR_TRY(cr_run_ask(run, &ask, op, err));
+    else if (run->mode == CR_MODE_PAIRWISE && how == CR_MODE_PAIRWISE)
+        CR_TRY(judge_pair(run, 0, 1, criterion, op, err));
+    else
+        CR_TRY(judge_parts(run, criterion, op, err));
+    op->criterion = criterion;
+    return CRITIC_OK;
+}
+
+static enum critic_status judge_item(struct cr_run *run, struct cr_opinion *op,
+                                     critic_error *err) {
+    const struct cr_item *item = run->item;
+    if (item->n_criteria <= 1)
+        return judge_by(run, item->n_criteria ? item->criteria[0] : (struct cr_str){0},
+                        op, err);
+    op->mode = run->mode;
+    op->parts_kind = CR_PARTS_CRITERIA;
+    op->parts = cr_run_alloc(run, item->n_criteria, sizeof *op->parts, err);
+    if (!op->parts)
+        return CRITIC_NO_MEMORY;
+    for (; op->n_parts < item->n_criteria; op->n_parts++)
+        CR_TRY(judge_by(run, item->criteria[op->n_parts], &op->parts[op->n_parts], err));
+    return cr_combine(run, op, err);
+}
+
+/* ---- verdicts ------------------------------------------------------------------------------ */
+
+static char *copy_str(struct cr_arena *a, struct cr_str s) {
+    return cr_arena_strndup(a, s.data ? s.data : "", s.len);
+}
+
+static enum critic_status start_verdict(struct cr_verdict *v, struct cr_judge *j,
+                                        struct cr_str id, const struct cr_template *t,
+                                        critic_error *err) {
+    memset(v, 0, sizeof *v);
+    CR_TRY(cr_arena_init(&v->arena, VERDICT_BYTES, err));
+    const char *model = cr_engine_model_name(j->engine);
+    const char *hash = cr_engine_model_hash(j->engine);
+    v->id = (struct cr_str){id.data ? copy_str(&v->arena, id) : NULL, id.len};
+    v->model = copy_str(&v->arena, cr_str_of(model));
+    v->model_hash = copy_str(&v->arena, cr_str_of(hash));
+    v->template_name = copy_str(&v->arena, cr_str_of(t->name));
+    v->template_hash = copy_str(&v->arena, cr_str_of(t->hash));
+    v->seed = j->opts.seed;
+    v->opinion.score = NAN;
+    if (!v->model || !v->model_hash || !v->template_name || !v->template_hash)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for the verdict of one item");
+    return CRITIC_OK;
+}
+
+/* Seeds differ between items and do not depend on what was judged before. */
+static uint64_t item_seed(uint64_t seed, struct cr_str id) {
+    struct cr_hash h;
+    uint64_t value[2];
+    cr_hash_init(&h, seed);
+    cr_hash_update(&h, id.data, id.len);
+    cr_hash_final(&h, value);
+    return value[0];
+}
+
+enum critic_status cr_judge_item(struct cr_judge *judge, const struct cr_item *item,
+                                 struct cr_verdict *out, critic_error *err) {
+    struct cr_run run = {.judge = judge, .item = item};
+    struct cr_image *own = NULL;
+    enum critic_status status;
+    double start = cr_clock_seconds();
+    memset(out, 0, sizeof *out);
+    CR_TRY(choose_mode(&run, err));
+    CR_TRY_GOTO(start_verdict(out, judge, item->id, run.template, err));
+    out->id_is_number = item->id_is_number;
+    run.arena = &out->arena;
+    run.usage = &out->usage;
+    run.seed = item_seed(judge->opts.seed, item->id);
+    run.n_total = count_prompts(&run);
+    CR_TRY_GOTO(load_images(&run, &own, err));
+    CR_TRY_GOTO(judge_item(&run, &out->opinion, err));
+    out->usage.seconds = cr_clock_seconds() - start;
+fail:
+    for (size_t i = 0; own && i < item->n_sources; i++)
+        cr_image_free(&own[i]);
+    if (status != CRITIC_OK)
+        cr_verdict_fini(out);
+    return status;
+}
+
+enum critic_status cr_verdict_failed(struct cr_judge *judge, struct cr_str id,
+                                     const critic_error *fault, struct cr_verdict *out,
+                                     critic_error *err) {
+    enum cr_mode mode = judge->opts.mode;
+    const struct cr_template *t = cr_judge_template(judge, mode);
+    enum critic_status status;
+    CR_TRY_GOTO(start_verdict(out, judge, id, t, err));
+    out->opinion.mode = mode;
+    out->opinion.status = CR_VERDICT_ERROR;
+    out->error = copy_str(&out->arena, cr_str_of(fault->message));
+    if (out->error)
+        return CRITIC_OK;
+    status = cr_fail(err, CRITIC_NO_MEMORY, "no memory for the verdict of one item");
+fail:
+    cr_verdict_fini(out);
+    return status;
+}
+
+void cr_verdict_fini(struct cr_verdict *v) {
+    cr_arena_fini(&v->arena);
+    memset(v, 0, sizeof *v);
+}

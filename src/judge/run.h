@@ -1,0 +1,83 @@
+/* Inside the judge: one item on its way, and the steps that build its tree of opinions. */
+#ifndef CR_JUDGE_RUN_H
+#define CR_JUDGE_RUN_H
+
+#include "engine/engine.h"
+#include "judge/template.h"
+
+struct cr_judge {
+    struct cr_engine *engine;
+    struct cr_judge_opts opts;
+    struct cr_buf system;
+    /* By mode: what prompts of an item in this mode are made with. Owned where it is not the
+     * same pointer as an earlier one. */
+    struct cr_template *templates[4];
+    bool chosen; /* opts named the template: it serves every mode it can */
+};
+
+/* One item: what it is judged with, and where its opinions go. */
+struct cr_run {
+    struct cr_judge *judge;
+    const struct cr_item *item;
+    const struct cr_template *template;
+    struct cr_scale scale;
+    enum cr_mode mode;
+    const struct cr_image *images;
+    size_t n_images;
+    struct cr_arena *arena;
+    struct cr_judge_usage *usage;
+    uint64_t seed;  /* of this item */
+    size_t n_total; /* prompts */
+};
+
+/* Which answers one prompt shows, in which order. */
+struct cr_ask {
+    const size_t *answers;
+    size_t n_answers;
+    struct cr_str criterion;
+};
+
+/* ask.c: puts one prompt to the model. Positions in the opinion are the prompt's. */
+enum critic_status cr_run_ask(struct cr_run *run, const struct cr_ask *ask,
+                              struct cr_opinion *out, critic_error *err);
+
+/* options.c: the probabilities of the template's verdicts after the prompt (`s`, left as it
+ * is), or, with `parsed`, where the completion gave its verdict. Leaves op->options NULL where
+ * they cannot be read there. */
+enum critic_status cr_run_options(struct cr_run *run, struct cr_seq *s,
+                                  struct cr_opinion *op, critic_error *err);
+enum critic_status cr_run_options_at(struct cr_run *run, struct cr_seq *s,
+                                     const struct cr_completion *c,
+                                     const struct cr_parsed *parsed,
+                                     struct cr_opinion *op, critic_error *err);
+/* The alternatives' ids: `lead` ids shared by all, then what differs. For tests as well. */
+struct cr_alternatives {
+    struct cr_ids ids;           /* of all, one after the other */
+    struct cr_alternative *list; /* without the lead */
+    size_t *label;               /* of each: index of its label */
+    size_t n;
+    struct cr_ids lead;
+};
+/* Every label with every way its end may be tokenised; none is a beginning of another of the
+ * same label, so that their probabilities add. Errors: CRITIC_NO_MEMORY, CRITIC_BAD_DATA. */
+enum critic_status cr_alternatives_make(struct cr_alternatives *a,
+                                        const struct cr_tokenizer *tokenizer,
+                                        struct cr_str prefix, const struct cr_str *labels,
+                                        size_t n_labels, struct cr_str suffix,
+                                        critic_error *err);
+void cr_alternatives_fini(struct cr_alternatives *a);
+
+/* combine.c: fills op from its parts (kind and parts are set). The rules: docs/judge.md. */
+enum critic_status cr_combine(struct cr_run *run, struct cr_opinion *op,
+                              critic_error *err);
+/* Turns a pairwise opinion of (b, a) into one of (a, b), parts included. */
+void cr_opinion_swap(struct cr_opinion *op);
+/* Share of the first answer's wins: 1, 0.5, 0 or by probability. */
+double cr_opinion_share(const struct cr_opinion *op);
+/* Sets scores and order of a ranking from one number an answer. */
+void cr_opinion_rank(struct cr_opinion *op);
+
+/* Zeroed room in the verdict's arena; NULL fills err. */
+void *cr_run_alloc(struct cr_run *run, size_t n, size_t size, critic_error *err);
+
+#endif
