@@ -5,18 +5,17 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/file.h"
-#include "base/hash.h"
 #include "engine/engine.h"
 #include "io/json.h"
 #include "io/jsonl.h"
+#include "judge/batch_order.h"
 #include "judge/template.h"
 
 #define MAX_LINE_BYTES ((size_t)256 << 20)
 
 /* An id that OUT already holds. Equal ids are as many entries. */
 struct seen {
-    uint64_t key[2];
+    struct cr_row_key key;
     bool used;
 };
 
@@ -27,6 +26,9 @@ struct batch {
     struct cr_jsonl_log log;
     struct seen *seen;
     size_t n_seen, cap_seen;
+    size_t n_retry; /* lines of OUT with status error */
+    struct cr_row_key *keys;
+    size_t n_keys, cap_keys;
     struct cr_buf folder;
     struct cr_buf line;
     size_t n_total;
@@ -34,26 +36,13 @@ struct batch {
 
 /* ---- what is there already -------------------------------------------------------------------- */
 
-/* Texts and numbers are told apart: "7" is another id than 7. */
-static void id_key(struct cr_str id, bool is_number, uint64_t key[2]) {
-    struct cr_hash h;
-    cr_hash_init(&h, is_number);
-    cr_hash_update(&h, id.data, id.len);
-    cr_hash_final(&h, key);
-}
-
 static int by_key(const void *a, const void *b) {
-    return memcmp(((const struct seen *)a)->key, ((const struct seen *)b)->key,
-                  sizeof((const struct seen *)a)->key);
+    return cr_row_key_compare(&((const struct seen *)a)->key,
+                              &((const struct seen *)b)->key);
 }
 
-static enum critic_status add_seen(struct batch *b, const json_t *id, critic_error *err) {
-    char digits[32];
-    struct cr_str text = {json_string_value(id), json_string_length(id)};
-    if (json_is_integer(id)) {
-        snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(id));
-        text = cr_str_of(digits);
-    }
+static enum critic_status add_seen(struct batch *b, const json_t *row,
+                                   critic_error *err) {
     if (b->n_seen == b->cap_seen) {
         size_t cap = 2 * b->cap_seen + 64;
         struct seen *grown = realloc(b->seen, cap * sizeof *grown);
@@ -62,9 +51,24 @@ static enum critic_status add_seen(struct batch *b, const json_t *id, critic_err
         b->seen = grown;
         b->cap_seen = cap;
     }
-    struct seen *s = &b->seen[b->n_seen++];
-    *s = (struct seen){0};
-    id_key(text, json_is_integer(id), s->key);
+    b->seen[b->n_seen++] = (struct seen){.key = cr_row_key_of(row)};
+    return CRITIC_OK;
+}
+
+/* The ids of the input in order, kept where OUT will have to be put in order. */
+static enum critic_status add_key(struct batch *b, struct cr_row_key key,
+                                  critic_error *err) {
+    if (b->n_retry == 0)
+        return CRITIC_OK;
+    if (b->n_keys == b->cap_keys) {
+        size_t cap = 2 * b->cap_keys + 64;
+        struct cr_row_key *grown = realloc(b->keys, cap * sizeof *grown);
+        if (!grown)
+            return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu ids", cap);
+        b->keys = grown;
+        b->cap_keys = cap;
+    }
+    b->keys[b->n_keys++] = key;
     return CRITIC_OK;
 }
 
@@ -119,17 +123,17 @@ static enum critic_status on_line(void *user, struct cr_str line, size_t number,
     else if (then != now)
         status = mismatch(b, number, "seed", seed[0], seed[1], err);
     else
-        status = add_seen(b, id, err);
+        status = cr_row_is_error(row) ? CRITIC_OK : add_seen(b, row, err);
+    b->n_retry += cr_row_is_error(row);
     json_decref(row);
     return status;
 }
 
 /* Takes one entry of this id, so that an id that stands twice in IN is judged twice. */
-static bool take_seen(struct batch *b, struct cr_str id, bool is_number) {
-    struct seen want = {0};
+static bool take_seen(struct batch *b, struct cr_row_key key) {
+    struct seen want = {.key = key};
     size_t low = 0;
     size_t high = b->n_seen;
-    id_key(id, is_number, want.key);
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         if (by_key(&b->seen[mid], &want) < 0)
@@ -179,7 +183,13 @@ static enum critic_status do_line(struct batch *b, struct cr_str line, size_t nu
     enum critic_status status = cr_item_from_json(&item, line, folder, where, &fault);
     struct cr_str id = item.id.data ? item.id : cr_str_of(digits);
     bool is_number = item.id.data ? item.id_is_number : true;
-    if (take_seen(b, id, is_number)) {
+    struct cr_row_key key = cr_row_key(id, is_number);
+    enum critic_status kept = add_key(b, key, err);
+    if (kept != CRITIC_OK) {
+        cr_item_fini(&item);
+        return kept;
+    }
+    if (take_seen(b, key)) {
         b->counts->n_skipped++;
         cr_item_fini(&item);
         return CRITIC_OK;
@@ -218,7 +228,7 @@ static enum critic_status do_line(struct batch *b, struct cr_str line, size_t nu
 static enum critic_status count_lines(struct batch *b, critic_error *err) {
     struct cr_jsonl_reader reader;
     struct cr_str line = {0};
-    if (strcmp(b->opts->input, "-") == 0 || !b->opts->on_item)
+    if (strcmp(b->opts->input, "-") == 0)
         return CRITIC_OK;
     enum critic_status status =
         cr_jsonl_open(&reader, b->opts->input,
@@ -285,9 +295,12 @@ enum critic_status cr_judge_batch(struct cr_judge *judge,
         status = run_lines(&b, err);
     }
     cr_jsonl_log_close(&b.log);
+    if (status == CRITIC_OK && b.n_retry > 0)
+        status = cr_batch_put_in_order(opts->output, b.keys, b.n_keys, err);
 fail:
     cr_buf_fini(&b.folder);
     cr_buf_fini(&b.line);
     free(b.seen);
+    free(b.keys);
     return status;
 }

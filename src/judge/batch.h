@@ -1,10 +1,13 @@
 /* JSONL in, JSONL out: one verdict a line, same order, appended and flushed line by line.
  *
  * A run that stops (cancel, kill, power) is continued with `resume`: a torn last line is cut
- * off, items whose id is in OUT with status ok or unparsed are skipped, and items with
- * status error are judged again (a later line with the same id replaces an earlier one).
- * A file written with another model or template is refused. Without `resume` an OUT that
- * holds anything is refused, unless `force`, which empties it. */
+ * off, and items whose id is in OUT with status ok or unparsed are skipped. Items with status
+ * error are judged again; when such a run is through, OUT is put in the order of IN again, one
+ * line an item. A file written with another model, template or seed is refused. Without `resume`
+ * an OUT that holds anything is refused, unless `force`, which empties it.
+ *
+ * An item without an id gets its line number. Equal ids are judged as often as they stand in
+ * IN. */
 #ifndef CR_JUDGE_BATCH_H
 #define CR_JUDGE_BATCH_H
 
