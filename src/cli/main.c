@@ -15,6 +15,7 @@ static const struct {
     const char *summary;
     int (*run)(int n_args, const char *const *args);
 } commands[] = {
+    {"judge", "score an answer about a picture, compare two, rank many", cr_cmd_judge},
     {"generate", "answer a prompt about pictures", cr_cmd_generate},
     {"forward", "write every tensor of one forward pass to a file", cr_cmd_forward},
     {"tokenize", "text to token ids and back", cr_cmd_tokenize},
