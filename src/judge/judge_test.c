@@ -187,7 +187,7 @@ static void test_alternatives(void **state) {
     critic_error err;
     const struct cr_tokenizer *t = cr_engine_tokenizer(engine);
     struct cr_str labels[101];
-    char names[101][4];
+    char names[101][12];
     struct cr_alternatives a;
     for (int i = 0; i <= 100; i++) {
         snprintf(names[i], sizeof names[i], "%d", i);
