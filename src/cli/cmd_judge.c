@@ -116,17 +116,18 @@ static struct style style_of(const struct judge_flags *f) {
     return (struct style){"", "", ""};
 }
 
+/* Answers count from 1 for a person. A choice is by content: of a pair (a, b) in whatever order
+ * they were put to the model, "first" is the one that the item names first. */
 static void print_choice(const struct cr_opinion *o) {
-    switch (o->choice) {
-    case CR_CHOICE_FIRST:
-        fputs("the first answer is better", stdout);
-        break;
-    case CR_CHOICE_SECOND:
-        fputs("the second answer is better", stdout);
-        break;
-    default:
-        fputs("the answers are equally good", stdout);
-    }
+    size_t first = CR_MIN(o->pair[0], o->pair[1]),
+           second = CR_MAX(o->pair[0], o->pair[1]);
+    if (first == second)
+        second = first + 1; /* the whole item: its two answers */
+    if (o->choice == CR_CHOICE_TIE)
+        printf("answers %zu and %zu are equally good", first + 1, second + 1);
+    else
+        printf("answer %zu is better",
+               (o->choice == CR_CHOICE_FIRST ? first : second) + 1);
 }
 
 /* One line without its end: what the opinion says. */
@@ -189,8 +190,10 @@ static void print_part(const struct cr_opinion *parent, size_t index) {
         fputs(": ", stdout);
         break;
     case CR_PARTS_COMPARISONS:
-    case CR_PARTS_ORDERS:
         printf("  %zu against %zu: ", part->pair[0] + 1, part->pair[1] + 1);
+        break;
+    case CR_PARTS_ORDERS:
+        fputs(index == 0 ? "  as given: " : "  swapped: ", stdout);
         break;
     default:
         printf("  sample %zu: ", index + 1);

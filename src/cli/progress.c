@@ -3,8 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #define TERMINAL_AFTER 2.0
 #define TERMINAL_EVERY 0.1
@@ -12,17 +13,11 @@
 #define BAR_CELLS      24
 #define LINE_BYTES     160
 
-double cr_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void cr_progress_begin(struct cr_progress *p, const char *what, const char *unit,
                        bool quiet) {
     *p = (struct cr_progress){.what = what, .unit = unit, .quiet = quiet};
     p->terminal = isatty(STDERR_FILENO) == 1;
-    p->started = cr_now();
+    p->started = cr_clock_seconds();
     p->shown = p->started;
 }
 
@@ -68,7 +63,7 @@ void cr_progress_line(const struct cr_progress *p, double now, bool bar, char *o
 
 void cr_progress_update(struct cr_progress *p, size_t done, size_t total) {
     char line[LINE_BYTES];
-    double now = cr_now();
+    double now = cr_clock_seconds();
     p->done = done;
     p->total = total;
     if (p->quiet)

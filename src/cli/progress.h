@@ -19,9 +19,6 @@ struct cr_progress {
     size_t first; /* done at the start: a resumed run's rate counts only its own */
 };
 
-/* Seconds of a steady clock. */
-double cr_now(void);
-
 void cr_progress_begin(struct cr_progress *p, const char *what, const char *unit,
                        bool quiet);
 /* total 0: unknown. Cheap: shows at most ten times a second. */

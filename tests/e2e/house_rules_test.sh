@@ -35,3 +35,14 @@ bans src/model/b.c 'void f(void) { /* exit */ exit (3); }' exit
 bans src/model/b.c 'void f(void) { fputs("x", stderr); }' 'the library prints nothing'
 printf '%s\n' '/* exit(3) */ void f(char *s) { snprintf(s, 9, "strcpy(a)"); }' >"$tmp/tree/src/model/b.c"
 expect 0 "$CRITIC_SOURCE_DIR/scripts/check-banned" "$tmp/tree"
+
+# The packages that the scripts install are those of docs/dependencies.md.
+(
+    . "$CRITIC_SOURCE_DIR/scripts/lib.sh"
+    printf '%s' "$needs_to_build$needs_to_test" | cut -d'|' -f2-4 | tr '|' '\n' | grep -vE '^-?$' | sort -u
+) >"$tmp/packages"
+[ "$(wc -l <"$tmp/packages")" -ge 20 ] || fail "the table of scripts/lib.sh could not be read"
+while read -r package; do
+    grep -qF "\`$package\`" "$CRITIC_SOURCE_DIR/docs/dependencies.md" ||
+        fail "docs/dependencies.md lacks $package"
+done <"$tmp/packages"
