@@ -93,13 +93,14 @@ apt_install() { # PACKAGE…
     return 1
 }
 
-# Configures a preset where that was not done yet, or not with these options, and builds.
+# Configures a preset where that was not done yet, or not with the options asked for, and builds.
 build() { # PRESET TARGETS [CMAKE OPTION…]
     preset=$1
     targets=$2
     shift 2
     stamp=build/$preset/configured-with
-    if [ ! -f "build/$preset/build.ninja" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$*" ]; then
+    if [ ! -f "build/$preset/build.ninja" ] ||
+        { [ $# -gt 0 ] && [ "$(cat "$stamp" 2>/dev/null)" != "$*" ]; }; then
         mkdir -p "build/$preset"
         cmake --preset "$preset" "$@" >"build/$preset/configure.log" 2>&1 || {
             cat "build/$preset/configure.log" >&2
