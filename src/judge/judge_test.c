@@ -342,6 +342,52 @@ static void test_generated_text_is_kept(void **state) {
     cr_judge_free(j);
 }
 
+/* After a reply that gives its verdict, in the template's shape or in another, probabilities
+ * are those of reading the same place by verdict-only with the reply's beginning as prefix. */
+static void test_options_after_a_reply(void **state) {
+    (void)state;
+    static const char *const replies[] = {"Score: [85] fine", "Well.\nScore: 85\nfine"};
+    static const size_t value_at[] = {8, 13};
+    critic_error err;
+    struct cr_judge_opts opts;
+    cr_judge_opts_default(&opts);
+    struct cr_judge *j = new_judge(&opts);
+    const struct cr_template *t = cr_judge_template(j, CR_MODE_POINTWISE);
+    struct cr_item item = item_of(answers, 1);
+    struct cr_seq *s = prompt_of("pointwise", &item, t->rule.scale);
+    for (size_t i = 0; i < 2; i++) {
+        struct cr_arena arena;
+        struct cr_completion c = {0};
+        struct cr_opinion op = {0};
+        struct cr_parsed parsed;
+        T_OK(cr_arena_init(&arena, 1 << 22, &err));
+        struct cr_run run = {
+            .judge = j, .template = t, .scale = t->rule.scale, .arena = &arena};
+        cr_ids_init(&c.ids);
+        cr_buf_init(&c.text, 1 << 12);
+        T_OK(cr_buf_append_c(&c.text, replies[i], &err));
+        T_OK(cr_tokenizer_encode(cr_engine_tokenizer(engine), cr_str_of(replies[i]),
+                                 false, &c.ids, &err));
+        T_OK(cr_verdict_parse(&parsed, cr_str_of(replies[i]), &t->rule, &err));
+        assert_true(parsed.ok && parsed.value_at == value_at[i]);
+        T_OK(cr_run_options_at(&run, s, &c, &parsed, &op, &err));
+        assert_int_equal(op.n_options, 101);
+        check_distribution(&op);
+        if (i == 0) { /* the shape of verdict-only: the same numbers */
+            struct cr_opinion direct = {0};
+            T_OK(cr_run_options(&run, s, &direct, &err));
+            for (size_t k = 0; k <= 100; k++)
+                T_NEAR(op.options[k].probability, direct.options[k].probability, 1e-6, 0);
+            T_NEAR(op.mass, direct.mass, 0, 1e-4);
+        }
+        cr_ids_fini(&c.ids);
+        cr_buf_fini(&c.text);
+        cr_arena_fini(&arena);
+    }
+    cr_seq_free(s);
+    cr_judge_free(j);
+}
+
 static void test_samples_are_counted(void **state) {
     (void)state;
     struct cr_judge_opts opts;
@@ -585,6 +631,7 @@ int main(void) {
         cmocka_unit_test(test_ranking_by_scores),
         cmocka_unit_test(test_criteria),
         cmocka_unit_test(test_generated_text_is_kept),
+        cmocka_unit_test(test_options_after_a_reply),
         cmocka_unit_test(test_samples_are_counted),
         cmocka_unit_test(test_hostile_text_is_data),
         cmocka_unit_test(test_pictures),

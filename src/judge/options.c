@@ -235,21 +235,27 @@ static enum critic_status score_labels_at(struct cr_seq *s, struct cr_alternativ
     return CRITIC_OK;
 }
 
-/* The sentence that stands for a tie, from the beginning of the reply. */
+/* The sentence that stands for a tie, from the beginning of the reply. Its last character is
+ * taken for the suffix, since it too may be one token with what follows it. */
 static enum critic_status score_sentence(struct cr_run *run, const struct cr_seq *s,
                                          struct cr_str text, double *logprob,
                                          critic_error *err) {
-    struct cr_ids ids;
+    struct cr_alternatives a = {0};
     struct cr_seq *fork = NULL;
     enum critic_status status;
-    cr_ids_init(&ids);
-    CR_TRY_GOTO(cr_tokenizer_encode(cr_engine_tokenizer(run->judge->engine), text, false,
-                                    &ids, err));
+    double lead;
+    size_t cut = text.len > 1 && (unsigned char)text.data[text.len - 1] < 0x80 ? 1 : 0;
+    struct cr_str body = {text.data, text.len - cut};
+    struct cr_str last = {text.data + body.len, cut};
+    CR_TRY_GOTO(cr_alternatives_make(&a, cr_engine_tokenizer(run->judge->engine),
+                                     cr_str_of(""), &body, 1, last, err));
     CR_TRY_GOTO(cr_seq_fork(&fork, s, err));
-    CR_TRY_GOTO(chain(fork, ids.data, ids.len, logprob, err));
+    CR_TRY_GOTO(chain(fork, a.lead.data, a.lead.len, &lead, err));
+    CR_TRY_GOTO(score_labels_at(fork, &a, logprob, 1, err));
+    *logprob += lead;
 fail:
     cr_seq_free(fork);
-    cr_ids_fini(&ids);
+    cr_alternatives_fini(&a);
     return status;
 }
 
@@ -382,8 +388,25 @@ static size_t ids_before(const struct cr_tokenizer *t, const struct cr_completio
     return SIZE_MAX;
 }
 
-/* The lead of the alternatives is the template's prefix, byte for byte: only then do the ids
- * behind it stand for label and ending alone. */
+/* What the reply wrote around its verdict, which may differ from what the template asks for:
+ * "Score: 95" for "Score: [95]". Its own line up to the value, and the suffix where it is there. */
+static void shape_of(const struct cr_template *t, struct cr_str text,
+                     const struct cr_parsed *parsed, struct cr_str *prefix,
+                     struct cr_str *suffix) {
+    size_t line = parsed->value_at;
+    size_t end = parsed->at + parsed->len;
+    while (line > 0 && text.data[line - 1] != '\n')
+        line--;
+    *prefix = (struct cr_str){text.data + line, parsed->value_at - line};
+    bool there =
+        end >= parsed->value_at + t->suffix.len &&
+        cr_str_eq((struct cr_str){text.data + end - t->suffix.len, t->suffix.len},
+                  t->suffix);
+    *suffix = there ? t->suffix : (struct cr_str){"", 0};
+}
+
+/* The lead of the alternatives is the prefix, byte for byte: only then do the ids behind it
+ * stand for label and ending alone. */
 static bool lead_is_prefix(const struct cr_tokenizer *t, const struct cr_alternatives *a,
                            struct cr_str prefix) {
     size_t bytes = 0;
@@ -400,6 +423,8 @@ enum critic_status cr_run_options_at(struct cr_run *run, struct cr_seq *s,
     const struct cr_tokenizer *tokenizer = cr_engine_tokenizer(run->judge->engine);
     struct cr_alternatives a = {0};
     struct cr_seq *fork = NULL;
+    struct cr_str prefix;
+    struct cr_str suffix;
     struct label_set set;
     enum critic_status status;
     size_t n_before = ids_before(tokenizer, c, parsed->value_at);
@@ -409,9 +434,10 @@ enum critic_status cr_run_options_at(struct cr_run *run, struct cr_seq *s,
     double *logprob = cr_run_alloc(run, set.n, sizeof *logprob, err);
     if (!logprob)
         return CRITIC_NO_MEMORY;
+    shape_of(t, cr_buf_str(&c->text), parsed, &prefix, &suffix);
     CR_TRY_GOTO(
-        cr_alternatives_make(&a, tokenizer, t->prefix, set.texts, set.n, t->suffix, err));
-    if (!lead_is_prefix(tokenizer, &a, t->prefix))
+        cr_alternatives_make(&a, tokenizer, prefix, set.texts, set.n, suffix, err));
+    if (!lead_is_prefix(tokenizer, &a, prefix))
         goto fail;
     CR_TRY_GOTO(cr_seq_fork(&fork, s, err));
     if (n_before > 0)
