@@ -31,6 +31,14 @@ static enum critic_status check_opts(const struct cr_judge_opts *o, critic_error
             err, CRITIC_BAD_ARGUMENT,
             "verdict-only reads probabilities and samples nothing; expected it "
             "without samples and temperature");
+    const struct cr_scale *scale = &o->scale;
+    if (o->has_scale && !(isfinite(scale->min) && isfinite(scale->max) &&
+                          scale->step > 0 && scale->min < scale->max &&
+                          (scale->max - scale->min) / scale->step <= CR_MAX_STEPS))
+        return cr_fail(
+            err, CRITIC_BAD_ARGUMENT,
+            "scale from %g to %g in steps of %g; expected at most %d steps upwards",
+            scale->min, scale->max, scale->step, CR_MAX_STEPS);
     if (!(o->temperature >= 0) || !(o->top_p > 0) || o->top_p > 1 ||
         o->max_new_tokens == 0)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,

@@ -46,6 +46,7 @@ struct cr_scale {
     double max;
     double step;
 };
+#define CR_MAX_STEPS 1000 /* of a scale: verdict-only reads every score */
 /* "1-10", "0-1:0.1" (step after a colon; 1 without). Errors: CRITIC_BAD_ARGUMENT. */
 enum critic_status cr_scale_parse(const char *text, struct cr_scale *out,
                                   critic_error *err);

@@ -476,6 +476,10 @@ static void test_options_are_checked(void **state) {
     opts.template_name = "nonsense";
     T_FAILS(cr_judge_new(&j, engine, &opts, &err), CRITIC_BAD_ARGUMENT, "nonsense");
     opts = verdict_only();
+    opts.has_scale = true;
+    opts.scale = (struct cr_scale){0, 1, 1e-9};
+    T_FAILS(cr_judge_new(&j, engine, &opts, &err), CRITIC_BAD_ARGUMENT, "scale");
+    opts.has_scale = false;
     opts.n_samples = 0;
     T_FAILS(cr_judge_new(&j, engine, &opts, &err), CRITIC_BAD_ARGUMENT, "samples");
     assert_null(j);

@@ -142,8 +142,6 @@ fail:
 
 /* ---- labels of a template ------------------------------------------------------------------- */
 
-#define MAX_SCORES 1001
-
 /* What the verdicts are called, in one array that lives in the verdict's arena. */
 struct label_set {
     struct cr_str *texts;
@@ -160,7 +158,7 @@ static enum critic_status score_labels(struct cr_run *run, struct label_set *set
     for (double step = scale->step; decimals < 6 && fabs(step - round(step)) > 1e-9;
          step *= 10)
         decimals++;
-    CR_ASSERT(n <= MAX_SCORES);
+    CR_ASSERT(n <= CR_MAX_STEPS + 1);
     set->texts = cr_run_alloc(run, n, sizeof *set->texts, err);
     set->scores = cr_run_alloc(run, n, sizeof *set->scores, err);
     if (!set->texts || !set->scores)

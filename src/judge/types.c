@@ -31,8 +31,6 @@ const char *cr_verdict_status_name(enum cr_verdict_status status) {
     return names[status];
 }
 
-#define MAX_STEPS 1000 /* possible scores of a scale: verdict-only reads them all */
-
 enum critic_status cr_scale_parse(const char *text, struct cr_scale *out,
                                   critic_error *err) {
     struct cr_scan s = {.text = cr_str_of(text)};
@@ -53,9 +51,9 @@ enum critic_status cr_scale_parse(const char *text, struct cr_scale *out,
             err, CRITIC_BAD_ARGUMENT,
             "scale '%s': expected MIN-MAX or MIN-MAX:STEP, such as 1-10 or 0-1:0.1",
             text);
-    if ((max.value - min.value) / step.value > MAX_STEPS)
+    if ((max.value - min.value) / step.value > CR_MAX_STEPS)
         return cr_fail(err, CRITIC_BAD_ARGUMENT, "scale '%s' has more than %d steps",
-                       text, MAX_STEPS);
+                       text, CR_MAX_STEPS);
     *out = (struct cr_scale){min.value, max.value, step.value};
     return CRITIC_OK;
 }
