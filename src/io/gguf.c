@@ -76,7 +76,7 @@ static enum critic_status take(struct reader *r, size_t bytes, const unsigned ch
 
 static enum critic_status take_uint(struct reader *r, size_t bytes, uint64_t *out,
                                     critic_error *err) {
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     CR_TRY(take(r, bytes, &p, err));
     *out = load_le(p, bytes);
     return CRITIC_OK;
@@ -85,7 +85,7 @@ static enum critic_status take_uint(struct reader *r, size_t bytes, uint64_t *ou
 static enum critic_status take_string(struct reader *r, struct cr_str *out,
                                       critic_error *err) {
     uint64_t len;
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     CR_TRY(take_uint(r, 8, &len, err));
     CR_TRY(take(r, (size_t)len, &p, err));
     *out = (struct cr_str){(const char *)p, (size_t)len};

@@ -208,7 +208,7 @@ static enum critic_status reserve(struct cr_bpe_scratch *s, size_t n, struct sym
 static enum critic_status long_word(const struct cr_bpe *b, struct cr_bpe_scratch *s,
                                     struct cr_str word, struct cr_ids *out,
                                     critic_error *err) {
-    struct symbols w;
+    struct symbols w = {0};
     CR_TRY(reserve(s, word.len, &w, err));
     uint32_t n = (uint32_t)word.len;
     for (uint32_t i = 0; i < n; i++) {
