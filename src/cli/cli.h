@@ -12,6 +12,7 @@
 struct cr_engine;
 struct cr_engine_opts;
 struct cr_prompt;
+struct cr_progress;
 
 /* Exit statuses of the program beyond critic_status_exit. */
 #define CR_EXIT_DONE   0
@@ -50,7 +51,8 @@ struct cr_common {
     size_t context;
     struct cr_image_limits limits;
     bool json, quiet, verbose;
-    int color; /* enum cr_color */
+    int color;                    /* enum cr_color */
+    struct cr_progress *progress; /* ticks while the engine works; may be NULL */
 };
 
 /* Fills the defaults. */

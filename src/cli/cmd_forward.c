@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "engine/engine.h"
 #include "io/safetensors.h"
 
@@ -165,6 +166,7 @@ static enum critic_status run_prompt(struct forward_flags *f, struct cr_engine *
         status = cr_engine_forward(engine, prompt, &f->opts, err);
     if (status == CRITIC_OK)
         status = write_dump(d, f->path, err);
+    cr_progress_clear(f->common.progress);
     if (status == CRITIC_OK && !f->common.quiet)
         status = print_summary(d, &f->common, err);
     cr_prompt_free(prompt);
@@ -174,12 +176,16 @@ static enum critic_status run_prompt(struct forward_flags *f, struct cr_engine *
 
 static enum critic_status run_parsed(struct forward_flags *f, critic_error *err) {
     struct cr_engine *engine = NULL;
+    struct cr_progress progress;
     if (!f->path)
         return cr_fail(err, CRITIC_BAD_ARGUMENT, "--dump names the file to write");
     CR_TRY(cr_prompt_flags_check(&f->prompt, err));
+    cr_progress_begin(&progress, "forward", NULL, f->common.quiet);
+    f->common.progress = &progress;
     enum critic_status status = cr_common_open(&f->common, &engine, err);
     if (status == CRITIC_OK)
         status = run_prompt(f, engine, err);
+    cr_progress_clear(&progress);
     cr_engine_free(engine);
     return status;
 }

@@ -72,6 +72,7 @@ static void on_text(void *user, size_t index, struct cr_str piece) {
     if (index > 0 || f->n > 1)
         return;
     cr_progress_clear(f->progress);
+    f->progress->quiet = true; /* the text shows that it goes on */
     cr_print_text(piece);
     fflush(stdout);
 }
@@ -184,6 +185,7 @@ static int run_parsed(struct cr_generate_flags *f) {
     int exit_status = CR_EXIT_DONE;
     cr_progress_begin(&progress, "generating", "prompts", f->common.quiet);
     f->progress = &progress;
+    f->common.progress = &progress;
     enum critic_status status = check_flags(f, &err);
     if (status == CRITIC_OK)
         status = cr_common_open(&f->common, &engine, &err);

@@ -346,6 +346,7 @@ static int run_parsed(struct judge_flags *f) {
     cr_progress_begin(&progress, "judging", f->batch.input ? "items" : "prompts",
                       f->common.quiet);
     f->opts.user = &progress;
+    f->common.progress = &progress;
     f->opts.on_prompt = f->batch.input ? NULL : on_prompt;
     enum critic_status status = check_flags(f, &err);
     if (status == CRITIC_OK)

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "cli/signals.h"
 #include "engine/engine.h"
 
@@ -129,8 +130,19 @@ enum critic_status cr_model_path(const char *model, struct cr_buf *path,
 
 static void log_line(void *user, int level, const char *line) {
     const struct cr_common *c = user;
-    if (!c->quiet && (level == 0 || c->verbose))
-        fprintf(stderr, "%s\n", line);
+    if (c->quiet || (level > 0 && !c->verbose))
+        return;
+    if (c->progress)
+        cr_progress_clear(c->progress);
+    fprintf(stderr, "%s\n", line);
+}
+
+/* Asked between chunks of a prompt and between tokens. */
+static bool tick_and_cancelled(void *user) {
+    const struct cr_common *c = user;
+    if (c->progress)
+        cr_progress_tick(c->progress);
+    return cr_cancelled(NULL);
 }
 
 enum critic_status cr_common_engine_opts(struct cr_common *c, struct cr_engine_opts *opts,
@@ -161,7 +173,8 @@ enum critic_status cr_common_engine_opts(struct cr_common *c, struct cr_engine_o
     opts->context = c->context;
     opts->log = log_line;
     opts->log_user = c;
-    opts->cancel = cr_cancelled;
+    opts->cancel = tick_and_cancelled;
+    opts->cancel_user = c;
     return CRITIC_OK;
 }
 

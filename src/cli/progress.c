@@ -50,7 +50,9 @@ void cr_progress_line(const struct cr_progress *p, double now, bool bar, char *o
         }
     }
     format_time(elapsed, time_text, sizeof time_text);
-    if (own == 0)
+    if (!p->unit)
+        snprintf(out, size, "%s: %s so far", p->what, time_text);
+    else if (own == 0)
         snprintf(out, size, "%s: %s%zu%s %s, %s so far", p->what, cells, p->done, of,
                  p->unit, time_text);
     else if (rate >= 1)
@@ -82,6 +84,10 @@ void cr_progress_update(struct cr_progress *p, size_t done, size_t total) {
     }
     fflush(stderr);
     p->shown = now;
+}
+
+void cr_progress_tick(struct cr_progress *p) {
+    cr_progress_update(p, p->done, p->total);
 }
 
 void cr_progress_clear(struct cr_progress *p) {

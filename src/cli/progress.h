@@ -9,7 +9,7 @@
 
 struct cr_progress {
     const char *what; /* "judging" */
-    const char *unit; /* "items" */
+    const char *unit; /* "items"; NULL: nothing is counted, only time is shown */
     bool quiet;
     bool terminal;
     bool drawn;     /* a line stands on the terminal and is to be wiped */
@@ -23,6 +23,8 @@ void cr_progress_begin(struct cr_progress *p, const char *what, const char *unit
                        bool quiet);
 /* total 0: unknown. Cheap: shows at most ten times a second. */
 void cr_progress_update(struct cr_progress *p, size_t done, size_t total);
+/* Shows time going on while nothing was finished. */
+void cr_progress_tick(struct cr_progress *p);
 /* Wipes the terminal's line, so that something else can be printed. */
 void cr_progress_clear(struct cr_progress *p);
 

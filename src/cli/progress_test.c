@@ -28,7 +28,14 @@ static void shows_rate_and_time_left(void **state) {
     expect_line(&p, 110, true, "judging: [========================] 50/40 items, 5.0/s");
 }
 
+static void shows_time_alone(void **state) {
+    struct cr_progress p = {.what = "forward", .started = 100};
+    (void)state;
+    expect_line(&p, 161, true, "forward: 1:01 so far");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shows_rate_and_time_left)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shows_rate_and_time_left),
+                                       cmocka_unit_test(shows_time_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
