@@ -54,6 +54,18 @@ INLINE ivec ivec_bit4(uint32_t bits, int first) {
     return _mm256_slli_epi32(_mm256_and_si256(bit, _mm256_set1_epi32(1)), 4);
 }
 
+INLINE ivec ivec_select(ivec mask, ivec a, ivec b) {
+    return _mm256_or_si256(_mm256_and_si256(mask, a), _mm256_andnot_si256(mask, b));
+}
+
+INLINE void scales_store(float *to, uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3,
+                         float first, float second) {
+    ivec low = _mm256_cvtepu8_epi32(_mm_setr_epi32((int)w0, (int)w1, 0, 0));
+    ivec high = _mm256_cvtepu8_epi32(_mm_setr_epi32((int)w2, (int)w3, 0, 0));
+    v_store_f32(to, v_mul(vec_from(low), v_set(first)));
+    v_store_f32(to + 8, v_mul(vec_from(high), v_set(second)));
+}
+
 /* q * d + plus; with plus = d * from both steps are exact. */
 struct ramp {
     vec d, plus;

@@ -64,6 +64,17 @@ INLINE ivec ivec_bit4(uint32_t bits, int first) {
     return _mm512_maskz_set1_epi32((__mmask16)(bits >> first), 16);
 }
 
+INLINE ivec ivec_select(ivec mask, ivec a, ivec b) {
+    return _mm512_ternarylogic_epi32(mask, a, b, 0xca);
+}
+
+INLINE void scales_store(float *to, uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3,
+                         float first, float second) {
+    __m128i bytes = _mm_setr_epi32((int)w0, (int)w1, (int)w2, (int)w3);
+    vec factor = _mm512_insertf32x8(v_set(first), _mm256_set1_ps(second), 1);
+    v_store_f32(to, v_mul(vec_from(_mm512_cvtepu8_epi32(bytes)), factor));
+}
+
 /* The sixteen values themselves: one permutation looks a vector of nibbles up, whatever
  * stands above them. */
 struct ramp {

@@ -11,6 +11,9 @@
  *   ivec                      LANES int32
  *   ivec_u8, ivec_i8          LANES bytes from memory
  *   ivec_and, ivec_or, ivec_add, ivec_shl, ivec_shr, ivec_set1
+ *   ivec_select               bits of the second where the first has ones, else of the third
+ *   scales_store              16 bytes (four words) to float, times one factor for the first
+ *                             eight and another for the rest, to memory
  *   ivec_bit4                 lanes of 16 where bit (first + lane) of a word is set, else 0
  *   vec_from                  float of int
  *   struct ramp, ramp_from, ramp_plus, ramp_at   see nibbles() below
@@ -27,12 +30,38 @@
 /* Bytes ahead of the block at hand to ask for: lifts the nibble formats from 22 to 31 GB/s. */
 #define AHEAD 4096
 
+/* base/dtype.h's table once more, as constants where dtype is one: a call for each block
+ * would cost three quarters of the speed. */
+INLINE size_t block_len_of(enum cr_dtype dtype) {
+    switch (dtype) {
+#define CASE(id, name, block_len, block_bytes)                                           \
+    case id:                                                                             \
+        return block_len;
+        CR_DTYPE_LIST(CASE)
+#undef CASE
+    default:
+        return 1;
+    }
+}
+
+INLINE size_t block_bytes_of(enum cr_dtype dtype) {
+    switch (dtype) {
+#define CASE(id, name, block_len, block_bytes)                                           \
+    case id:                                                                             \
+        return block_bytes;
+        CR_DTYPE_LIST(CASE)
+#undef CASE
+    default:
+        return 0;
+    }
+}
+
 /* ---- unpacking: 32 weights to f32 ---------------------------------------------------- */
 
-/* Scales of a block with groups: d s_j in front, the minima m t_j of Q4_K and Q5_K behind. */
+/* Scales of a block with groups: d s_j; in Q4_K and Q5_K eight of them, then the minima
+ * -m t_j. They go through memory, because a broadcast from there is free. */
 struct scales {
-    float scale[16];
-    float minimum[8];
+    float of[16];
 };
 
 INLINE uint32_t word_at(const unsigned char *p) {
@@ -41,29 +70,24 @@ INLINE uint32_t word_at(const unsigned char *p) {
     return u;
 }
 
-/* Six-bit scales and minima, four at a time, of the 12 bytes at p (kernel/quant.c). */
-INLINE void k_scales(const unsigned char *p, float d, float dmin, struct scales *s) {
-    uint32_t a = word_at(p), b = word_at(p + 4), c = word_at(p + 8);
-    uint32_t words[4] = {a & 0x3f3f3f3fu, (c & 0x0f0f0f0fu) | (a >> 6 & 0x03030303u) << 4,
-                         b & 0x3f3f3f3fu,
-                         (c >> 4 & 0x0f0f0f0fu) | (b >> 6 & 0x03030303u) << 4};
-    unsigned char bytes[16];
-    memcpy(bytes, words, sizeof bytes);
-    for (int i = 0; i < 8; i++) {
-        s->scale[i] = d * (float)bytes[i];
-        s->minimum[i] = -(dmin * (float)bytes[8 + i]);
-    }
-}
-
 /* Once a block, before its groups are unpacked. */
 INLINE void block_scales(enum cr_dtype dtype, const unsigned char *b, struct scales *s) {
     if (dtype == CR_Q4_K || dtype == CR_Q5_K) {
-        k_scales(b + 4, f16_at(b), f16_at(b + 2), s);
+        /* Six-bit scales and minima, four at a time, of 12 bytes (kernel/quant.c). */
+        uint32_t x = word_at(b + 4), y = word_at(b + 8), z = word_at(b + 12);
+        scales_store(s->of, x & 0x3f3f3f3fu, (z & 0x0f0f0f0fu) | (x >> 2 & 0x30303030u),
+                     y & 0x3f3f3f3fu, (z >> 4 & 0x0f0f0f0fu) | (y >> 2 & 0x30303030u),
+                     f16_at(b), -f16_at(b + 2));
     } else if (dtype == CR_Q6_K) {
-        float d = f16_at(b + 208);
-        for (int i = 0; i < 16; i++)
-            s->scale[i] = d * (float)(signed char)b[192 + i];
+        vec d = vec_f16_set1(b + 208);
+        for (int i = 0; i < 16; i += LANES)
+            v_store_f32(s->of + i, v_mul(vec_from(ivec_i8(b + 192 + i)), d));
     }
+}
+
+/* a * 2^n, bits falling off either end of the lane. */
+INLINE ivec ivec_shift(ivec a, int n) {
+    return n >= 0 ? ivec_shl(a, n) : ivec_shr(a, -n);
 }
 
 /* A ramp gives the f32 of a nibble q, d * (q + from) or d * q + plus, from an int whose low
@@ -86,15 +110,18 @@ INLINE void five_bits(const unsigned char *p, uint32_t high, vec d, vec plus,
     }
 }
 
+/* Low four bits from `low`, the rest from `high`, cut to `mask`. */
+INLINE ivec join_bits(ivec low, ivec high, int mask) {
+    return ivec_and(ivec_select(ivec_set1(15), low, high), ivec_set1(mask));
+}
+
 INLINE void group_q5_k(const unsigned char *b, int g, const struct scales *s,
                        vec w[VECS]) {
-    vec d = v_set(s->scale[g]), plus = v_set(s->minimum[g]);
+    vec d = v_set(s->of[g]), plus = v_set(s->of[8 + g]);
     for (int v = 0; v < VECS; v++) {
         ivec low = ivec_shr(ivec_u8(b + 48 + g / 2 * 32 + v * LANES), g % 2 * 4);
-        ivec high = ivec_shr(ivec_u8(b + 16 + v * LANES), g);
-        ivec q = ivec_or(ivec_and(low, ivec_set1(15)),
-                         ivec_shl(ivec_and(high, ivec_set1(1)), 4));
-        w[v] = v_fma(vec_from(q), d, plus);
+        ivec high = ivec_shift(ivec_u8(b + 16 + v * LANES), 4 - g);
+        w[v] = v_fma(vec_from(join_bits(low, high, 31)), d, plus);
     }
 }
 
@@ -103,11 +130,10 @@ INLINE void group_q6_k(const unsigned char *b, int g, const struct scales *s,
     const unsigned char *p = b + g / 4 * 64 + g % 2 * 32, *p_high = b + 128 + g / 4 * 32;
     for (int v = 0; v < VECS; v++) {
         ivec low = ivec_shr(ivec_u8(p + v * LANES), g % 4 / 2 * 4);
-        ivec high = ivec_shr(ivec_u8(p_high + v * LANES), g % 4 * 2);
-        ivec q = ivec_or(ivec_and(low, ivec_set1(15)),
-                         ivec_shl(ivec_and(high, ivec_set1(3)), 4));
-        q = ivec_add(q, ivec_set1(-32));
-        w[v] = v_mul(vec_from(q), v_set(s->scale[g * 2 + v * LANES / 16]));
+        ivec high = ivec_shift(ivec_u8(p_high + v * LANES), 4 - g % 4 * 2);
+        vec d = v_set(s->of[g * 2 + v * LANES / 16]);
+        /* Both products are exact, so this rounds once, as d * (q - 32) does. */
+        w[v] = v_fma(vec_from(join_bits(low, high, 63)), d, v_mul(d, v_set(-32)));
     }
 }
 
@@ -135,7 +161,7 @@ INLINE void unpack32(enum cr_dtype dtype, const unsigned char *b, int g,
         five_bits(b + 8, word_at(b + 4), vec_f16_set1(b), vec_f16_set1(b + 2), w);
         break;
     case CR_Q4_K: {
-        struct ramp ramp = ramp_plus(v_set(s->scale[g]), v_set(s->minimum[g]));
+        struct ramp ramp = ramp_plus(v_set(s->of[g]), v_set(s->of[8 + g]));
         for (int v = 0; v < VECS; v++)
             w[v] = ramp_at(ramp,
                            ivec_shr(ivec_u8(b + 16 + g / 2 * 32 + v * LANES), g % 2 * 4));
@@ -151,7 +177,7 @@ INLINE void unpack32(enum cr_dtype dtype, const unsigned char *b, int g,
 
 /* LANES plain weights, element i of the row at p. */
 INLINE vec plain_at(enum cr_dtype dtype, const unsigned char *p, size_t i) {
-    const void *at = p + i * (dtype == CR_F32 ? 4 : 2);
+    const void *at = p + i * block_bytes_of(dtype);
     if (dtype == CR_F32)
         return v_load_f32(at);
     return dtype == CR_F16 ? vec_f16(at) : v_load_bf16(at);
@@ -168,8 +194,8 @@ INLINE void put(vec value, void *dst, size_t i, bool as_bf16) {
 
 INLINE void convert_blocks(enum cr_dtype dtype, const unsigned char *b, void *dst,
                            size_t n, bool as_bf16) {
-    const size_t block_len = cr_dtype_block_len(dtype);
-    for (size_t at = 0; at < n; b += cr_dtype_block_bytes(dtype)) {
+    const size_t block_len = block_len_of(dtype);
+    for (size_t at = 0; at < n; b += block_bytes_of(dtype)) {
         struct scales s;
         block_scales(dtype, b, &s);
 #pragma GCC unroll 8
@@ -189,7 +215,7 @@ INLINE void convert_plain(enum cr_dtype dtype, const unsigned char *src, void *d
         put(plain_at(dtype, src, at), dst, at, as_bf16);
     for (; at < n; at++) {
         float value;
-        cr_row_to_f32(dtype, src + at * cr_dtype_block_bytes(dtype), &value, 1);
+        cr_row_to_f32(dtype, src + at * block_bytes_of(dtype), &value, 1);
         if (as_bf16)
             ((uint16_t *)dst)[at] = cr_bf16_from_f32(value);
         else
@@ -205,7 +231,7 @@ INLINE void convert_plain(enum cr_dtype dtype, const unsigned char *src, void *d
 
 INLINE void convert(enum cr_dtype dtype, const void *src, void *dst, size_t n,
                     bool as_bf16) {
-    CR_ASSERT(n % cr_dtype_block_len(dtype) == 0);
+    CR_ASSERT(n % block_len_of(dtype) == 0);
     switch (dtype) {
 #define CASE(id)                                                                         \
     case id:                                                                             \
@@ -264,7 +290,7 @@ INLINE void plain_step(enum cr_dtype dtype, int m, const unsigned char *w, size_
 INLINE void plain_dot(enum cr_dtype dtype, int m, const struct cr_step *s,
                       const unsigned char *w, const float *x, float *y) {
     size_t x_row = padded_len(s->k), whole = s->k - s->k % PLAIN_STEP;
-    size_t element = cr_dtype_block_bytes(dtype);
+    size_t element = block_bytes_of(dtype);
     vec sums[PLAIN_ROWS][4];
 #pragma GCC unroll 16
     for (int i = 0; i < 4 * m; i++)
@@ -284,13 +310,13 @@ INLINE void plain_dot(enum cr_dtype dtype, int m, const struct cr_step *s,
 
 INLINE void block_dot(enum cr_dtype dtype, int m, const struct cr_step *s,
                       const unsigned char *b, const float *x, float *y) {
-    const int groups = (int)(cr_dtype_block_len(dtype) / 32);
+    const int groups = (int)(block_len_of(dtype) / 32);
     size_t x_row = padded_len(s->k);
     vec sums[BLOCK_ROWS][2];
 #pragma GCC unroll 16
     for (int i = 0; i < 2 * m; i++)
         sums[i / 2][i % 2] = v_set(0);
-    for (size_t k = 0; k < s->k; b += cr_dtype_block_bytes(dtype)) {
+    for (size_t k = 0; k < s->k; b += block_bytes_of(dtype)) {
         struct scales scales;
         __builtin_prefetch(b + AHEAD);
         if (groups > 1) { /* a large block is three cache lines or so */
