@@ -83,6 +83,8 @@ INLINE void block_scales(enum cr_dtype dtype, const unsigned char *b, struct sca
         for (int i = 0; i < 16; i += LANES)
             v_store_f32(s->of + i, v_mul(vec_from(ivec_i8(b + 192 + i)), d));
     }
+    /* Else gcc keeps them in a register and permutes: the units that are scarce here. */
+    __asm__("" : "+m"(*s));
 }
 
 /* a * 2^n, bits falling off either end of the lane. */
