@@ -1,5 +1,6 @@
-/* Products for AVX-512 with VNNI and BF16; bodies in dense_simd.h. Weights in bf16 against
- * activations in bf16 have a kernel of their own, two products an instruction. */
+/* Products for AVX-512 with VNNI and BF16; bodies in dense_simd.h. Against activations in bf16,
+ * weights in bf16 and the 4- to 6-bit formats have kernels of their own, two products an
+ * instruction: small integers are exact in bf16, so only the order of sums differs. */
 #if defined(__x86_64__)
 
 #include <string.h>
@@ -110,10 +111,9 @@ INLINE vec dot_bf16(const unsigned char *w, const uint16_t *x, vec sum) {
 }
 
 /* One weight row against m rows of x; 4 sums each, 32 products a sum. */
-INLINE void bf16_dot(enum cr_dtype dtype, int m, const struct cr_step *s,
-                     const unsigned char *w, const uint16_t *x, float *y) {
-    (void)dtype;
-    size_t x_row = padded_len(s->k), whole = s->k - s->k % 128;
+INLINE void bf16_dot(int m, const struct cr_step *s, const unsigned char *w,
+                     const uint16_t *x, size_t x_row, float *y) {
+    size_t whole = s->k - s->k % 128;
     vec sums[4][4];
 #pragma GCC unroll 16
     for (int i = 0; i < 4 * m; i++)
@@ -140,45 +140,231 @@ INLINE void bf16_dot(enum cr_dtype dtype, int m, const struct cr_step *s,
             v_sum(v_add(v_add(sums[r][0], sums[r][1]), v_add(sums[r][2], sums[r][3])));
 }
 
-static void step_bf16(const struct cr_step *s, size_t n) {
-    size_t x_row = padded_len(s->k);
+static void step_bf16(const struct cr_step *s, size_t n, size_t x_row) {
     const uint16_t *x = s->x;
     for (size_t row = 0; row < n; row++) {
         const unsigned char *w = (const unsigned char *)s->w + row * s->w_row_bytes;
         float *y = s->y + row;
         size_t r = 0;
         for (; s->m - r >= 4; r += 4)
-            bf16_dot(CR_BF16, 4, s, w, x + r * x_row, y + r * s->y_row);
+            bf16_dot(4, s, w, x + r * x_row, x_row, y + r * s->y_row);
         for (; s->m - r >= 2; r += 2)
-            bf16_dot(CR_BF16, 2, s, w, x + r * x_row, y + r * s->y_row);
+            bf16_dot(2, s, w, x + r * x_row, x_row, y + r * s->y_row);
         for (; r < s->m; r++)
-            bf16_dot(CR_BF16, 1, s, w, x + r * x_row, y + r * s->y_row);
+            bf16_dot(1, s, w, x + r * x_row, x_row, y + r * s->y_row);
     }
 }
 
-static bool both_bf16(enum cr_dtype w_dtype, enum cr_dtype act) {
-    return w_dtype == CR_BF16 && act == CR_BF16;
+/* ---- small integers times bf16 ---------------------------------------------------------- */
+
+/* bf16 of the integers that the indices 0..63 stand for. */
+struct integers {
+    __m512i low, high;
+};
+
+/* bf16 of (i & mask) + from for i in [first, first + 32); exact, so cutting is converting. */
+INLINE __m512i integer_table(int first, int mask, int from) {
+    __m256i half[2];
+    for (int i = 0; i < 2; i++) {
+        ivec lane = _mm512_cvttps_epi32(counting(first + 16 * i));
+        vec value = vec_from(ivec_add(ivec_and(lane, ivec_set1(mask)), ivec_set1(from)));
+        half[i] = _mm512_cvtepi32_epi16(ivec_shr(_mm512_castps_si512(value), 16));
+    }
+    return _mm512_inserti64x4(_mm512_castsi256_si512(half[0]), half[1], 1);
+}
+
+INLINE struct integers integers_of(enum cr_dtype dtype) {
+    struct integers t = {.high = _mm512_setzero_si512()};
+    if (dtype == CR_Q6_K) {
+        t.low = integer_table(0, 63, -32);
+        t.high = integer_table(32, 63, -32);
+    } else if (dtype == CR_Q5_K) {
+        t.low = integer_table(0, 31, 0);
+    } else { /* twice the same: the bit above a nibble does not matter */
+        t.low = integer_table(0, 15, dtype == CR_Q4_0 ? -8 : 0);
+    }
+    return t;
+}
+
+INLINE __m512i words_of(const unsigned char *p) {
+    return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const void *)p));
+}
+
+INLINE __m512i shift_words(__m512i a, int n) {
+    return n >= 0 ? _mm512_slli_epi16(a, (unsigned)n)
+                  : _mm512_srli_epi16(a, (unsigned)-n);
+}
+
+/* The 32 integers of group g as bf16. */
+INLINE __m512i unpack_integers(enum cr_dtype dtype, const unsigned char *b, int g,
+                               struct integers t) {
+    const __m512i nibble = _mm512_set1_epi16(15);
+    if (dtype == CR_Q4_0 || dtype == CR_Q4_1) {
+        const void *p = b + (dtype == CR_Q4_0 ? 2 : 4);
+        __m256i q = _mm256_cvtepu8_epi16(_mm_loadu_si128(p));
+        __m512i both =
+            _mm512_inserti64x4(_mm512_castsi256_si512(q), _mm256_srli_epi16(q, 4), 1);
+        return _mm512_permutexvar_epi16(both, t.low);
+    }
+    if (dtype == CR_Q4_K)
+        return _mm512_permutexvar_epi16(
+            shift_words(words_of(b + 16 + g / 2 * 32), g % 2 * -4), t.low);
+    if (dtype == CR_Q5_K) {
+        __m512i low = shift_words(words_of(b + 48 + g / 2 * 32), g % 2 * -4);
+        __m512i high = shift_words(words_of(b + 16), 4 - g);
+        return _mm512_permutexvar_epi16(ivec_select(nibble, low, high), t.low);
+    }
+    __m512i low = shift_words(words_of(b + g / 4 * 64 + g % 2 * 32), g % 4 / 2 * -4);
+    __m512i high = shift_words(words_of(b + 128 + g / 4 * 32), 4 - g % 4 * 2);
+    return _mm512_permutex2var_epi16(t.low, ivec_select(nibble, low, high), t.high);
+}
+
+INLINE bool has_minima(enum cr_dtype dtype) {
+    return dtype == CR_Q4_1 || dtype == CR_Q4_K || dtype == CR_Q5_K;
+}
+
+/* Factor of the 16 sums of pairs in group g. */
+INLINE vec group_factor(enum cr_dtype dtype, const unsigned char *b, int g,
+                        const struct scales *s) {
+    if (dtype == CR_Q4_0 || dtype == CR_Q4_1)
+        return vec_f16_set1(b);
+    if (dtype == CR_Q6_K) /* two scales of 16 weights each */
+        return _mm512_insertf32x8(v_set(s->of[2 * g]), _mm256_set1_ps(s->of[2 * g + 1]),
+                                  1);
+    return v_set(s->of[g]);
+}
+
+/* One row of blocks against m rows of x: the integers' products are summed by pairs, scaled
+ * and added up; minima meet the sums of x, which were packed behind each row. */
+INLINE void integer_dot(enum cr_dtype dtype, int m, const struct cr_step *s,
+                        const unsigned char *b, const uint16_t *x, size_t x_row,
+                        float *y) {
+    const int groups = (int)(block_len_of(dtype) / 32);
+    const struct integers table = integers_of(dtype);
+    const float *x_sums = (const void *)(x + padded_len(s->k));
+    vec sums[4][2];
+    __m256 minima[4];
+#pragma GCC unroll 4
+    for (int r = 0; r < m; r++) {
+        sums[r][0] = sums[r][1] = v_set(0);
+        minima[r] = _mm256_setzero_ps();
+    }
+    for (size_t k = 0; k < s->k; b += block_bytes_of(dtype)) {
+        struct scales scales;
+        __builtin_prefetch(b + AHEAD);
+        if (groups > 1) {
+            __builtin_prefetch(b + AHEAD + 64);
+            __builtin_prefetch(b + AHEAD + 128);
+        }
+        block_scales(dtype, b, &scales);
+        if (has_minima(dtype)) {
+            /* A lone block has one minimum and must not read sums that are not there. */
+            __mmask8 used = (__mmask8)(groups > 1 ? 0xff : 1);
+            __m256 minimum = groups > 1 ? _mm256_loadu_ps(scales.of + 8)
+                                        : _mm256_set1_ps(f16_at(b + 2));
+#pragma GCC unroll 4
+            for (int r = 0; r < m; r++)
+                minima[r] = _mm256_fmadd_ps(
+                    minimum,
+                    _mm256_maskz_loadu_ps(used, x_sums + (size_t)r * x_row / 2 + k / 32),
+                    minima[r]);
+        }
+#pragma GCC unroll 8
+        for (int g = 0; g < groups; g++, k += 32) {
+            __m512bh w = (__m512bh)unpack_integers(dtype, b, g, table);
+            vec factor = group_factor(dtype, b, g, &scales);
+#pragma GCC unroll 4
+            for (int r = 0; r < m; r++) {
+                const uint16_t *at = x + (size_t)r * x_row + k;
+                vec p = _mm512_dpbf16_ps(v_set(0), w, (__m512bh)_mm512_loadu_si512(at));
+                sums[r][g % 2] = v_fma(p, factor, sums[r][g % 2]);
+            }
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < m; r++) {
+        vec all = v_add(v_add(sums[r][0], sums[r][1]), _mm512_zextps256_ps512(minima[r]));
+        y[(size_t)r * s->y_row] = v_sum(all);
+    }
+}
+
+#define INTEGER_FUNCTION(id)                                                             \
+    static void integer_step_##id(const struct cr_step *s, size_t n, size_t x_row) {     \
+        const uint16_t *x = s->x;                                                        \
+        for (size_t row = 0; row < n; row++) {                                           \
+            const unsigned char *w = (const unsigned char *)s->w + row * s->w_row_bytes; \
+            float *y = s->y + row;                                                       \
+            size_t r = 0;                                                                \
+            for (; s->m - r >= 4; r += 4)                                                \
+                integer_dot(id, 4, s, w, x + r * x_row, x_row, y + r * s->y_row);        \
+            for (; s->m - r >= 2; r += 2)                                                \
+                integer_dot(id, 2, s, w, x + r * x_row, x_row, y + r * s->y_row);        \
+            for (; r < s->m; r++)                                                        \
+                integer_dot(id, 1, s, w, x + r * x_row, x_row, y + r * s->y_row);        \
+        }                                                                                \
+    }
+
+#define FOR_INTEGERS(X) X(CR_Q4_0) X(CR_Q4_1) X(CR_Q4_K) X(CR_Q5_K) X(CR_Q6_K)
+FOR_INTEGERS(INTEGER_FUNCTION)
+
+/* ---- the table -------------------------------------------------------------------------- */
+
+static bool takes_bf16(enum cr_dtype w_dtype, enum cr_dtype act) {
+    if (act != CR_BF16)
+        return false;
+    switch (w_dtype) {
+#define CASE(id) case id:
+        FOR_INTEGERS(CASE)
+#undef CASE
+    case CR_BF16:
+        return true;
+    default:
+        return false;
+    }
 }
 
 static size_t avx512_pack_bytes(enum cr_dtype w_dtype, enum cr_dtype act, size_t k) {
-    return padded_len(k) * (both_bf16(w_dtype, act) ? sizeof(uint16_t) : sizeof(float));
+    if (!takes_bf16(w_dtype, act))
+        return padded_len(k) * sizeof(float);
+    size_t sums_bytes = w_dtype == CR_BF16 ? 0 : (k / 32 * sizeof(float) + 63) / 64 * 64;
+    return padded_len(k) * sizeof(uint16_t) + sums_bytes;
 }
 
+/* Rows in bf16: k elements padded with zeros, then for blocks the sum of each 32. */
 static void avx512_pack(enum cr_dtype w_dtype, enum cr_dtype act, const void *x,
                         void *packed, size_t k) {
-    if (!both_bf16(w_dtype, act)) {
+    if (!takes_bf16(w_dtype, act)) {
         pack_f32(act, x, packed, k);
         return;
     }
-    memcpy(packed, x, k * sizeof(uint16_t));
-    memset((uint16_t *)packed + k, 0, (padded_len(k) - k) * sizeof(uint16_t));
+    uint16_t *row = packed;
+    memcpy(row, x, k * sizeof *row);
+    memset(row + k, 0, (padded_len(k) - k) * sizeof *row);
+    if (w_dtype == CR_BF16)
+        return;
+    float *sums = (void *)(row + padded_len(k));
+    for (size_t i = 0; i < k / 32; i++) {
+        const uint16_t *at = row + 32 * i;
+        sums[i] = v_sum(v_add(v_load_bf16(at), v_load_bf16(at + 16)));
+    }
 }
 
 static void avx512_step(const struct cr_step *s, size_t n) {
-    if (both_bf16(s->w_dtype, s->act))
-        step_bf16(s, n);
-    else
+    if (!takes_bf16(s->w_dtype, s->act)) {
         step_f32(s, n);
+        return;
+    }
+    size_t x_row = avx512_pack_bytes(s->w_dtype, s->act, s->k) / sizeof(uint16_t);
+    switch (s->w_dtype) {
+#define CASE(id)                                                                         \
+    case id:                                                                             \
+        integer_step_##id(s, n, x_row);                                                  \
+        break;
+        FOR_INTEGERS(CASE)
+#undef CASE
+    default:
+        step_bf16(s, n, x_row);
+    }
 }
 
 const struct cr_dense cr_dense_avx512 = {
