@@ -7,15 +7,20 @@
 
 #define SUMS 12 /* independent sums: more than latency times units */
 
+#define EACH(a, b)                                                                       \
+    a "0" b a "1" b a "2" b a "3" b a "4" b a "5" b a "6" b a "7" b a "8" b a "9" b a    \
+      "10" b a "11" b
+
 static void avx2_f32(size_t rounds) {
-    __m256 x = _mm256_setzero_ps(), sums[SUMS];
-    for (int j = 0; j < SUMS; j++)
-        sums[j] = x;
-    for (size_t i = 0; i < rounds; i++) {
-#pragma GCC unroll 12
-        for (int j = 0; j < SUMS; j++)
-            __asm__ volatile("vfmadd231ps %1, %1, %0" : "+x"(sums[j]) : "x"(x));
-    }
+    __asm__ volatile(
+        "vxorps %%ymm15, %%ymm15, %%ymm15\n" EACH(
+            "vmovaps %%ymm15, %%ymm",
+            "\n") "1:\n" EACH("vfmadd231ps %%ymm15, %%ymm15, %%ymm", "\n") "dec %0\n"
+                                                                           "jnz 1b\n"
+        : "+r"(rounds)
+        :
+        : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+          "xmm9", "xmm10", "xmm11", "xmm15");
 }
 
 static unsigned avx2_read(const void *p, size_t bytes) {

@@ -8,15 +8,22 @@
 
 #define SUMS 12 /* independent sums: more than latency times units */
 
+#define EACH(a, b)                                                                       \
+    a "0" b a "1" b a "2" b a "3" b a "4" b a "5" b a "6" b a "7" b a "8" b a "9" b a    \
+      "10" b a "11" b
+
+/* Registers by name: a compiler left to choose spilled them. All are zero, and stay so. */
 #define LOOP(name, instruction)                                                          \
     static void name(size_t rounds) {                                                    \
-        __m512i x = _mm512_setzero_si512(), sums[SUMS];                                  \
-        for (int j = 0; j < SUMS; j++)                                                   \
-            sums[j] = x;                                                                 \
-        for (size_t i = 0; i < rounds; i++) {                                            \
-            _Pragma("GCC unroll 12") for (int j = 0; j < SUMS; j++) __asm__ volatile(    \
-                instruction " %1, %1, %0" : "+v"(sums[j]) : "v"(x));                     \
-        }                                                                                \
+        __asm__ volatile("vpxorq %%zmm15, %%zmm15, %%zmm15\n" EACH(                      \
+                             "vmovdqa64 %%zmm15, %%zmm",                                 \
+                             "\n") "1:\n" EACH(instruction " %%zmm15, %%zmm15, %%zmm",   \
+                                               "\n") "dec %0\n"                          \
+                                                     "jnz 1b\n"                          \
+                         : "+r"(rounds)                                                  \
+                         :                                                               \
+                         : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", \
+                           "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm15");           \
     }
 
 LOOP(avx512_f32, "vfmadd231ps")

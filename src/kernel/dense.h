@@ -41,6 +41,12 @@ struct cr_dense {
     void (*pack)(enum cr_dtype w_dtype, enum cr_dtype act, const void *x, void *packed,
                  size_t k);
     void (*step)(const struct cr_step *s, size_t n);
+    /* Tiles of many rows, where oneDNN does not serve (kernel/gemm.h); NULL: step does it.
+     * y (m, tile_cols) (+)= x (m, k) w (k, tile_cols), w dense and 64-byte aligned. Sums run
+     * over k one by one, so that parts of k may follow each other with `add`. */
+    size_t tile_cols;
+    void (*tile)(const float *x, size_t x_row, size_t m, const float *w, size_t k,
+                 float *y, size_t y_row, bool add);
 };
 
 /* The table for isa: one that this machine can run where cr_isa_available(isa). */

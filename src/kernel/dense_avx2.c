@@ -96,6 +96,39 @@ static void avx2_pack(enum cr_dtype w_dtype, enum cr_dtype act, const void *x,
     pack_f32(act, x, packed, k);
 }
 
+/* m rows by 16 columns in 2 m registers: 6 rows leave room for the operands. */
+INLINE void tile_rows(int m, const float *x, size_t x_row, const float *w, size_t k,
+                      float *y, size_t y_row, bool add) {
+    vec sums[6][2];
+#pragma GCC unroll 12
+    for (int i = 0; i < 2 * m; i++)
+        sums[i / 2][i % 2] =
+            add ? v_load_f32(y + (size_t)(i / 2) * y_row + i % 2 * LANES) : v_set(0);
+    for (size_t at = 0; at < k; at++, w += 2 * LANES) {
+        vec left = v_load_f32(w), right = v_load_f32(w + LANES);
+#pragma GCC unroll 6
+        for (int r = 0; r < m; r++) {
+            vec value = v_set(x[(size_t)r * x_row + at]);
+            sums[r][0] = v_fma(value, left, sums[r][0]);
+            sums[r][1] = v_fma(value, right, sums[r][1]);
+        }
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < 2 * m; i++)
+        v_store_f32(y + (size_t)(i / 2) * y_row + i % 2 * LANES, sums[i / 2][i % 2]);
+}
+
+static void avx2_tile(const float *x, size_t x_row, size_t m, const float *w, size_t k,
+                      float *y, size_t y_row, bool add) {
+    size_t r = 0;
+    for (; m - r >= 6; r += 6)
+        tile_rows(6, x + r * x_row, x_row, w, k, y + r * y_row, y_row, add);
+    for (; m - r >= 2; r += 2)
+        tile_rows(2, x + r * x_row, x_row, w, k, y + r * y_row, y_row, add);
+    for (; r < m; r++)
+        tile_rows(1, x + r * x_row, x_row, w, k, y + r * y_row, y_row, add);
+}
+
 const struct cr_dense cr_dense_avx2 = {
     .isa = CR_ISA_AVX2,
     .row_to_f32 = simd_to_f32,
@@ -103,6 +136,8 @@ const struct cr_dense cr_dense_avx2 = {
     .pack_bytes = avx2_pack_bytes,
     .pack = avx2_pack,
     .step = step_f32,
+    .tile_cols = 2 * LANES,
+    .tile = avx2_tile,
 };
 
 #else

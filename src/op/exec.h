@@ -3,9 +3,9 @@
  *
  * Precision. The residual stream, norms' statistics, softmax and logits are f32 always.
  * Products take activations of type `act`: CR_F32 under CR_COMPUTE_F32, CR_BF16 (with f32
- * accumulation) under CR_COMPUTE_BF16. Weights keep the dtype of their file; a product
- * whose weight is not already of type `act` converts it row panel by row panel into
- * scratch, so no second copy of a model is ever held.
+ * accumulation) under CR_COMPUTE_BF16. Weights keep the dtype of their file and are
+ * converted in registers or panel by panel into scratch, so no second copy of a model is
+ * ever held. What is rounded where: docs/numerics.md.
  *
  * Reproducibility. A row's result depends on that row, the weights and the phase the
  * caller names (prefill or step), never on how many rows travel together, on the thread
@@ -32,15 +32,15 @@ enum cr_phase {
 };
 
 struct cr_exec_opts {
-    enum cr_isa isa;          /* must be available; cr_isa_best() is the default */
+    enum cr_isa isa; /* must be available; cr_isa_best() is the default */
     enum cr_compute compute;
-    int n_threads;            /* 0: as many as the process may use */
-    size_t scratch_bytes;     /* address space for scratch; 0: 64 GiB, touched pages only */
+    int n_threads;        /* 0: as many as the process may use */
+    size_t scratch_bytes; /* address space for scratch; 0: 64 GiB, touched pages only */
 };
 
-struct cr_dense;         /* kernel/dense.h: products, one table an ISA */
-struct cr_row_kernels;   /* kernel/row.h: norms, activations, attention tiles */
-struct cr_gemm;          /* kernel/gemm.h: the dense product library behind one call */
+struct cr_dense;       /* kernel/dense.h: products, one table an ISA */
+struct cr_row_kernels; /* kernel/row.h: norms, activations, attention tiles */
+struct cr_gemm;        /* kernel/gemm.h: the dense product library behind one call */
 
 struct cr_exec {
     enum cr_isa isa;

@@ -1,5 +1,7 @@
 #include "op/linear.h"
 
+#include <omp.h>
+
 #include "base/checked.h"
 #include "kernel/dense.h"
 #include "kernel/gemm.h"
@@ -176,13 +178,73 @@ static void linear_prefill(struct cr_tensor y, struct cr_tensor x,
     cr_arena_release(&ex->scratch, mark);
 }
 
+/* A block of weights that stays in the second-level cache, and the part of a row of x that
+ * stays in the first while it meets the block. */
+#define BLOCK_COLS 64u
+#define BLOCK_K    256u
+#define TILE_ROWS  6u
+
+/* Weights [first, first + cols) by [k0, k0 + k) in f32, as panels (k, tile_cols) one after the
+ * other, columns past the last filled with zeros. k0 starts a block of the dtype. */
+static void pack_block(const struct cr_tensor *w, size_t first, size_t cols, size_t k0,
+                       size_t k, float *packed, const struct cr_dense *dense) {
+    size_t tile = dense->tile_cols;
+    size_t offset = k0 / cr_dtype_block_len(w->dtype) * cr_dtype_block_bytes(w->dtype);
+    float row[BLOCK_K] = {0};
+    for (size_t n = 0; n < BLOCK_COLS; n++) {
+        float *to = packed + n / tile * (k * tile) + n % tile;
+        if (n < cols)
+            dense->row_to_f32(w->dtype, (char *)cr_tensor_row(w, first + n) + offset, row,
+                              k);
+        for (size_t i = 0; i < k; i++)
+            to[i * tile] = n < cols ? row[i] : 0;
+    }
+}
+
+/* Prefill without oneDNN: columns of y go to the threads by blocks, each packed once and met
+ * by all rows. The sum over k runs one by one, whatever the number of rows. */
+static void linear_tiles(struct cr_tensor y, struct cr_tensor x,
+                         const struct cr_linear *lin, enum cr_store_mode mode,
+                         struct cr_exec *ex) {
+    const struct cr_dense *dense = ex->dense;
+    size_t m = cr_tensor_rows(&x), n = cr_tensor_rows(&lin->w), k = cr_tensor_cols(&x);
+    size_t mark = cr_arena_mark(&ex->scratch);
+    const float *bias = bias_f32(&lin->bias, ex);
+    struct cr_tensor rows = as_dense(&x, CR_F32, ex);
+    size_t padded = CR_CEIL_DIV(n, BLOCK_COLS) * BLOCK_COLS;
+    struct cr_tensor p = cr_exec_matrix(ex, CR_F32, m, padded);
+    struct cr_tensor packed =
+        cr_exec_matrix(ex, CR_F32, ex->n_threads, BLOCK_COLS * BLOCK_K);
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
+    for (size_t first = 0; first < n; first += BLOCK_COLS) {
+        float *block = cr_tensor_row(&packed, (size_t)omp_get_thread_num());
+        for (size_t k0 = 0; k0 < k; k0 += BLOCK_K) {
+            size_t part = CR_MIN(BLOCK_K, k - k0), tile = dense->tile_cols;
+            pack_block(&lin->w, first, CR_MIN(BLOCK_COLS, n - first), k0, part, block,
+                       dense);
+            for (size_t t = 0; t < m; t += TILE_ROWS)
+                for (size_t col = 0; col < BLOCK_COLS; col += tile)
+                    dense->tile((const float *)rows.data + t * k + k0, k,
+                                CR_MIN(TILE_ROWS, m - t), block + col * part, part,
+                                (float *)p.data + t * padded + first + col, padded,
+                                k0 > 0);
+        }
+        for (size_t t = 0; t < m; t++)
+            store_row(&y, t, (const float *)p.data + t * padded + first, bias, mode,
+                      first, CR_MIN(first + BLOCK_COLS, n));
+    }
+    cr_arena_release(&ex->scratch, mark);
+}
+
 void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
                    enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex) {
     check_shapes(&y, &x, lin, mode, ex);
     if (cr_tensor_rows(&x) == 0 || cr_tensor_rows(&lin->w) == 0)
         return;
-    if (phase == CR_STEP || !ex->gemm || cr_tensor_cols(&x) == 0)
+    if (phase == CR_STEP || cr_tensor_cols(&x) == 0 || (!ex->gemm && !ex->dense->tile))
         linear_step(y, x, lin, mode, ex);
+    else if (!ex->gemm)
+        linear_tiles(y, x, lin, mode, ex);
     else
         linear_prefill(y, x, lin, mode, ex);
 }
