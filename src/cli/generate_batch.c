@@ -10,8 +10,7 @@
 #include "io/json.h"
 #include "io/jsonl.h"
 
-#define MAX_LINE     ((size_t)256 << 20)
-#define MAX_PATH_LEN ((size_t)1 << 16)
+#define MAX_LINE ((size_t)256 << 20)
 
 struct batch {
     struct cr_generate_flags *flags;
@@ -41,19 +40,12 @@ static bool item_id(const json_t *item, char *out, size_t size) {
 static enum critic_status load_image(const struct batch *b, const json_t *source,
                                      const char *where, struct cr_image *out,
                                      critic_error *err) {
-    struct cr_buf path;
-    const char *text = json_string_value(source);
-    if (!text || strlen(text) != json_string_length(source))
+    if (!json_is_string(source))
         return cr_fail(err, CRITIC_BAD_DATA,
                        "%s: 'images' is not a list of paths or data URLs", where);
-    if (cr_is_data_url(cr_str_of(text)))
-        return cr_image_load(out, text, &b->flags->common.limits, err);
-    cr_buf_init(&path, MAX_PATH_LEN);
-    enum critic_status status = cr_path_join(&path, b->folder, text, err);
-    if (status == CRITIC_OK)
-        status = cr_image_load(out, path.data, &b->flags->common.limits, err);
-    cr_buf_fini(&path);
-    return status;
+    struct cr_str text = {json_string_value(source), json_string_length(source)};
+    return cr_image_load_in(out, cr_str_of(b->folder), text, &b->flags->common.limits,
+                            err);
 }
 
 static enum critic_status build_prompt(const struct batch *b, const json_t *item,

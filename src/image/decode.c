@@ -186,3 +186,26 @@ enum critic_status cr_image_load(struct cr_image *out, const char *source,
     cr_buf_fini(&buf);
     return status;
 }
+
+enum critic_status cr_image_load_in(struct cr_image *out, struct cr_str folder,
+                                    struct cr_str source,
+                                    const struct cr_image_limits *limits,
+                                    critic_error *err) {
+    struct cr_buf path;
+    bool relative = folder.len > 0 && !cr_is_data_url(source) &&
+                    !(source.len > 0 && source.data[0] == '/') &&
+                    !cr_str_eq_c(source, "-");
+    memset(out, 0, sizeof *out);
+    if (memchr(source.data, '\0', source.len))
+        return cr_fail(err, CRITIC_BAD_DATA, "a picture's name holds a zero byte");
+    cr_buf_init(&path, SIZE_MAX / 2);
+    enum critic_status status = CRITIC_OK;
+    if (relative)
+        status = cr_buf_printf(&path, err, "%.*s/", (int)folder.len, folder.data);
+    if (status == CRITIC_OK)
+        status = cr_buf_append(&path, source.data, source.len, err);
+    if (status == CRITIC_OK)
+        status = cr_image_load(out, path.data ? path.data : "", limits, err);
+    cr_buf_fini(&path);
+    return status;
+}

@@ -49,6 +49,13 @@ enum critic_status cr_image_decode(struct cr_image *out, struct cr_bytes file,
 enum critic_status cr_image_load(struct cr_image *out, const char *source,
                                  const struct cr_image_limits *limits, critic_error *err);
 
+/* The same where a relative path starts from `folder` ("": the current one). `source` need not be
+ * terminated. Errors: also CRITIC_BAD_DATA for a zero byte in it. */
+enum critic_status cr_image_load_in(struct cr_image *out, struct cr_str folder,
+                                    struct cr_str source,
+                                    const struct cr_image_limits *limits,
+                                    critic_error *err);
+
 /* Does source start with "data:" (in any case)? */
 bool cr_is_data_url(struct cr_str source);
 /* The bytes of a data: URL (RFC 2397; base64 as browsers forgive it: white space anywhere,

@@ -180,7 +180,6 @@ static size_t count_prompts(const struct cr_run *run) {
 static enum critic_status load_images(struct cr_run *run, struct cr_image **own,
                                       critic_error *err) {
     const struct cr_item *item = run->item;
-    struct cr_buf path;
     enum critic_status status = CRITIC_OK;
     run->images = item->images;
     run->n_images = item->n_images;
@@ -189,26 +188,9 @@ static enum critic_status load_images(struct cr_run *run, struct cr_image **own,
     *own = cr_run_alloc(run, item->n_sources, sizeof **own, err);
     if (!*own)
         return CRITIC_NO_MEMORY;
-    cr_buf_init(&path, SIZE_MAX / 2);
-    for (size_t i = 0; i < item->n_sources && status == CRITIC_OK; i++) {
-        struct cr_str s = item->sources[i];
-        bool relative = item->folder.len > 0 && !cr_is_data_url(s) && s.data[0] != '/' &&
-                        !cr_str_eq_c(s, "-");
-        cr_buf_clear(&path);
-        if (memchr(s.data, '\0', s.len))
-            status =
-                cr_fail(err, CRITIC_BAD_DATA, "picture %zu: a zero byte in its name", i);
-        if (status == CRITIC_OK && relative)
-            status = cr_buf_append(&path, item->folder.data, item->folder.len, err);
-        if (status == CRITIC_OK && relative)
-            status = cr_buf_append(&path, "/", 1, err);
-        if (status == CRITIC_OK)
-            status = cr_buf_append(&path, s.data, s.len, err);
-        if (status == CRITIC_OK)
-            status =
-                cr_image_load(&(*own)[i], path.data, run->judge->opts.image_limits, err);
-    }
-    cr_buf_fini(&path);
+    for (size_t i = 0; i < item->n_sources && status == CRITIC_OK; i++)
+        status = cr_image_load_in(&(*own)[i], item->folder, item->sources[i],
+                                  run->judge->opts.image_limits, err);
     run->images = *own;
     run->n_images = item->n_sources;
     return status;
