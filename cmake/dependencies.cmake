@@ -16,3 +16,12 @@ target_include_directories(critic_dependencies SYSTEM INTERFACE ${DNNL_INCLUDE_D
 target_link_libraries(critic_dependencies INTERFACE
   ${DNNL_LIBRARY} PkgConfig::JANSSON PkgConfig::UTF8PROC PkgConfig::PCRE2 PkgConfig::JPEG
   PkgConfig::PNG PkgConfig::WEBP OpenMP::OpenMP_C Threads::Threads m)
+
+# Chart.js goes into the reports (src/report). Without it they hold their tables only, and say so.
+find_file(CRITIC_CHART_JS NAMES chart.min.js chart.umd.js Chart.min.js
+  PATHS /usr/share/javascript/chart.js /usr/share/javascript/chartjs /usr/share/nodejs/chart.js/dist
+  NO_DEFAULT_PATH DOC "Chart.js, one file; -DCRITIC_CHART_JS=FILE names another")
+if(NOT CRITIC_CHART_JS)
+  set(CRITIC_CHART_JS "")
+  message(STATUS "Chart.js is not there (Debian: libjs-chart.js): reports will hold tables and no charts")
+endif()

@@ -2,7 +2,8 @@
 # installs it where that is possible, and builds a preset.
 #
 # One line a need:  probe | Debian | Fedora | Homebrew | why
-# Probes: cmd:NAME (a program), inc:HEADER (the compiler finds it), pc:MODULE (pkg-config does).
+# Probes: cmd:NAME (a program), inc:HEADER (the compiler finds it), pc:MODULE (pkg-config does),
+# file:PATH (it is there).
 # docs/dependencies.md says more about each; a test keeps the two in step.
 needs_to_build='
 cmd:cc|gcc|gcc|gcc|C compiler with OpenMP
@@ -17,6 +18,10 @@ pc:libpcre2-8|libpcre2-dev|pcre2-devel|pcre2|tokenizer patterns
 pc:libjpeg|libjpeg-dev|libjpeg-turbo-devel|jpeg-turbo|JPEG pictures
 pc:libpng|libpng-dev|libpng-devel|libpng|PNG pictures
 pc:libwebp|libwebp-dev|libwebp-devel|webp|WebP pictures
+'
+# Wanted, not needed: installed where apt-get can, else gone without.
+wants_to_build='
+file:/usr/share/javascript/chart.js/chart.min.js|libjs-chart.js|-|-|charts in HTML reports
 '
 needs_to_test='
 pc:cmocka|libcmocka-dev|libcmocka-devel|cmocka|unit tests
@@ -36,6 +41,7 @@ is_there() { # PROBE
     cmd:*) command -v "${1#cmd:}" >/dev/null 2>&1 ;;
     inc:*) printf '#include <%s>\n' "${1#inc:}" | cc -E - >/dev/null 2>&1 ;;
     pc:*) pkg-config --exists "${1#pc:}" 2>/dev/null ;;
+    file:*) [ -f "${1#file:}" ] ;;
     esac
 }
 
@@ -77,6 +83,19 @@ provide() { # NEEDS
     apt_install $packages || stop 4 "apt-get could not install: $packages"
     missing=$(missing_of "$1")
     [ -z "$missing" ] || stop 4 "still missing after the installation: $(column "$missing" 1)"
+}
+
+# Installs what is missing of WANTS where apt-get is there and may; never stops.
+offer() { # WANTS
+    missing=$(missing_of "$1")
+    [ -n "$missing" ] || return 0
+    as_root=
+    [ "$(id -u)" -eq 0 ] || as_root=sudo
+    # shellcheck disable=SC2046
+    if ! command -v apt-get >/dev/null 2>&1 || { [ -n "$as_root" ] && ! command -v sudo >/dev/null 2>&1; } ||
+        ! apt_install $(column "$missing" 2); then
+        say "Going on without: $(column "$missing" 5)"
+    fi
 }
 
 apt_install() { # PACKAGE…

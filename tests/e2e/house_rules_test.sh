@@ -39,7 +39,7 @@ expect 0 "$CRITIC_SOURCE_DIR/scripts/check-banned" "$tmp/tree"
 # The packages that the scripts install are those of docs/dependencies.md.
 (
     . "$CRITIC_SOURCE_DIR/scripts/lib.sh"
-    printf '%s' "$needs_to_build$needs_to_test" | cut -d'|' -f2-4 | tr '|' '\n' | grep -vE '^-?$' | sort -u
+    printf '%s' "$needs_to_build$wants_to_build$needs_to_test" | cut -d'|' -f2-4 | tr '|' '\n' | grep -vE '^-?$' | sort -u
 ) >"$tmp/packages"
 [ "$(wc -l <"$tmp/packages")" -ge 20 ] || fail "the table of scripts/lib.sh could not be read"
 while read -r package; do
