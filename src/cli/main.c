@@ -17,6 +17,8 @@ static const struct {
 } commands[] = {
     {"judge", "score an answer about a picture, compare two, rank many", cr_cmd_judge},
     {"generate", "answer a prompt about pictures", cr_cmd_generate},
+    {"prefer", "preference pairs: a policy's answers, compared by a critic",
+     cr_cmd_prefer},
     {"forward", "write every tensor of one forward pass to a file", cr_cmd_forward},
     {"tokenize", "text to token ids and back", cr_cmd_tokenize},
     {"inspect", "what is in a checkpoint and the memory it needs", cr_cmd_inspect},

@@ -1,0 +1,96 @@
+#include "prefer/ledger.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "io/json.h"
+
+#define MAX_LINE_BYTES ((size_t)256 << 20)
+
+static enum critic_status check_stamp(const struct cr_ledger *l, const json_t *line,
+                                      const char *where, critic_error *err) {
+    const char *key;
+    json_t *mine;
+    json_object_foreach(l->stamp, key, mine) {
+        const json_t *theirs = json_object_get(line, key);
+        if (json_equal(mine, theirs))
+            continue;
+        char *text[2] = {json_dumps(mine, JSON_ENCODE_ANY),
+                         theirs ? json_dumps(theirs, JSON_ENCODE_ANY) : NULL};
+        enum critic_status status = cr_fail(
+            err, CRITIC_BAD_ARGUMENT,
+            "%s: written with %s %.200s; this run has %.200s: write to another file or "
+            "begin anew with --force",
+            where, key, text[1] ? text[1] : "nothing", text[0] ? text[0] : "?");
+        free(text[0]);
+        free(text[1]);
+        return status;
+    }
+    return CRITIC_OK;
+}
+
+static enum critic_status on_old_line(void *user, struct cr_str text, size_t number,
+                                      critic_error *err) {
+    struct cr_ledger *l = user;
+    char where[320];
+    json_t *line = NULL;
+    snprintf(where, sizeof where, "%.256s:%zu", l->log.name, number);
+    CR_TRY(cr_json_parse(&line, text.data, text.len, where, err));
+    const char *id = json_string_value(json_object_get(line, "id"));
+    enum critic_status status =
+        id ? check_stamp(l, line, where, err)
+           : cr_fail(err, CRITIC_BAD_DATA, "%s: not a line of this command", where);
+    if (status == CRITIC_OK && json_object_set_new(l->there, id, json_true()))
+        status = cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    if (status == CRITIC_OK && l->on_line)
+        l->on_line(l->user, line);
+    json_decref(line);
+    return status;
+}
+
+enum critic_status cr_ledger_open(struct cr_ledger *l, const char *path, json_t *stamp,
+                                  const struct cr_prefer_opts *opts, critic_error *err) {
+    l->log = (struct cr_jsonl_log){.fd = -1};
+    l->stamp = stamp;
+    l->there = json_object();
+    if (!l->there || !stamp)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    return cr_jsonl_log_open(&l->log, path,
+                             opts->resume  ? CR_JSONL_RESUME
+                             : opts->force ? CR_JSONL_FORCE
+                                           : CR_JSONL_FRESH,
+                             on_old_line, l, err);
+}
+
+bool cr_ledger_has(const struct cr_ledger *l, const char *id) {
+    return json_object_get(l->there, id) != NULL;
+}
+
+enum critic_status cr_ledger_append(struct cr_ledger *l, json_t *line,
+                                    critic_error *err) {
+    struct cr_buf text;
+    if (!line || json_object_update(line, l->stamp)) {
+        json_decref(line);
+        return cr_fail(err, CRITIC_NO_MEMORY, "%s: out of memory", l->log.name);
+    }
+    cr_buf_init(&text, MAX_LINE_BYTES);
+    enum critic_status status = cr_json_append(&text, line, err);
+    if (status == CRITIC_OK)
+        status = cr_jsonl_log_append(&l->log, cr_buf_str(&text), err);
+    cr_buf_fini(&text);
+    json_decref(line);
+    return status;
+}
+
+void cr_ledger_close(struct cr_ledger *l) {
+    cr_jsonl_log_close(&l->log);
+    json_decref(l->there);
+    l->there = NULL;
+}
+
+struct cr_str cr_folder_of(const char *path) {
+    const char *slash = strcmp(path, "-") == 0 ? NULL : strrchr(path, '/');
+    if (!slash)
+        return (struct cr_str){"", 0};
+    return (struct cr_str){path, slash == path ? 1 : (size_t)(slash - path)};
+}

@@ -1,0 +1,448 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "engine/engine.h"
+#include "io/json.h"
+#include "judge/template.h"
+#include "prefer/ledger.h"
+
+#define MAX_LINE_BYTES ((size_t)256 << 20)
+
+/* ---- a checkpoint's judge ---------------------------------------------------------------- */
+
+/* share of the answer shown first, from an opinion whose pair is in prompt order and whose scores
+ * are in the order of `content`. */
+static void take_pair(const struct cr_opinion *op, const size_t content[2],
+                      struct cr_opinions *out) {
+    size_t first = op->pair[0], second = op->pair[1];
+    double share = (double)NAN;
+    bool turned = first != content[0];
+    if (op->status != CR_VERDICT_OK)
+        return;
+    if (!op->has_numbers && op->n_scores == 2)
+        share = op->scores[turned];
+    else if (op->choice == CR_CHOICE_TIE)
+        share = 0.5;
+    else if (op->choice != CR_CHOICE_NONE)
+        share = (op->choice == CR_CHOICE_FIRST) != turned;
+    out->share[first][second] = share;
+}
+
+static void take(const struct cr_opinion *op, struct cr_opinions *out) {
+    switch (op->parts_kind) {
+    case CR_PARTS_COMPARISONS:
+    case CR_PARTS_ANSWERS:
+        for (size_t i = 0; i < op->n_parts; i++)
+            take(&op->parts[i], out);
+        return;
+    case CR_PARTS_ORDERS:
+        for (size_t i = 0; i < op->n_parts; i++)
+            take_pair(&op->parts[i], op->pair, out);
+        return;
+    default:
+        if (op->mode == CR_MODE_PAIRWISE)
+            take_pair(op, op->pair, out);
+        else if (op->mode == CR_MODE_POINTWISE && op->status == CR_VERDICT_OK)
+            out->score[op->pair[0]] = op->has_expected ? op->expected : op->score;
+    }
+}
+
+static enum critic_status score_by_judge(void *user, const struct cr_item *item,
+                                         struct cr_opinions *out,
+                                         struct cr_judge_usage *usage,
+                                         critic_error *err) {
+    struct cr_judge *judge = user;
+    struct cr_verdict v;
+    bool alone = cr_judge_template(judge, CR_MODE_PAIRWISE)->mode == CR_MODE_POINTWISE;
+    if (item->n_answers == 1 && !alone)
+        return CRITIC_OK; /* nothing to compare it with */
+    CR_TRY(cr_judge_item(judge, item, &v, err));
+    if (item->n_answers == 2 && v.opinion.parts_kind != CR_PARTS_ANSWERS)
+        v.opinion.pair[1] = 1;
+    take(&v.opinion, out);
+    usage->prompt_tokens += v.usage.prompt_tokens;
+    usage->cached_tokens += v.usage.cached_tokens;
+    usage->completion_tokens += v.usage.completion_tokens;
+    usage->n_prompts += v.usage.n_prompts;
+    cr_verdict_fini(&v);
+    return CRITIC_OK;
+}
+
+struct cr_scorer cr_scorer_of_judge(struct cr_judge *judge) {
+    const struct cr_template *t = cr_judge_template(judge, CR_MODE_PAIRWISE);
+    struct cr_engine *engine = cr_judge_engine(judge);
+    return (struct cr_scorer){.score = score_by_judge,
+                              .user = judge,
+                              .name = cr_engine_model_name(engine),
+                              .hash = cr_engine_model_hash(engine),
+                              .template_name = t->name,
+                              .template_hash = t->hash};
+}
+
+/* ---- judges that a judge must beat ------------------------------------------------------- */
+
+/* Shares that follow the scores, so that every kind of reward works. */
+static void shares_from_scores(struct cr_opinions *out) {
+    for (size_t i = 0; i < out->k; i++)
+        for (size_t j = 0; j < out->k; j++)
+            if (i != j)
+                out->share[i][j] = out->score[i] > out->score[j]   ? 1
+                                   : out->score[i] < out->score[j] ? 0
+                                                                   : 0.5;
+}
+
+static enum critic_status score_by_length(void *user, const struct cr_item *item,
+                                          struct cr_opinions *out,
+                                          struct cr_judge_usage *usage,
+                                          critic_error *err) {
+    (void)user, (void)usage, (void)err;
+    for (size_t i = 0; i < item->n_answers; i++)
+        out->score[i] = (double)item->answers[i].len;
+    shares_from_scores(out);
+    return CRITIC_OK;
+}
+
+static enum critic_status score_by_coin(void *user, const struct cr_item *item,
+                                        struct cr_opinions *out,
+                                        struct cr_judge_usage *usage, critic_error *err) {
+    const uint64_t *seed = user;
+    (void)usage, (void)err;
+    for (size_t i = 0; i < item->n_answers; i++) {
+        struct cr_hash h;
+        uint64_t value[2];
+        cr_hash_init(&h, *seed);
+        cr_hash_update(&h, item->id.data, item->id.len);
+        cr_hash_update(&h, item->answers[i].data, item->answers[i].len);
+        cr_hash_final(&h, value);
+        out->score[i] = (double)(value[0] >> 11) * 0x1p-53;
+    }
+    shares_from_scores(out);
+    return CRITIC_OK;
+}
+
+struct cr_scorer cr_scorer_length(void) {
+    return (struct cr_scorer){.score = score_by_length,
+                              .name = "length",
+                              .hash = "",
+                              .template_name = "",
+                              .template_hash = ""};
+}
+
+struct cr_scorer cr_scorer_coin(const uint64_t *seed) {
+    struct cr_scorer s = cr_scorer_length();
+    s.score = score_by_coin;
+    s.user = (void *)(uintptr_t)seed;
+    s.name = "coin";
+    return s;
+}
+
+/* ---- one line ---------------------------------------------------------------------------- */
+
+struct stage {
+    const struct cr_scorer *scorer;
+    const struct cr_prefer_opts *opts;
+    struct cr_prefer_counts *counts;
+    struct cr_str folder;
+    struct cr_ledger log;
+};
+
+/* The answers of one line on their way to rewards. */
+struct work {
+    struct cr_candidate c[CR_MAX_K];
+    size_t twin[CR_MAX_K];
+    size_t asked[CR_MAX_K]; /* answers that the judge sees: index of each among all */
+    size_t n_asked;
+    size_t k;
+    struct cr_pair pairs[CR_MAX_K * (CR_MAX_K - 1) / 2];
+    size_t n_pairs, best;
+    struct cr_opinions o; /* of those asked */
+    double order_gap;
+    struct cr_judge_usage usage;
+};
+
+static enum critic_status read_answers(struct work *w, const json_t *line,
+                                       const char *where, critic_error *err) {
+    const json_t *list = json_object_get(line, "answers");
+    w->k = json_array_size(list);
+    if (w->k == 0 || w->k > CR_MAX_K)
+        return cr_fail(err, CRITIC_BAD_DATA, "%s: %zu answers; expected 1 to %d", where,
+                       w->k, CR_MAX_K);
+    for (size_t i = 0; i < w->k; i++) {
+        const json_t *answer = json_array_get(list, i);
+        const json_t *text = json_object_get(answer, "text");
+        const char *finish = json_string_value(json_object_get(answer, "finish_reason"));
+        if (!json_is_string(text))
+            return cr_fail(err, CRITIC_BAD_DATA, "%s: answer %zu has no text", where, i);
+        w->c[i] = (struct cr_candidate){
+            .text = {json_string_value(text), json_string_length(text)},
+            .truncated = finish && strcmp(finish, "length") == 0,
+            .reward = (double)NAN};
+    }
+    return CRITIC_OK;
+}
+
+static enum critic_status ask_judge(struct stage *s, struct work *w, const json_t *line,
+                                    critic_error *err) {
+    const json_t *sources = json_object_get(line, "images");
+    const json_t *prompt = json_object_get(line, "prompt");
+    const char *id = json_string_value(json_object_get(line, "id"));
+    struct cr_str texts[CR_MAX_K];
+    size_t n_images = json_array_size(sources);
+    struct cr_str *images = calloc(n_images + 1, sizeof *images);
+    if (!images)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n_images; i++) {
+        const json_t *source = json_array_get(sources, i);
+        images[i] =
+            (struct cr_str){json_string_value(source), json_string_length(source)};
+    }
+    for (size_t i = 0; i < w->n_asked; i++)
+        texts[i] = w->c[w->asked[i]].text;
+    struct cr_item item = {
+        .id = cr_str_of(id),
+        .sources = images,
+        .n_sources = n_images,
+        .folder = s->folder,
+        .question = {json_string_value(prompt), json_string_length(prompt)},
+        .answers = texts,
+        .n_answers = w->n_asked};
+    enum critic_status status =
+        s->scorer->score(s->scorer->user, &item, &w->o, &w->usage, err);
+    free(images);
+    return status;
+}
+
+static void reward(const struct stage *s, struct work *w) {
+    double reward[CR_MAX_K];
+    cr_rewards(&w->o, s->opts->reward, reward);
+    for (size_t i = 0; i < w->n_asked; i++)
+        w->c[w->asked[i]].reward = reward[i];
+    w->n_pairs = cr_select_pairs(w->c, w->k, &s->opts->select, w->pairs, &w->best);
+    if (w->n_asked == 1 && w->best == w->k)
+        w->best = w->asked[0]; /* the only one is the best whatever the judge says */
+    for (size_t i = 0; i < w->k; i++)
+        if (w->c[i].drop == CR_DROP_DUPLICATE)
+            w->c[i].reward = w->c[w->twin[i]].reward;
+    w->order_gap = cr_opinions_order_gap(&w->o);
+}
+
+static json_t *number(double x) {
+    return isnan(x) ? json_null() : json_real(x);
+}
+
+static json_t *answers_json(const struct work *w, const json_t *line) {
+    json_t *list = json_array();
+    size_t asked = 0;
+    for (size_t i = 0; i < w->k; i++) {
+        json_t *answer = json_copy(json_array_get(json_object_get(line, "answers"), i));
+        bool was_asked = asked < w->n_asked && w->asked[asked] == i;
+        json_object_set_new(answer, "reward", number(w->c[i].reward));
+        if (was_asked && !isnan(w->o.score[asked]))
+            json_object_set_new(answer, "score", json_real(w->o.score[asked]));
+        json_object_set_new(answer, "outcome", json_string(cr_drop_name(w->c[i].drop)));
+        if (w->c[i].drop == CR_DROP_DUPLICATE)
+            json_object_set_new(answer, "same_as", json_integer((json_int_t)w->twin[i]));
+        json_array_append_new(list, answer);
+        asked += was_asked;
+    }
+    return list;
+}
+
+/* shares[i][j] over all answers; null where the judge was not asked. */
+static json_t *shares_json(const struct work *w) {
+    json_t *rows = json_array();
+    for (size_t i = 0; i < w->k; i++) {
+        json_t *row = json_array();
+        for (size_t j = 0; j < w->k; j++)
+            json_array_append_new(row, json_null());
+        json_array_append_new(rows, row);
+    }
+    for (size_t i = 0; i < w->n_asked; i++)
+        for (size_t j = 0; j < w->n_asked; j++)
+            if (i != j)
+                json_array_set_new(json_array_get(rows, w->asked[i]), w->asked[j],
+                                   number(w->o.share[i][j]));
+    return rows;
+}
+
+static json_t *pairs_json(const struct work *w) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < w->n_pairs; i++)
+        json_array_append_new(list, json_pack("{s:I,s:I,s:f}", "chosen",
+                                              (json_int_t)w->pairs[i].chosen, "rejected",
+                                              (json_int_t)w->pairs[i].rejected, "margin",
+                                              w->pairs[i].margin));
+    return list;
+}
+
+static const char *why_none(const struct work *w) {
+    size_t kept = 0;
+    for (size_t i = 0; i < w->k; i++)
+        kept += w->c[i].drop == CR_KEPT;
+    return w->n_asked < 2 ? "fewer than two different answers"
+           : kept < 2     ? "fewer than two answers with a verdict"
+                          : "tie";
+}
+
+static void count(struct cr_prefer_counts *n, const char *status, const json_t *line) {
+    const char *why = json_string_value(json_object_get(line, "why"));
+    size_t i;
+    json_t *answer;
+    n->n_faults += strcmp(status, "error") == 0;
+    n->n_skipped += strcmp(status, "skipped") == 0;
+    n->n_ties += why && strcmp(why, "tie") == 0;
+    n->n_pairs += json_array_size(json_object_get(line, "pairs"));
+    json_array_foreach(json_object_get(line, "answers"), i, answer) {
+        const char *outcome = json_string_value(json_object_get(answer, "outcome"));
+        for (size_t d = 0; outcome && d < CR_N_DROPS; d++)
+            n->n_drops[d] += strcmp(outcome, cr_drop_name((enum cr_drop)d)) == 0;
+    }
+}
+
+static json_t *usage_json(const struct cr_judge_usage *u) {
+    return json_pack("{s:I,s:I,s:I,s:I}", "prompts", (json_int_t)u->n_prompts,
+                     "prompt_tokens", (json_int_t)u->prompt_tokens, "cached_tokens",
+                     (json_int_t)u->cached_tokens, "completion_tokens",
+                     (json_int_t)u->completion_tokens);
+}
+
+static enum critic_status judge_line(struct stage *s, struct work *w, json_t *line,
+                                     const char *where, critic_error *err) {
+    CR_TRY(read_answers(w, line, where, err));
+    cr_select_texts(w->c, w->k, &s->opts->select, w->twin);
+    for (size_t i = 0; i < w->k; i++)
+        if (w->c[i].drop == CR_KEPT)
+            w->asked[w->n_asked++] = i;
+    cr_opinions_init(&w->o, w->n_asked);
+    if (w->n_asked > 0)
+        CR_TRY(ask_judge(s, w, line, err));
+    reward(s, w);
+    json_object_set_new(line, "answers", answers_json(w, line));
+    json_object_set_new(line, "shares", shares_json(w));
+    json_object_set_new(line, "order_gap", number(w->order_gap));
+    json_object_set_new(line, "best",
+                        w->best < w->k ? json_integer((json_int_t)w->best) : json_null());
+    json_object_set_new(line, "pairs", pairs_json(w));
+    json_object_set_new(line, "status", json_string(w->n_pairs ? "ok" : "skipped"));
+    if (w->n_pairs == 0)
+        json_object_set_new(line, "why", json_string(why_none(w)));
+    json_object_set_new(line, "judge_usage", usage_json(&w->usage));
+    s->counts->prompt_tokens += w->usage.prompt_tokens;
+    s->counts->cached_tokens += w->usage.cached_tokens;
+    s->counts->completion_tokens += w->usage.completion_tokens;
+    return CRITIC_OK;
+}
+
+/* `line` is a line of samples; the judge's faults become lines of their own. */
+static enum critic_status do_line(struct stage *s, json_t *line, const char *where,
+                                  critic_error *err) {
+    const char *sampled = json_string_value(json_object_get(line, "status"));
+    critic_error fault = {0};
+    if (sampled && strcmp(sampled, "ok") == 0) {
+        struct work *w = calloc(1, sizeof *w);
+        if (!w)
+            return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+        enum critic_status status = judge_line(s, w, line, where, &fault);
+        free(w);
+        if (status == CRITIC_CANCELLED || status == CRITIC_NO_MEMORY)
+            return cr_fail(err, status, "%s", fault.message);
+        if (status != CRITIC_OK) {
+            json_object_set_new(line, "status", json_string("error"));
+            json_object_set_new(line, "error", json_string(fault.message));
+        }
+    }
+    json_object_set_new(line, "judge", json_string(s->scorer->name));
+    json_object_set_new(line, "template", json_string(s->scorer->template_name));
+    count(s->counts, json_string_value(json_object_get(line, "status")), line);
+    CR_TRY(cr_ledger_append(&s->log, json_incref(line), err));
+    s->counts->n_done++;
+    return CRITIC_OK;
+}
+
+/* ---- the stage --------------------------------------------------------------------------- */
+
+static void count_old(void *user, const json_t *line) {
+    struct cr_prefer_counts *counts = user;
+    const char *status = json_string_value(json_object_get(line, "status"));
+    counts->n_there++;
+    count(counts, status ? status : "", line);
+}
+
+static json_t *stamp_of(const struct stage *s) {
+    static const char *const kinds[] = {[CR_REWARD_SUM] = "sum",
+                                        [CR_REWARD_BRADLEY_TERRY] = "bradley-terry",
+                                        [CR_REWARD_WIN] = "win",
+                                        [CR_REWARD_SCORE] = "score"};
+    const struct cr_select_opts *sel = &s->opts->select;
+    return json_pack(
+        "{s:s,s:s,s:s,s:s,s:f,s:f,s:b}", "judge_hash", s->scorer->hash, "template_hash",
+        s->scorer->template_hash, "reward_kind", kinds[s->opts->reward], "pairing",
+        sel->pairing == CR_PAIR_ALL ? "all" : "best-worst", "min_margin", sel->min_margin,
+        "near_same", sel->near_same, "keep_truncated", sel->keep_truncated);
+}
+
+static enum critic_status do_lines(struct stage *s, struct cr_jsonl_reader *reader,
+                                   critic_error *err) {
+    struct cr_str text;
+    char where[320];
+    for (;;) {
+        json_t *line = NULL;
+        CR_TRY(cr_jsonl_next(reader, &text, err));
+        if (!text.data)
+            return CRITIC_OK;
+        snprintf(where, sizeof where, "%.256s:%zu", reader->name, reader->line_number);
+        CR_TRY(cr_json_parse(&line, text.data, text.len, where, err));
+        const char *id = json_string_value(json_object_get(line, "id"));
+        enum critic_status status = CRITIC_OK;
+        if (!id || !json_is_string(json_object_get(line, "prompt")))
+            status =
+                cr_fail(err, CRITIC_BAD_DATA, "%s: no line of sampled answers", where);
+        else if (s->opts->cancel && s->opts->cancel(s->opts->user))
+            status = cr_fail(err, CRITIC_CANCELLED, "cancelled");
+        else if (!cr_ledger_has(&s->log, id))
+            status = do_line(s, line, where, err);
+        json_decref(line);
+        CR_TRY(status);
+        if (s->opts->on_item)
+            s->opts->on_item(s->opts->user, s->counts);
+    }
+}
+
+static enum critic_status count_lines(const char *path, size_t *n, critic_error *err) {
+    struct cr_jsonl_reader reader;
+    struct cr_str line;
+    *n = 0;
+    enum critic_status status = cr_jsonl_open(&reader, path, MAX_LINE_BYTES, err);
+    while (status == CRITIC_OK &&
+           (status = cr_jsonl_next(&reader, &line, err)) == CRITIC_OK && line.data)
+        ++*n;
+    cr_jsonl_close(&reader);
+    return status;
+}
+
+enum critic_status cr_prefer_score(const struct cr_scorer *scorer, const char *samples,
+                                   const char *folder, const char *ledger,
+                                   const struct cr_prefer_opts *opts,
+                                   struct cr_prefer_counts *counts, critic_error *err) {
+    struct stage s = {.scorer = scorer, .opts = opts, .counts = counts};
+    struct cr_jsonl_reader reader;
+    *counts = (struct cr_prefer_counts){0};
+    CR_TRY(count_lines(samples, &counts->n_total, err));
+    s.folder = cr_str_of(folder);
+    s.log.on_line = count_old;
+    s.log.user = counts;
+    json_t *stamp = stamp_of(&s);
+    enum critic_status status = cr_ledger_open(&s.log, ledger, stamp, opts, err);
+    if (status == CRITIC_OK) {
+        status = cr_jsonl_open(&reader, samples, MAX_LINE_BYTES, err);
+        if (status == CRITIC_OK)
+            status = do_lines(&s, &reader, err);
+        cr_jsonl_close(&reader);
+    }
+    cr_ledger_close(&s.log);
+    json_decref(stamp);
+    return status;
+}

@@ -1,0 +1,84 @@
+#!/bin/sh
+# critic prefer on the tiny checkpoints: three stages, resumed at any point, every format.
+set -eu
+. "$CRITIC_SOURCE_DIR/tests/e2e/lib.sh"
+model=$tiny/ov-lmms
+cp "$CRITIC_SOURCE_DIR/tests/golden/images/cat-wide.jpg" "$tmp/cat.jpg"
+cat >"$tmp/prompts.jsonl" <<'JSON'
+{"id": "a", "images": ["cat.jpg"], "prompt": "Which animal?"}
+{"id": 7, "image": "nowhere.jpg", "question": "What is it?"}
+{"image": "cat.jpg", "conversations": [{"from": "human", "value": "<image>\nFirst?"}, {"from": "gpt", "value": "x"}, {"from": "human", "value": "Last?"}]}
+JSON
+run() { # STATUS [FLAG…]
+    status=$1
+    shift
+    expect "$status" "$critic" prefer --policy "$model" --critic "$model" --prompts "$tmp/prompts.jsonl" \
+        --out "$tmp/pairs.jsonl" -n 3 --max-new-tokens 6 --keep-truncated --threads 1 --context 600 "$@"
+}
+
+# ---- a run, its files, and the fault that it counts ------------------------------------------
+run 1
+contains "$out" "2 pairs of 3 prompts; 0 prompts without a pair (0 ties), 1 failed"
+contains "$err" "times fewer"
+equal "$(wc -l <"$tmp/pairs.jsonl")" 2
+equal "$(wc -l <"$tmp/pairs.ledger.jsonl")" 3
+contains "$(sed -n 1p "$tmp/pairs.jsonl")" '{"id":"a","image":"cat.jpg","prompt":"Which animal?","chosen":"'
+contains "$(sed -n 2p "$tmp/pairs.jsonl")" '{"id":"3","image":"cat.jpg","prompt":"Last?"'
+contains "$(sed -n 2p "$tmp/pairs.ledger.jsonl")" 'nowhere.jpg: cannot open'
+contains "$(sed -n 1p "$tmp/pairs.ledger.jsonl")" '"judge_usage":{"prompts":6,'
+for f in pairs.jsonl pairs.samples.jsonl pairs.ledger.jsonl; do cp "$tmp/$f" "$tmp/whole.$f"; done
+
+# ---- nothing is written over unasked; a torn line is done again; the end is the same to the byte
+run 2
+one_line_error "holds results already"
+for torn in samples ledger; do
+    { head -n 1 "$tmp/whole.pairs.$torn.jsonl"; printf '{"id":"7","sta'; } >"$tmp/pairs.$torn.jsonl"
+    rm "$tmp/pairs.jsonl"
+    run 1 --resume
+    contains "$err" "(1 were there)"
+    cmp "$tmp/pairs.samples.jsonl" "$tmp/whole.pairs.samples.jsonl" || fail "samples differ"
+    # What was computed and what was remembered depends on where the run began.
+    sed 's/"cached_tokens":[0-9]*//' "$tmp/pairs.ledger.jsonl" >"$tmp/a"
+    sed 's/"cached_tokens":[0-9]*//' "$tmp/whole.pairs.ledger.jsonl" >"$tmp/b"
+    cmp "$tmp/a" "$tmp/b" || fail "ledgers differ"
+    cmp "$tmp/pairs.jsonl" "$tmp/whole.pairs.jsonl" || fail "pairs differ"
+done
+run 2 --resume --seed 1
+one_line_error "written with seed 0"
+run 2 --resume --quiet --reward win
+one_line_error "reward_kind"
+
+# ---- formats from the same ledger --------------------------------------------------------------
+run 1 --resume --format trl --image-prefix data
+contains "$(cat "$tmp/pairs.jsonl")" '"images":["data/cat.jpg"],"prompt":[{"role":"user","content":[{"type":"image"},{"type":"text"'
+run 1 --resume --format llama-factory
+contains "$(cat "$tmp/pairs.jsonl")" '"conversations":[{"from":"human","value":"<image>\nWhich animal?"}],"chosen":{"from":"gpt"'
+contains "$(cat "$tmp/pairs.dataset_info.json")" '"ranking": true'
+run 1 --resume --format rewards
+contains "$(sed -n 1p "$tmp/pairs.jsonl")" '"rewards":['
+run 1 --resume --format best
+contains "$(sed -n 1p "$tmp/pairs.jsonl")" '"of":3}'
+
+# ---- baselines -----------------------------------------------------------------------------------
+for judge in length coin; do
+    expect 1 "$critic" prefer --policy "$model" --critic $judge --prompts "$tmp/prompts.jsonl" -o "$tmp/$judge.jsonl" \
+        -n 3 --max-new-tokens 6 --keep-truncated --pairs all --json
+    contains "$out" '"answers":{"kept":6,'
+done
+
+# ---- wrong usage and wrong input --------------------------------------------------------------------
+expect 2 "$critic" prefer --policy "$model" --prompts "$tmp/prompts.jsonl" --out "$tmp/x.jsonl"
+one_line_error "--critic is missing"
+run 2 --force --temperature 0
+one_line_error "--temperature"
+printf '{"id": "a", "prompt": "P"}\n{"id": "a", "prompt": "Q"}\n' >"$tmp/twice.jsonl"
+expect 3 "$critic" prefer --policy "$model" --critic length --prompts "$tmp/twice.jsonl" -o "$tmp/y.jsonl"
+one_line_error "twice.jsonl:2: the id 'a' stands there twice"
+echo '{"id": "a", "text": "P"}' >"$tmp/none.jsonl"
+expect 3 "$critic" prefer --policy "$model" --critic length --prompts "$tmp/none.jsonl" -o "$tmp/y.jsonl"
+one_line_error "none.jsonl:1: no prompt"
+: >"$tmp/empty.jsonl"
+expect 3 "$critic" prefer --policy "$model" --critic length --prompts "$tmp/empty.jsonl" -o "$tmp/y.jsonl"
+one_line_error "no prompt in it"
+expect 4 "$critic" prefer --policy "$model" --critic length --prompts "$tmp/prompts.jsonl" -o "$tmp/no/y.jsonl"
+one_line_error "cannot write"
