@@ -23,6 +23,7 @@ static const struct {
     {"tokenize", "text to token ids and back", cr_cmd_tokenize},
     {"inspect", "what is in a checkpoint and the memory it needs", cr_cmd_inspect},
     {"convert", "write a checkpoint in another layout or precision", cr_cmd_convert},
+    {"bench", "speed beside this machine's own ceilings", cr_cmd_bench},
     {"info", "this machine, the kernels chosen, the libraries linked", cr_cmd_info},
 };
 

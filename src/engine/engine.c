@@ -172,8 +172,12 @@ const struct cr_tokenizer *cr_engine_tokenizer(const struct cr_engine *e) {
     return e->tokenizer;
 }
 
-const struct cr_exec *cr_engine_exec(const struct cr_engine *e) {
+struct cr_exec *cr_engine_exec(const struct cr_engine *e) {
     return e->exec;
+}
+
+const struct cr_model *cr_engine_model(const struct cr_engine *e) {
+    return &e->model;
 }
 
 const char *cr_engine_model_hash(const struct cr_engine *e) {

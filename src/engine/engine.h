@@ -46,6 +46,7 @@ struct cr_engine_opts {
 void cr_engine_opts_default(struct cr_engine_opts *opts);
 
 struct cr_engine;
+struct cr_model;
 struct cr_seq;
 struct cr_prompt;
 
@@ -56,13 +57,18 @@ void cr_engine_free(struct cr_engine *e);
 
 const struct cr_config *cr_engine_config(const struct cr_engine *e);
 const struct cr_tokenizer *cr_engine_tokenizer(const struct cr_engine *e);
-const struct cr_exec *cr_engine_exec(const struct cr_engine *e);
+struct cr_exec *cr_engine_exec(const struct cr_engine *e);
+/* The network itself, for who runs a part of it alone (model/model.h). */
+const struct cr_model *cr_engine_model(const struct cr_engine *e);
 /* 32 hex digits over the weights (tensor/store.h, cr_store_hash). */
 const char *cr_engine_model_hash(const struct cr_engine *e);
 /* The path or name that was opened. */
 const char *cr_engine_model_name(const struct cr_engine *e);
 /* Bytes of keys and values a token takes in this model and precision. */
 size_t cr_engine_kv_bytes_per_token(const struct cr_engine *e);
+/* How the pictures of a prompt of n_images are processed: one alone as the checkpoint says, several
+ * padded to squares (LLaVA-NeXT train.py and every evaluation harness do so). */
+struct cr_anyres_config cr_engine_picture_config(const struct cr_engine *e, size_t n_images);
 /* Most tokens of one sequence. */
 size_t cr_engine_context(const struct cr_engine *e);
 /* Replaces the cancel function of the options. */
@@ -140,6 +146,8 @@ enum critic_status cr_seq_step(struct cr_seq *const *seqs, const int32_t *tokens
 /* Next-token logits, as many as the model has vocabulary rows (ids at or past the tokenizer's
  * size are meaningless). Valid until the next call on this engine. Asserted: not after a rewind. */
 const float *cr_seq_logits(struct cr_seq *s);
+/* The same of n > 0 sequences of one engine in one pass: logits (n, V). */
+void cr_seq_logits_many(struct cr_seq *const *seqs, size_t n, float *logits);
 
 /* log p(ids | sequence) for each of n alternatives, natural logarithm, f64 sums over the
  * log-softmax of f32 logits; ids past the tokenizer take no probability mass. Alternatives

@@ -85,8 +85,6 @@ enum critic_status cr_seq_make_room(struct cr_seq *s, size_t n, critic_error *er
 /* Runs rows x (n, D) as positions len .. len + n - 1 in one pass and leaves the residual stream in
  * x. The caller made room. */
 void cr_seq_run(struct cr_seq *s, struct cr_tensor x, const struct cr_layer_tap *tap);
-/* logits (n, V) of n sequences with hidden rows. */
-void cr_seq_logits_many(struct cr_seq *const *seqs, size_t n, float *logits);
 
 /* picture.c: features of prompt image i, from the cache or computed; *cached says which. */
 enum critic_status cr_prompt_features(struct cr_prompt *p, size_t i, bool use_cache,

@@ -130,13 +130,11 @@ enum critic_status cr_prompt_raw(struct cr_prompt *p, struct cr_str text,
     return CRITIC_OK;
 }
 
-/* How this prompt's pictures are processed: one alone as the checkpoint says, several padded to
- * squares (LLaVA-NeXT train.py and every evaluation harness do so). */
-static struct cr_anyres_config picture_config(const struct cr_prompt *p) {
-    const struct cr_config *c = &p->engine->config;
+struct cr_anyres_config cr_engine_picture_config(const struct cr_engine *e, size_t n_images) {
+    const struct cr_config *c = &e->config;
     struct cr_anyres_config config;
     cr_anyres_config_default(&config);
-    config.aspect = p->n_images > 1 ? CR_ASPECT_PAD : c->picture.aspect;
+    config.aspect = n_images > 1 ? CR_ASPECT_PAD : c->picture.aspect;
     config.tile_px = c->vision.image_px;
     config.patch_px = c->vision.patch_px;
     config.max_tiles = c->picture.max_tiles;
@@ -145,9 +143,9 @@ static struct cr_anyres_config picture_config(const struct cr_prompt *p) {
     config.rounding = c->picture.rounding;
     memcpy(config.normalize.mean, c->picture.mean, sizeof c->picture.mean);
     memcpy(config.normalize.std, c->picture.std, sizeof c->picture.std);
-    if (p->engine->opts.preprocess == CR_PREPROCESS_LMMS)
+    if (e->opts.preprocess == CR_PREPROCESS_LMMS)
         config.rounding = CR_ROUND_LMMS;
-    if (p->engine->opts.preprocess == CR_PREPROCESS_HF)
+    if (e->opts.preprocess == CR_PREPROCESS_HF)
         config.rounding = CR_ROUND_HF;
     return config;
 }
@@ -168,7 +166,7 @@ static enum critic_status plan_images(struct cr_prompt *p, size_t *n_rows,
     *n_rows = 0;
     for (size_t i = 0; i < p->n_images; i++) {
         struct cr_prompt_image *image = &p->images[i];
-        image->config = picture_config(p);
+        image->config = cr_engine_picture_config(p->engine, p->n_images);
         enum critic_status status = cr_tile_plan_make(
             &image->plan, image->image.width, image->image.height, &image->config, err);
         if (status != CRITIC_OK)

@@ -28,7 +28,7 @@ static const struct preset presets[] = {
     {"onevision-0.5b", QWEN2(896, 24, 14, 2, 64, 4864, 151936, true), SO400M},
     {"onevision-7b", QWEN2(3584, 28, 28, 4, 128, 18944, 152064, false), SO400M},
     {"onevision-72b", QWEN2(8192, 80, 64, 8, 128, 29568, 152064, false), SO400M},
-    {"qwen2.5-1.5b", QWEN2(1536, 28, 12, 2, 128, 8960, 151936, true), {.present = false}},
+    {"qwen-1.5b", QWEN2(1536, 28, 12, 2, 128, 8960, 151936, true), {.present = false}},
     {"tiny", QWEN2(56, 3, 4, 2, 14, 100, 640, true),
      {.present = true, .width = 144, .n_layers = 2, .n_heads = 2, .ffn_width = 102,
       .image_px = 58, .patch_px = 14, .layer_norm_eps = 1e-6, .act = CR_ACT_GELU_TANH}},
@@ -62,6 +62,6 @@ enum critic_status cr_config_preset(struct cr_config *out, const char *name,
     }
     return cr_fail(err, CRITIC_BAD_ARGUMENT,
                    "unknown shape '%s'; expected onevision-0.5b, onevision-7b, onevision-72b, "
-                   "qwen2.5-1.5b or tiny",
+                   "qwen-1.5b or tiny",
                    name);
 }

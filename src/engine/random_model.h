@@ -5,7 +5,7 @@
 
 #include "engine/engine.h"
 
-/* "onevision-0.5b", "onevision-7b" or "onevision-72b" (docs/model.md), "qwen2.5-1.5b" (text), "tiny".
+/* "onevision-0.5b", "onevision-7b" or "onevision-72b" (docs/model.md), "qwen-1.5b" (text), "tiny".
  * Errors: CRITIC_BAD_ARGUMENT listing the names. */
 enum critic_status cr_config_preset(struct cr_config *out, const char *name,
                                     critic_error *err);

@@ -232,38 +232,67 @@ enum critic_status cr_params_bind(struct cr_params *p, const struct cr_config *c
     return CRITIC_OK;
 }
 
-/* Matrices ~ N(0, 1/K) keep activations of order one through any depth. A table of normals,
- * walked from a seeded start, makes gigabytes in seconds. */
+/* Matrices ~ N(0, 1/K) keep activations of order one through any depth. Rows are pieces of one
+ * table of normals, brought to a matrix's scale and dtype once and then copied: gigabytes a
+ * second. */
 #define NORMALS ((size_t)1 << 16)
 
-static void fill_random(const struct cr_param_slot *slot, const float *normals,
-                        struct cr_rng *rng, float *row) {
-    struct cr_tensor *t = slot->tensor;
-    size_t cols = cr_tensor_cols(t);
-    float scale = slot->is_matrix ? 1.0f / sqrtf((float)cols) : 0.1f;
-    float shift = slot->is_norm ? 1.0f : 0.0f;
-    for (size_t r = 0; r < cr_tensor_rows(t); r++) {
-        size_t at = (size_t)cr_rng_below(rng, NORMALS);
-        for (size_t c = 0; c < cols; c++)
-            row[c] = shift + scale * normals[(at + c) % NORMALS];
-        cr_row_from_f32(t->dtype, row, cr_tensor_row(t, r), cols);
+struct normals {
+    float *plain;  /* (NORMALS) */
+    float *scaled; /* (NORMALS), for one tensor */
+    char *typed;   /* the same in the tensor's dtype */
+};
+
+/* n bytes from offset `at` of a ring of from_bytes. */
+static void copy_round(char *to, const char *from, size_t from_bytes, size_t at,
+                       size_t n) {
+    while (n > 0) {
+        size_t part = CR_MIN(n, from_bytes - at);
+        memcpy(to, from + at, part);
+        to += part;
+        n -= part;
+        at = 0;
     }
 }
 
-enum critic_status cr_params_random(struct cr_params *p, const struct cr_config *config,
-                                    enum cr_dtype dtype, uint64_t seed, struct cr_arena *arena,
-                                    critic_error *err) {
+static void fill_random(const struct cr_param_slot *slot, const struct normals *normals,
+                        uint64_t seed) {
+    struct cr_tensor *t = slot->tensor;
+    size_t cols = cr_tensor_cols(t), n_rows = cr_tensor_rows(t);
+    size_t block = cr_dtype_block_bytes(t->dtype);
+    size_t n_blocks = NORMALS / cr_dtype_block_len(t->dtype);
+    float scale = slot->is_matrix ? 1.0f / sqrtf((float)cols) : 0.1f;
+    float shift = slot->is_norm ? 1.0f : 0.0f;
+    for (size_t i = 0; i < NORMALS; i++)
+        normals->scaled[i] = shift + scale * normals->plain[i];
+    cr_row_from_f32(t->dtype, normals->scaled, normals->typed, NORMALS);
+#pragma omp parallel for schedule(static)
+    for (size_t r = 0; r < n_rows; r++) {
+        size_t at = (size_t)(cr_hash_u64(seed + r) % n_blocks) * block;
+        copy_round(cr_tensor_row(t, r), normals->typed, n_blocks * block, at,
+                   t->row_bytes);
+    }
+}
+
+static enum critic_status make_normals(struct normals *n, uint64_t seed,
+                                       struct cr_arena *arena, critic_error *err) {
     struct cr_rng rng;
-    size_t widest = CR_MAX(CR_MAX(config->text.ffn_width, config->text.vocab),
-                           CR_MAX(config->vision.ffn_width,
-                                  3 * config->vision.patch_px * config->vision.patch_px));
-    float *normals = cr_arena_calloc(arena, NORMALS, sizeof *normals);
-    float *row = cr_arena_calloc(arena, widest, sizeof *row);
-    if (!normals || !row)
+    n->plain = cr_arena_calloc(arena, NORMALS, sizeof(float));
+    n->scaled = cr_arena_calloc(arena, NORMALS, sizeof(float));
+    n->typed = cr_arena_calloc(arena, NORMALS, sizeof(float)); /* f32 is the widest */
+    if (!n->plain || !n->scaled || !n->typed)
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for random weights");
     cr_rng_seed(&rng, seed);
     for (size_t i = 0; i < NORMALS; i++)
-        normals[i] = (float)cr_rng_normal(&rng);
+        n->plain[i] = (float)cr_rng_normal(&rng);
+    return CRITIC_OK;
+}
+
+enum critic_status cr_params_random(struct cr_params *p, const struct cr_config *config,
+                                    enum cr_dtype dtype, uint64_t seed,
+                                    struct cr_arena *arena, critic_error *err) {
+    struct normals normals;
+    CR_TRY(make_normals(&normals, seed, arena, err));
     for (size_t i = 0, n = cr_params_count(config); i < n; i++) {
         struct cr_param_slot slot;
         cr_params_slot(p, config, i, &slot);
@@ -279,11 +308,22 @@ enum critic_status cr_params_random(struct cr_params *p, const struct cr_config 
         t->data = cr_arena_alloc(arena, bytes);
         if (!t->data)
             return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for random weights");
-        fill_random(&slot, normals, &rng, row);
+        fill_random(&slot, &normals, cr_hash_u64(seed ^ i));
         as_matrix(t);
     }
     tie_head(p, config);
     return CRITIC_OK;
+}
+
+double cr_params_elements(const struct cr_config *config) {
+    double n = 0;
+    for (size_t r = 0; r < CR_COUNT(table); r++) {
+        double elements = (double)repeats(&table[r], config);
+        for (size_t d = 0; d < CR_MAX_DIM && table[r].dim[d] != NONE; d++)
+            elements *= (double)extent(table[r].dim[d], config);
+        n += elements;
+    }
+    return n;
 }
 
 void cr_params_size(struct cr_params *p, const struct cr_config *config, size_t *n_elements,

@@ -74,6 +74,8 @@ enum critic_status cr_params_bind(struct cr_params *p, const struct cr_config *c
 enum critic_status cr_params_random(struct cr_params *p, const struct cr_config *config,
                                     enum cr_dtype dtype, uint64_t seed, struct cr_arena *arena,
                                     critic_error *err);
+/* Elements of all parameters of a config, before any is there. */
+double cr_params_elements(const struct cr_config *config);
 /* Elements of all parameters, and their bytes as they are stored. */
 void cr_params_size(struct cr_params *p, const struct cr_config *config, size_t *n_elements,
                     size_t *n_bytes);

@@ -1,0 +1,170 @@
+#include "bench/bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/clock.h"
+#include "bench/picture.h"
+#include "bench/run.h"
+#include "bench/work.h"
+#include "engine/random_model.h"
+#include "kernel/ceiling.h"
+
+/* A quick run starts nothing that would end later, at half of the ceiling. */
+#define QUICK_SECONDS 36.0
+/* Short work in a quick run: about 3 seconds of two cores with AVX-512. */
+#define QUICK_OPS 1.0e12
+/* Longer phases run once, whatever was asked for. */
+#define LONG_SECONDS    30.0
+#define MAX_READ_SPEEDS 256
+
+double cr_bench_ceiling(const struct cr_bench_run *r) {
+    const struct cr_bench_ceilings *c = &r->report->ceilings;
+    const char *dtype = r->opts->dtype;
+    double gops = strcmp(dtype, "f32") == 0    ? c->f32
+                  : strcmp(dtype, "bf16") == 0 ? c->bf16
+                                               : c->int8;
+    return gops * 1e9;
+}
+
+static double seconds_of(const struct cr_bench_run *r, double n_ops) {
+    double ceiling = cr_bench_ceiling(r);
+    return ceiling > 0 ? n_ops / (ceiling / 2) : 0;
+}
+
+bool cr_bench_begin(struct cr_bench_run *r, const char *name, double n_ops) {
+    const struct cr_bench_opts *o = r->opts;
+    if (o->only && strncmp(name, o->only, strlen(o->only)) != 0)
+        return false;
+    if (o->quick &&
+        cr_clock_seconds() - o->started + seconds_of(r, n_ops) > QUICK_SECONDS)
+        return false;
+    if (o->on_phase)
+        o->on_phase(o->user, name, NULL);
+    return true;
+}
+
+size_t cr_bench_passes(const struct cr_bench_run *r, double n_ops) {
+    if (seconds_of(r, n_ops) > LONG_SECONDS)
+        return 1;
+    if (r->opts->n_passes)
+        return r->opts->n_passes;
+    return r->opts->quick ? 1 : 2;
+}
+
+void cr_bench_add(struct cr_bench_run *r, const char *name, size_t tokens, double seconds,
+                  double n_ops, double n_bytes) {
+    CR_ASSERT(r->report->n_phases < CR_BENCH_MAX_PHASES);
+    struct cr_bench_phase *p = &r->report->phases[r->report->n_phases++];
+    seconds = CR_MAX(seconds, 1e-9); /* a clock may stand still */
+    *p = (struct cr_bench_phase){.tokens = tokens, .seconds = seconds};
+    snprintf(p->name, sizeof p->name, "%s", name);
+    snprintf(p->shape, sizeof p->shape, "%s", r->opts->shape);
+    snprintf(p->dtype, sizeof p->dtype, "%s", r->opts->dtype);
+    p->gops = n_ops / seconds / 1e9;
+    p->gbps = n_ops > 0 ? 0 : n_bytes / seconds / 1e9;
+    if (r->opts->on_phase)
+        r->opts->on_phase(r->opts->user, name, p);
+}
+
+size_t cr_bench_tokens(const struct cr_bench_run *r, size_t n, size_t first) {
+    while (r->opts->quick && n > 16 && cr_work_decoder(r->config, first, n) > QUICK_OPS)
+        n /= 2;
+    return n;
+}
+
+enum critic_status cr_bench_random_ids(struct cr_bench_run *r, struct cr_prompt *p,
+                                       size_t n, critic_error *err) {
+    for (size_t i = 0; i < n; i++) {
+        int32_t id =
+            (int32_t)cr_rng_below(&r->rng, CR_MIN(r->config->text.vocab, 50000u));
+        CR_TRY(cr_prompt_tokens(p, &id, 1, err));
+    }
+    return CRITIC_OK;
+}
+
+/* ---- ceilings ---- */
+
+void cr_bench_read_pass(struct cr_bench_run *r) {
+    if (r->n_read_speeds < MAX_READ_SPEEDS)
+        r->read_speeds[r->n_read_speeds++] =
+            cr_ceiling_memory_read(r->ex->isa, r->ex->n_threads) / 1e9;
+}
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void arithmetic_ceilings(struct cr_bench_run *r) {
+    struct cr_bench_ceilings *c = &r->report->ceilings;
+    enum cr_isa isa = r->ex->isa;
+    int n = r->ex->n_threads;
+    for (int i = 0; i < 4; i++) {
+        c->f32 = CR_MAX(c->f32, cr_ceiling_f32(isa, n) / 1e9);
+        c->bf16 = CR_MAX(c->bf16, cr_ceiling_bf16(isa, n) / 1e9);
+        c->int8 = CR_MAX(c->int8, cr_ceiling_int8(isa, n) / 1e9);
+    }
+}
+
+static void first_ceilings(struct cr_bench_run *r) {
+    if (r->opts->on_phase)
+        r->opts->on_phase(r->opts->user, "ceilings", NULL);
+    arithmetic_ceilings(r);
+    for (int i = 0; i < 3; i++)
+        cr_bench_read_pass(r);
+}
+
+/* Ceilings once more, then every phase's share of its own. */
+static void finish(struct cr_bench_run *r) {
+    struct cr_bench_ceilings *c = &r->report->ceilings;
+    arithmetic_ceilings(r);
+    qsort(r->read_speeds, r->n_read_speeds, sizeof *r->read_speeds, by_size);
+    c->memory_read = r->read_speeds[r->n_read_speeds / 2];
+    double gops = cr_bench_ceiling(r) / 1e9;
+    for (size_t i = 0; i < r->report->n_phases; i++) {
+        struct cr_bench_phase *p = &r->report->phases[i];
+        if (p->gops > 0)
+            p->share = gops > 0 ? p->gops / gops : 0;
+        else
+            p->share = c->memory_read > 0 ? p->gbps / c->memory_read : 0;
+    }
+}
+
+/* ---- the whole ---- */
+
+static enum critic_status run_phases(struct cr_bench_run *r, critic_error *err) {
+    static enum critic_status (*const groups[])(struct cr_bench_run *, critic_error *) = {
+        cr_bench_pictures, cr_bench_prefill, cr_bench_decode, cr_bench_judging};
+    const struct cr_bench_opts *o = r->opts;
+    size_t width = o->image_width ? o->image_width : 640;
+    size_t height = o->image_height ? o->image_height : 480;
+    CR_TRY(cr_bench_picture(&r->picture, width, height, err));
+    first_ceilings(r);
+    for (size_t i = 0; i < CR_COUNT(groups); i++)
+        CR_TRY(groups[i](r, err));
+    finish(r);
+    return CRITIC_OK;
+}
+
+enum critic_status cr_bench_run(struct cr_bench_report *out, struct cr_engine *e,
+                                const struct cr_bench_opts *opts, critic_error *err) {
+    struct cr_bench_run r = {.engine = e,
+                             .ex = cr_engine_exec(e),
+                             .model = cr_engine_model(e),
+                             .config = cr_engine_config(e),
+                             .opts = opts,
+                             .report = out};
+    memset(out, 0, sizeof *out);
+    cr_rng_seed(&r.rng, 1);
+    r.read_speeds = calloc(MAX_READ_SPEEDS, sizeof *r.read_speeds);
+    if (!r.read_speeds)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for measurements");
+    enum critic_status status = run_phases(&r, err);
+    cr_engine_drop_cache(e);
+    cr_image_free(&r.picture);
+    free(r.read_speeds);
+    return status;
+}

@@ -1,0 +1,131 @@
+/* Prefill by length and decode by batch, on token ids alone. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/checked.h"
+#include "base/clock.h"
+#include "bench/run.h"
+#include "bench/work.h"
+#include "engine/random_model.h"
+
+/* A sequence of n random tokens from nothing, and how long that took. */
+static enum critic_status prefill(struct cr_bench_run *r, size_t n, struct cr_seq **out,
+                                  double *seconds, critic_error *err) {
+    struct cr_prompt *p;
+    *out = NULL;
+    cr_engine_drop_cache(r->engine);
+    enum critic_status status = cr_prompt_new(&p, r->engine, err);
+    if (status == CRITIC_OK)
+        status = cr_bench_random_ids(r, p, n, err);
+    if (status == CRITIC_OK)
+        status = cr_prompt_finish(p, err);
+    double start = cr_clock_seconds();
+    if (status == CRITIC_OK)
+        status = cr_engine_prefill(r->engine, p, out, NULL, err);
+    *seconds = cr_clock_seconds() - start;
+    cr_prompt_free(p);
+    return status;
+}
+
+enum critic_status cr_bench_prefill(struct cr_bench_run *r, critic_error *err) {
+    static const size_t lengths[] = {256, 1024, 4096};
+    size_t last = 0;
+    for (size_t i = 0; i < CR_COUNT(lengths); i++) {
+        size_t n =
+            cr_bench_tokens(r, CR_MIN(lengths[i], cr_engine_context(r->engine)), 0);
+        double n_ops = cr_work_decoder(r->config, 0, n);
+        if (n == last || !cr_bench_begin(r, "prefill", n_ops))
+            continue;
+        double best = 1e30;
+        for (size_t pass = 0; pass < cr_bench_passes(r, n_ops); pass++) {
+            struct cr_seq *s;
+            double seconds;
+            CR_TRY(prefill(r, n, &s, &seconds, err));
+            cr_seq_free(s);
+            best = CR_MIN(best, seconds);
+        }
+        cr_bench_add(r, "prefill", n, best, n_ops, 0);
+        last = n;
+    }
+    return CRITIC_OK;
+}
+
+/* ---- decode ---- */
+
+#define MAX_BATCH  8
+#define MAX_ROUNDS 9
+
+/* Steps of `batch` continuations of `trunk`, logits of each as generation needs them. */
+static enum critic_status decode_round(struct cr_bench_run *r, const struct cr_seq *trunk,
+                                       size_t batch, size_t n_steps, float *logits,
+                                       double *seconds, critic_error *err) {
+    struct cr_seq *seqs[MAX_BATCH] = {0};
+    int32_t tokens[MAX_BATCH];
+    enum critic_status status = CRITIC_OK;
+    for (size_t i = 0; i < batch && status == CRITIC_OK; i++)
+        status = cr_seq_fork(&seqs[i], trunk, err);
+    double start = cr_clock_seconds();
+    for (size_t step = 0; step < n_steps && status == CRITIC_OK; step++) {
+        cr_seq_logits_many(seqs, batch, logits);
+        for (size_t i = 0; i < batch; i++)
+            tokens[i] = (int32_t)((7 * step + i) % r->config->text.vocab);
+        status = cr_seq_step(seqs, tokens, batch, err);
+    }
+    *seconds = cr_clock_seconds() - start;
+    for (size_t i = 0; i < batch; i++)
+        cr_seq_free(seqs[i]);
+    return status;
+}
+
+static void sort(double *x, size_t n) {
+    for (size_t i = 1; i < n; i++)
+        for (size_t j = i; j > 0 && x[j - 1] > x[j]; j--) {
+            double swap = x[j];
+            x[j] = x[j - 1];
+            x[j - 1] = swap;
+        }
+}
+
+static enum critic_status decode_batch(struct cr_bench_run *r, const struct cr_seq *trunk,
+                                       size_t batch, const char *name, float *logits,
+                                       critic_error *err) {
+    double seconds[MAX_ROUNDS];
+    size_t n_rounds = r->opts->quick ? 3 : MAX_ROUNDS;
+    double weights = cr_work_step_weights(r->model);
+    size_t n_steps = (size_t)CR_MAX(4, CR_MIN(32, 16e9 / weights));
+    double kv = cr_work_kv_bytes(r->config, r->ex->act, cr_seq_len(trunk));
+    for (size_t i = 0; i < n_rounds; i++) {
+        CR_TRY(decode_round(r, trunk, batch, n_steps, logits, &seconds[i], err));
+        cr_bench_read_pass(r);
+    }
+    sort(seconds, n_rounds);
+    cr_bench_add(r, name, batch * n_steps, seconds[n_rounds / 2], 0,
+                 (double)n_steps * (weights + (double)batch * kv));
+    return CRITIC_OK;
+}
+
+enum critic_status cr_bench_decode(struct cr_bench_run *r, critic_error *err) {
+    static const size_t batches[] = {1, 4, MAX_BATCH};
+    struct cr_seq *trunk = NULL;
+    double seconds;
+    float *logits = malloc(MAX_BATCH * r->config->text.vocab * sizeof *logits);
+    if (!logits)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for logits");
+    enum critic_status status = CRITIC_OK;
+    for (size_t i = 0; i < CR_COUNT(batches) && status == CRITIC_OK; i++) {
+        char name[24];
+        snprintf(name, sizeof name, batches[i] == 1 ? "decode" : "decode_%zu",
+                 batches[i]);
+        if (!cr_bench_begin(r, name, 0))
+            continue;
+        if (!trunk)
+            status = prefill(
+                r, cr_bench_tokens(r, CR_MIN(1024, cr_engine_context(r->engine) / 2), 0),
+                &trunk, &seconds, err);
+        if (status == CRITIC_OK)
+            status = decode_batch(r, trunk, batches[i], name, logits, err);
+    }
+    cr_seq_free(trunk);
+    free(logits);
+    return status;
+}

@@ -1,0 +1,60 @@
+#include "bench/work.h"
+
+/* Elements of the matrices of one decoder block. */
+static double block_elements(const struct cr_decoder_config *c) {
+    double d = (double)c->width, q = (double)(c->n_heads * c->head_dim),
+           kv = (double)(c->n_kv_heads * c->head_dim);
+    return d * (2 * q + 2 * kv) + 3 * d * (double)c->ffn_width;
+}
+
+double cr_work_decoder(const struct cr_config *config, size_t first, size_t n) {
+    const struct cr_decoder_config *c = &config->text;
+    double keys = (double)n * (double)first + (double)n * ((double)n + 1) / 2;
+    double attention = 4 * (double)(c->n_heads * c->head_dim) * keys;
+    return (double)c->n_layers * (2 * block_elements(c) * (double)n + attention);
+}
+
+double cr_work_head(const struct cr_config *c, size_t n) {
+    return 2 * (double)c->text.width * (double)c->text.vocab * (double)n;
+}
+
+static double patches_of(const struct cr_vision_config *c) {
+    size_t grid = cr_vision_grid(c);
+    return (double)(grid * grid);
+}
+
+double cr_work_tower(const struct cr_config *config, size_t n_tiles) {
+    const struct cr_vision_config *c = &config->vision;
+    double d = (double)c->width, p = patches_of(c);
+    double rows = p * (double)n_tiles;
+    double block = 2 * (4 * d * d + 2 * d * (double)c->ffn_width) + 4 * d * p;
+    double patch = 2 * d * 3 * (double)(c->patch_px * c->patch_px);
+    return rows * ((double)c->n_layers * block + patch);
+}
+
+double cr_work_projector(const struct cr_config *c, size_t n_tiles) {
+    double d = (double)c->text.width;
+    return 2 * d * ((double)c->vision.width + d) * patches_of(&c->vision) *
+           (double)n_tiles;
+}
+
+static double bytes_of(const struct cr_tensor *t) {
+    return (double)cr_tensor_rows(t) * (double)t->row_bytes;
+}
+
+double cr_work_step_weights(const struct cr_model *m) {
+    double bytes = bytes_of(&m->params.head.w);
+    for (size_t l = 0; l < m->config->text.n_layers; l++) {
+        const struct cr_decoder_layer *d = &m->params.layers[l];
+        bytes += bytes_of(&d->q.w) + bytes_of(&d->k.w) + bytes_of(&d->v.w) +
+                 bytes_of(&d->o.w) + bytes_of(&d->gate.w) + bytes_of(&d->up.w) +
+                 bytes_of(&d->down.w);
+    }
+    return bytes;
+}
+
+double cr_work_kv_bytes(const struct cr_config *c, enum cr_dtype act, size_t n) {
+    return 2 * (double)c->text.n_layers *
+           (double)(c->text.n_kv_heads * c->text.head_dim) *
+           (double)cr_dtype_block_bytes(act) * (double)n;
+}

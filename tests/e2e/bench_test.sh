@@ -1,0 +1,31 @@
+#!/bin/sh
+# critic bench on a tiny network: what it prints, not how fast it is.
+set -eu
+. "$CRITIC_SOURCE_DIR/tests/e2e/lib.sh"
+
+bench="bench --shape tiny --quick --threads 1 --image-width 60 --image-height 50"
+# shellcheck disable=SC2086
+{
+    expect 0 "$critic" $bench --only pre --json --quiet
+    equal "$err" ""
+    contains "$out" '{"ceilings":{"f32":'
+    contains "$out" '"phases":[{"name":"prefill","dtype":"'
+    contains "$out" '"shape":"tiny","tokens":256,"seconds":'
+    lacks "$out" '"name":"decode"'
+    printf '%s\n' "$out" >"$tmp/before.json"
+    expect 0 "$critic" $bench --only pre --compare "$tmp/before.json"
+    contains "$out" "network    tiny"
+    contains "$out" "x  was "
+
+    expect 3 "$critic" $bench --compare "$tmp/nowhere.json"
+    one_line_error nowhere.json
+    echo '{"phases":[]}' >"$tmp/other.json"
+    expect 3 "$critic" $bench --compare "$tmp/other.json"
+    one_line_error "other.json: expected what 'critic bench --json' prints"
+    expect 2 "$critic" $bench --model "$tiny/ov-lmms"
+    one_line_error --shape
+}
+expect 2 "$critic" bench --shape giant
+one_line_error "qwen-1.5b"
+expect 0 "$critic" bench --model "$tiny/ov-lmms" --quick --only projector --threads 1 --json
+contains "$out" '"shape":"ov-lmms"'
