@@ -24,6 +24,7 @@ static const struct {
     {"inspect", "what is in a checkpoint and the memory it needs", cr_cmd_inspect},
     {"convert", "write a checkpoint in another layout or precision", cr_cmd_convert},
     {"bench", "speed beside this machine's own ceilings", cr_cmd_bench},
+    {"eval", "how good is a judge: benchmarks, statistics, comparisons", cr_cmd_eval},
     {"info", "this machine, the kernels chosen, the libraries linked", cr_cmd_info},
 };
 

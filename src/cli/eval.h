@@ -1,0 +1,26 @@
+/* The commands below `critic eval`: one file src/cli/eval_*.c and one row of the table in
+ * cmd_eval.c each. */
+#ifndef CR_CLI_EVAL_H
+#define CR_CLI_EVAL_H
+
+#include "cli/cli.h"
+#include "eval/faults.h"
+#include "eval/stats.h"
+
+int cr_eval_llava_reviews(int n_args, const char *const *args);
+
+/* What the eval commands share. ---------------------------------------------------------- */
+
+/* The faults, one line each on standard error, with their number. */
+void cr_eval_print_faults(const struct cr_faults *faults);
+/* The exit status of a command that is done: 1 where there are faults. */
+int cr_eval_exit(const struct cr_faults *faults);
+/* A number, or null where the statistic is undefined. */
+json_t *cr_eval_json(struct cr_stat s);
+/* "12.34", or "undefined (why)". */
+struct cr_stat_text {
+    char text[128];
+};
+struct cr_stat_text cr_eval_text(struct cr_stat s, int decimals);
+
+#endif

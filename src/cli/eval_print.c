@@ -1,0 +1,34 @@
+/* What the eval commands share (cli/eval.h). */
+#include <stdio.h>
+
+#include "cli/eval.h"
+
+void cr_eval_print_faults(const struct cr_faults *faults) {
+    for (size_t i = 0; i < faults->n; i++) {
+        const struct cr_fault *f = &faults->items[i];
+        critic_error err = {0};
+        if (f->n > 1)
+            cr_fail(&err, CRITIC_BAD_DATA, "%.200s (%zu of this kind in the file)",
+                    f->message, f->n);
+        else
+            cr_fail(&err, CRITIC_BAD_DATA, "%.240s", f->message);
+        cr_report(&err);
+    }
+}
+
+int cr_eval_exit(const struct cr_faults *faults) {
+    return faults->n > 0 ? CR_EXIT_FAILED : CR_EXIT_DONE;
+}
+
+json_t *cr_eval_json(struct cr_stat s) {
+    return cr_stat_ok(s) ? json_real(s.value) : json_null();
+}
+
+struct cr_stat_text cr_eval_text(struct cr_stat s, int decimals) {
+    struct cr_stat_text t;
+    if (cr_stat_ok(s))
+        snprintf(t.text, sizeof t.text, "%.*f", decimals, s.value);
+    else
+        snprintf(t.text, sizeof t.text, "undefined (%.100s)", s.why);
+    return t;
+}
