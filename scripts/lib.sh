@@ -18,6 +18,8 @@ pc:libpcre2-8|libpcre2-dev|pcre2-devel|pcre2|tokenizer patterns
 pc:libjpeg|libjpeg-dev|libjpeg-turbo-devel|jpeg-turbo|JPEG pictures
 pc:libpng|libpng-dev|libpng-devel|libpng|PNG pictures
 pc:libwebp|libwebp-dev|libwebp-devel|webp|WebP pictures
+pc:libcurl|libcurl4-openssl-dev|libcurl-devel|curl|judges behind an endpoint
+pc:sqlite3|libsqlite3-dev|sqlite-devel|sqlite|cache of their replies
 '
 # Wanted, not needed: installed where apt-get can, else gone without.
 wants_to_build='

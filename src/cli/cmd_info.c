@@ -1,4 +1,5 @@
 /* critic info: this machine, the kernels chosen, the libraries linked. */
+#include <curl/curl.h>
 #include <dnnl.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <png.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <sqlite3.h>
 #include <utf8proc.h>
 #include <webp/decode.h>
 
@@ -36,7 +38,7 @@ static void pcre2_version(char *out, size_t size) {
 }
 
 /* As linked now, except libjpeg, which does not tell: there the headers' version. */
-static size_t list_libraries(struct library out[8]) {
+static size_t list_libraries(struct library out[10]) {
     const dnnl_version_t *dnnl = dnnl_version();
     unsigned png = (unsigned)png_access_version_number();
     unsigned webp = (unsigned)WebPGetDecoderVersion();
@@ -59,12 +61,17 @@ static size_t list_libraries(struct library out[8]) {
     out[n].name = "libwebp";
     snprintf(out[n++].version, sizeof out->version, "%u.%u.%u", webp >> 16,
              webp >> 8 & 0xff, webp & 0xff);
+    out[n].name = "libcurl";
+    snprintf(out[n++].version, sizeof out->version, "%s",
+             curl_version_info(CURLVERSION_NOW)->version);
+    out[n].name = "SQLite";
+    snprintf(out[n++].version, sizeof out->version, "%s", sqlite3_libversion());
     return n;
 }
 
 static enum critic_status print_json(const struct cr_exec *ex, const char *cpu,
                                      critic_error *err) {
-    struct library libraries[8];
+    struct library libraries[10];
     size_t n = list_libraries(libraries);
     json_t *list = json_object();
     json_t *isas = json_array();
@@ -83,7 +90,7 @@ static enum critic_status print_json(const struct cr_exec *ex, const char *cpu,
 }
 
 static void print_text(const struct cr_exec *ex, const char *cpu) {
-    struct library libraries[8];
+    struct library libraries[10];
     size_t n = list_libraries(libraries);
     printf("critic     %s\n", critic_version());
     printf("cpu        %s\n", *cpu ? cpu : "unknown");

@@ -56,6 +56,11 @@ enum critic_status cr_image_load_in(struct cr_image *out, struct cr_str folder,
                                     const struct cr_image_limits *limits,
                                     critic_error *err);
 
+/* Appends the picture as a PNG file; decoding it gives the same pixels.
+ * Errors: CRITIC_NO_MEMORY, CRITIC_BAD_DATA (no pixels, or too many for PNG). */
+enum critic_status cr_image_encode_png(struct cr_buf *out, const struct cr_image *image,
+                                       critic_error *err);
+
 /* Does source start with "data:" (in any case)? */
 bool cr_is_data_url(struct cr_str source);
 /* The bytes of a data: URL (RFC 2397; base64 as browsers forgive it: white space anywhere,

@@ -8,7 +8,7 @@
 
 #define MAX_PROMPT_BYTES ((size_t)64 << 20)
 
-static enum critic_status render(struct cr_run *run, const struct cr_ask *ask,
+enum critic_status cr_run_render(struct cr_run *run, const struct cr_ask *ask,
                                  struct cr_buf *out, critic_error *err) {
     struct cr_str answers[CR_MAX_ANSWERS];
     const struct cr_item *item = run->item;
@@ -35,7 +35,7 @@ static enum critic_status prefill(struct cr_run *run, const struct cr_ask *ask,
     struct cr_prompt *prompt = NULL;
     enum critic_status status;
     cr_buf_init(&text, MAX_PROMPT_BYTES);
-    CR_TRY_GOTO(render(run, ask, &text, err));
+    CR_TRY_GOTO(cr_run_render(run, ask, &text, err));
     CR_TRY_GOTO(cr_prompt_new(&prompt, e, err));
     CR_TRY_GOTO(cr_prompt_chat(prompt, run->images, run->n_images,
                                run->judge->opts.system, cr_buf_str(&text), err));
@@ -56,9 +56,9 @@ static enum critic_status set_scores(struct cr_run *run, struct cr_opinion *op, 
     return op->scores ? CRITIC_OK : CRITIC_NO_MEMORY;
 }
 
-static enum critic_status from_parsed(struct cr_run *run, const struct cr_ask *ask,
-                                      const struct cr_parsed *p, struct cr_opinion *op,
-                                      critic_error *err) {
+enum critic_status cr_run_set_parsed(struct cr_run *run, const struct cr_ask *ask,
+                                     const struct cr_parsed *p, struct cr_opinion *op,
+                                     critic_error *err) {
     size_t n = ask->n_answers;
     op->mode = run->template->mode;
     op->score = NAN;
@@ -102,29 +102,36 @@ static enum critic_status keep_text(struct cr_run *run, struct cr_str text,
     return CRITIC_OK;
 }
 
+enum critic_status cr_run_read_text(struct cr_run *run, const struct cr_ask *ask,
+                                    struct cr_str text, bool cut,
+                                    struct cr_parsed *parsed, struct cr_opinion *op,
+                                    critic_error *err) {
+    struct cr_buf reason;
+    struct cr_verdict_rule rule = run->template->rule;
+    rule.scale = run->scale;
+    rule.n_answers = ask->n_answers;
+    CR_TRY(cr_verdict_parse(parsed, text, &rule, err));
+    CR_TRY(cr_run_set_parsed(run, ask, parsed, op, err));
+    CR_TRY(keep_text(run, text, &op->raw, err));
+    cr_buf_init(&reason, text.len + 2);
+    enum critic_status status = cr_verdict_reason(&reason, text, parsed, err);
+    if (status == CRITIC_OK)
+        status = keep_text(run, cr_buf_str(&reason), &op->reason, err);
+    cr_buf_fini(&reason);
+    if (status == CRITIC_OK && !parsed->ok && cut)
+        op->why = "no verdict within the limit of new tokens";
+    return status;
+}
+
 static enum critic_status read_completion(struct cr_run *run, const struct cr_ask *ask,
                                           struct cr_seq *s, const struct cr_completion *c,
                                           struct cr_opinion *op, critic_error *err) {
     struct cr_parsed parsed;
-    struct cr_buf reason;
-    struct cr_verdict_rule rule = run->template->rule;
-    struct cr_str text = cr_buf_str(&c->text);
-    rule.scale = run->scale;
-    rule.n_answers = ask->n_answers;
-    CR_TRY(cr_verdict_parse(&parsed, text, &rule, err));
-    CR_TRY(from_parsed(run, ask, &parsed, op, err));
-    CR_TRY(keep_text(run, text, &op->raw, err));
-    cr_buf_init(&reason, text.len + 2);
-    enum critic_status status = cr_verdict_reason(&reason, text, &parsed, err);
-    if (status == CRITIC_OK)
-        status = keep_text(run, cr_buf_str(&reason), &op->reason, err);
-    cr_buf_fini(&reason);
-    if (status == CRITIC_OK && !parsed.ok && c->finish == CR_FINISH_LENGTH)
-        op->why = "no verdict within the limit of new tokens";
-    if (status == CRITIC_OK && parsed.ok && run->judge->opts.probabilities &&
-        run->judge->opts.n_samples == 1)
-        status = cr_run_options_at(run, s, c, &parsed, op, err);
-    return status;
+    CR_TRY(cr_run_read_text(run, ask, cr_buf_str(&c->text), c->finish == CR_FINISH_LENGTH,
+                            &parsed, op, err));
+    if (parsed.ok && run->judge->opts.probabilities && run->judge->opts.n_samples == 1)
+        return cr_run_options_at(run, s, c, &parsed, op, err);
+    return CRITIC_OK;
 }
 
 /* ---- generation ----------------------------------------------------------------------------- */
@@ -186,6 +193,8 @@ enum critic_status cr_run_ask(struct cr_run *run, const struct cr_ask *ask,
     struct cr_usage usage = {0};
     struct cr_judge_opts *opts = &run->judge->opts;
     out->score = NAN;
+    if (run->judge->voice)
+        return cr_run_ask_voice(run, ask, out, err);
     CR_TRY(prefill(run, ask, &s, &usage, err));
     enum critic_status status;
     if (opts->verdict_only)

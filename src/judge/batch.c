@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "engine/engine.h"
 #include "io/json.h"
 #include "io/jsonl.h"
 #include "judge/batch_order.h"
@@ -101,7 +100,6 @@ static enum critic_status on_line(void *user, struct cr_str line, size_t number,
     char seed[2][24];
     json_t *row;
     enum critic_status status = CRITIC_OK;
-    struct cr_engine *engine = cr_judge_engine(b->judge);
     snprintf(where, sizeof where, "%s:%zu", b->opts->output, number);
     CR_TRY(cr_json_parse(&row, line.data, line.len, where, err));
     const json_t *id = json_object_get(row, "id");
@@ -115,8 +113,8 @@ static enum critic_status on_line(void *user, struct cr_str line, size_t number,
         status = cr_fail(err, CRITIC_BAD_DATA,
                          "%s: this line is no verdict; expected a file that judge wrote",
                          where);
-    else if (strcmp(model, cr_engine_model_hash(engine)) != 0)
-        status = mismatch(b, number, "model", model, cr_engine_model_hash(engine), err);
+    else if (strcmp(model, cr_judge_model_hash(b->judge)) != 0)
+        status = mismatch(b, number, "model", model, cr_judge_model_hash(b->judge), err);
     else if (!is_template_hash(b->judge, template))
         status = mismatch(b, number, "template", template,
                           cr_judge_template(b->judge, CR_MODE_AUTO)->hash, err);

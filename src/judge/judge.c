@@ -46,6 +46,15 @@ static enum critic_status check_opts(const struct cr_judge_opts *o, critic_error
     return CRITIC_OK;
 }
 
+static enum critic_status check_voice(const struct cr_judge_opts *o, critic_error *err) {
+    if (o->verdict_only || o->probabilities)
+        return cr_fail(
+            err, CRITIC_BAD_ARGUMENT,
+            "probabilities can be read from a checkpoint only; expected neither "
+            "verdict-only nor probabilities here");
+    return CRITIC_OK;
+}
+
 static enum critic_status check_template(const struct cr_judge *j,
                                          const struct cr_template *t, critic_error *err) {
     if (j->opts.verdict_only && !t->has_prefix)
@@ -75,8 +84,9 @@ static enum critic_status open_templates(struct cr_judge *j, const char *chosen,
     return CRITIC_OK;
 }
 
-enum critic_status cr_judge_new(struct cr_judge **out, struct cr_engine *engine,
-                                const struct cr_judge_opts *opts, critic_error *err) {
+static enum critic_status new_judge(struct cr_judge **out, struct cr_engine *engine,
+                                    const struct cr_voice *voice,
+                                    const struct cr_judge_opts *opts, critic_error *err) {
     enum critic_status status;
     *out = NULL;
     CR_TRY(check_opts(opts, err));
@@ -84,6 +94,7 @@ enum critic_status cr_judge_new(struct cr_judge **out, struct cr_engine *engine,
     if (!j)
         return cr_fail(err, CRITIC_NO_MEMORY, "no memory for a judge");
     j->engine = engine;
+    j->voice = voice;
     j->opts = *opts;
     j->chosen = opts->template_name != NULL;
     cr_buf_init(&j->system, (size_t)1 << 20);
@@ -99,6 +110,20 @@ enum critic_status cr_judge_new(struct cr_judge **out, struct cr_engine *engine,
 fail:
     cr_judge_free(j);
     return status;
+}
+
+enum critic_status cr_judge_new(struct cr_judge **out, struct cr_engine *engine,
+                                const struct cr_judge_opts *opts, critic_error *err) {
+    return new_judge(out, engine, NULL, opts, err);
+}
+
+enum critic_status cr_judge_new_voiced(struct cr_judge **out,
+                                       const struct cr_voice *voice,
+                                       const struct cr_judge_opts *opts,
+                                       critic_error *err) {
+    *out = NULL;
+    CR_TRY(check_voice(opts, err));
+    return new_judge(out, NULL, voice, opts, err);
 }
 
 void cr_judge_free(struct cr_judge *j) {
@@ -119,6 +144,10 @@ const struct cr_template *cr_judge_template(const struct cr_judge *j, enum cr_mo
 
 struct cr_engine *cr_judge_engine(const struct cr_judge *j) {
     return j->engine;
+}
+
+const char *cr_judge_model_hash(const struct cr_judge *j) {
+    return j->voice ? j->voice->model_hash : cr_engine_model_hash(j->engine);
 }
 
 uint64_t cr_judge_seed(const struct cr_judge *j) {
@@ -183,7 +212,7 @@ static enum critic_status load_images(struct cr_run *run, struct cr_image **own,
     enum critic_status status = CRITIC_OK;
     run->images = item->images;
     run->n_images = item->n_images;
-    if (item->images || item->n_sources == 0)
+    if (item->images || item->n_sources == 0 || run->judge->voice)
         return CRITIC_OK;
     *own = cr_run_alloc(run, item->n_sources, sizeof **own, err);
     if (!*own)
@@ -321,8 +350,8 @@ static enum critic_status start_verdict(struct cr_verdict *v, struct cr_judge *j
                                         critic_error *err) {
     memset(v, 0, sizeof *v);
     CR_TRY(cr_arena_init(&v->arena, VERDICT_BYTES, err));
-    const char *model = cr_engine_model_name(j->engine);
-    const char *hash = cr_engine_model_hash(j->engine);
+    const char *model = j->voice ? j->voice->model : cr_engine_model_name(j->engine);
+    const char *hash = cr_judge_model_hash(j);
     v->id = (struct cr_str){id.data ? copy_str(&v->arena, id) : NULL, id.len};
     v->model = copy_str(&v->arena, cr_str_of(model));
     v->model_hash = copy_str(&v->arena, cr_str_of(hash));

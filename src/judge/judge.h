@@ -119,7 +119,9 @@ void cr_judge_free(struct cr_judge *judge);
 /* The template that items of this mode use (template.h). */
 const struct cr_template *cr_judge_template(const struct cr_judge *judge,
                                             enum cr_mode mode);
+/* NULL where a voice answers (voice.h). */
 struct cr_engine *cr_judge_engine(const struct cr_judge *judge);
+const char *cr_judge_model_hash(const struct cr_judge *judge);
 uint64_t cr_judge_seed(const struct cr_judge *judge);
 /* The mode in which an item with so many answers is judged; auto where that cannot be said. */
 enum cr_mode cr_judge_mode_of(const struct cr_judge *judge, size_t n_answers);
@@ -178,6 +180,7 @@ struct cr_judge_usage {
     size_t image_tiles;
     size_t cached_tiles;
     size_t n_prompts;
+    size_t n_remembered; /* of them, answered by a cache of replies (voice.h) */
     double seconds;
 };
 

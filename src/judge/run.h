@@ -3,10 +3,11 @@
 #define CR_JUDGE_RUN_H
 
 #include "engine/engine.h"
-#include "judge/template.h"
+#include "judge/voice.h"
 
 struct cr_judge {
-    struct cr_engine *engine;
+    struct cr_engine *engine;     /* NULL: the voice answers */
+    const struct cr_voice *voice; /* NULL: the engine does */
     struct cr_judge_opts opts;
     struct cr_buf system;
     /* By mode: what prompts of an item in this mode are made with. Owned where it is not the
@@ -40,6 +41,20 @@ struct cr_ask {
 /* ask.c: puts one prompt to the model. Positions in the opinion are the prompt's. */
 enum critic_status cr_run_ask(struct cr_run *run, const struct cr_ask *ask,
                               struct cr_opinion *out, critic_error *err);
+
+/* ask_voice.c: the same where a voice answers. */
+enum critic_status cr_run_ask_voice(struct cr_run *run, const struct cr_ask *ask,
+                                    struct cr_opinion *out, critic_error *err);
+/* ask.c, for both: the prompt's text, and what a text says. */
+enum critic_status cr_run_render(struct cr_run *run, const struct cr_ask *ask,
+                                 struct cr_buf *out, critic_error *err);
+enum critic_status cr_run_set_parsed(struct cr_run *run, const struct cr_ask *ask,
+                                     const struct cr_parsed *parsed,
+                                     struct cr_opinion *op, critic_error *err);
+enum critic_status cr_run_read_text(struct cr_run *run, const struct cr_ask *ask,
+                                    struct cr_str text, bool cut,
+                                    struct cr_parsed *parsed, struct cr_opinion *op,
+                                    critic_error *err);
 
 /* options.c: the probabilities of the template's verdicts after the prompt (`s`, left as it
  * is), or, with `parsed`, where the completion gave its verdict. Leaves op->options NULL where

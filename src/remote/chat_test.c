@@ -1,0 +1,424 @@
+/* The client against a server of this test's own: one thread, plain sockets, scripted answers. */
+#define _POSIX_C_SOURCE 200809L
+#include "remote/chat.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "remote/reply_cache.h"
+#include "t.h"
+
+static critic_error err;
+
+#define MAX_SCRIPT 16
+
+/* ---- the server ------------------------------------------------------------------------------ */
+
+struct server {
+    int fd;
+    int port;
+    pthread_t thread;
+    const char *script[MAX_SCRIPT]; /* whole HTTP answers; NULL: close without one */
+    size_t n_script, n_served;
+    char last[1 << 16]; /* the last request */
+    bool stop;
+};
+
+static void serve_one(struct server *s, int fd) {
+    size_t n = 0, body_at = 0, body = 0;
+    for (;;) {
+        ssize_t got = read(fd, s->last + n, sizeof s->last - 1 - n);
+        if (got <= 0)
+            break;
+        n += (size_t)got;
+        s->last[n] = '\0';
+        char *end = strstr(s->last, "\r\n\r\n"),
+             *length = strstr(s->last, "Content-Length: ");
+        if (end) {
+            body_at = (size_t)(end - s->last) + 4;
+            body = length ? strtoul(length + 16, NULL, 10) : 0;
+        }
+        if (end && n >= body_at + body)
+            break;
+    }
+    const char *answer = s->n_served < s->n_script ? s->script[s->n_served] : NULL;
+    s->n_served++;
+    for (size_t at = 0, len = answer ? strlen(answer) : 0; at < len;) {
+        ssize_t put = write(fd, answer + at, len - at);
+        if (put <= 0)
+            break;
+        at += (size_t)put;
+    }
+    close(fd);
+}
+
+static void *serve(void *user) {
+    struct server *s = user;
+    for (;;) {
+        int fd = accept(s->fd, NULL, NULL);
+        if (fd < 0 || s->stop) {
+            if (fd >= 0)
+                close(fd);
+            return NULL;
+        }
+        serve_one(s, fd);
+    }
+}
+
+static void server_start(struct server *s, const char *const *script, size_t n) {
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    memset(s, 0, sizeof *s);
+    memcpy(s->script, script, n * sizeof *script);
+    s->n_script = n;
+    s->fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(s->fd >= 0);
+    assert_int_equal(bind(s->fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(s->fd, 8), 0);
+    assert_int_equal(getsockname(s->fd, (struct sockaddr *)&a, &len), 0);
+    s->port = ntohs(a.sin_port);
+    assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+}
+
+static void server_stop(struct server *s) {
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)s->port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    s->stop = true;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    (void)!connect(fd, (struct sockaddr *)&a, sizeof a);
+    pthread_join(s->thread, NULL);
+    close(fd);
+    close(s->fd);
+}
+
+#define HTTP(code, more, body)                                                           \
+    "HTTP/1.1 " code "\r\nContent-Type: application/json\r\nConnection: close\r\n" more  \
+    "\r\n" body
+#define GOOD(text)                                                                       \
+    HTTP("200 OK", "",                                                                   \
+         "{\"choices\":[{\"message\":{\"content\":\"" text                               \
+         "\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":7,"              \
+         "\"completion_tokens\":3}}")
+
+/* ---- the client ------------------------------------------------------------------------------- */
+
+static char logged[4096];
+
+static void on_log(void *user, const char *line) {
+    (void)user;
+    size_t n = strlen(logged);
+    snprintf(logged + n, sizeof logged - n, "%s\n", line);
+}
+
+struct client {
+    struct server server;
+    struct cr_chat *chat;
+    struct cr_chat_opts opts;
+    struct cr_chat_request request;
+    struct cr_chat_choice choices[4];
+    struct cr_chat_usage usage;
+    char url[64];
+};
+
+static void client_start(struct client *c, const char *const *script, size_t n) {
+    memset(c, 0, sizeof *c);
+    logged[0] = '\0';
+    server_start(&c->server, script, n);
+    snprintf(c->url, sizeof c->url, "http://127.0.0.1:%d/v1", c->server.port);
+    cr_chat_opts_default(&c->opts);
+    c->opts.url = c->url;
+    c->opts.model = "judge-1";
+    c->opts.key = cr_str_of("sk-SECRET\n");
+    c->opts.first_wait = 0.01;
+    c->opts.longest_wait = 0.05;
+    c->opts.n_tries = 3;
+    c->opts.timeout = 20;
+    c->opts.log = on_log;
+    c->request = (struct cr_chat_request){
+        .prompt = cr_str_of("Which?"), .n = 1, .max_tokens = 9, .top_p = 1};
+    for (int i = 0; i < 4; i++)
+        cr_buf_init(&c->choices[i].text, 1 << 20);
+}
+
+static enum critic_status ask(struct client *c) {
+    if (!c->chat)
+        T_OK(cr_chat_new(&c->chat, &c->opts, &err));
+    memset(&err, 0, sizeof err);
+    return cr_chat_ask(c->chat, &c->request, c->choices, &c->usage, &err);
+}
+
+static void client_stop(struct client *c) {
+    cr_chat_free(c->chat);
+    server_stop(&c->server);
+    for (int i = 0; i < 4; i++)
+        cr_buf_fini(&c->choices[i].text);
+}
+
+static void a_text_comes_back(void **state) {
+    (void)state;
+    static const char *const script[] = {GOOD("Answer 1 \\u00e9")};
+    static const struct cr_str picture = {"data:image/png;base64,iVBOR", 27};
+    struct client c;
+    client_start(&c, script, 1);
+    c.request.pictures = &picture;
+    c.request.n_pictures = 1;
+    c.request.system = cr_str_of("Be fair.");
+    c.request.has_seed = true;
+    c.request.seed = 5;
+    assert_int_equal(ask(&c), CRITIC_OK);
+    assert_string_equal(c.choices[0].text.data, "Answer 1 \xc3\xa9");
+    assert_false(c.choices[0].cut);
+    assert_int_equal(c.usage.prompt_tokens, 7);
+    assert_int_equal(c.usage.completion_tokens, 3);
+    const char *sent = c.server.last;
+    assert_non_null(strstr(sent, "POST /v1/chat/completions HTTP/1.1"));
+    assert_non_null(strstr(sent, "Authorization: Bearer sk-SECRET\r\n"));
+    assert_non_null(
+        strstr(sent, "{\"model\":\"judge-1\",\"messages\":[{\"role\":\"system\","
+                     "\"content\":\"Be fair.\"},{\"role\":\"user\",\"content\":[{"
+                     "\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;"
+                     "base64,iVBOR\"}},{\"type\":\"text\",\"text\":\"Which?\"}]}],"
+                     "\"max_tokens\":9,\"temperature\":0.0,\"seed\":5}"));
+    client_stop(&c);
+}
+
+static void faults_that_pass_are_tried_again(void **state) {
+    (void)state;
+    static const char *const first[] = {
+        HTTP("429 Too Many Requests", "Retry-After: 0\r\n",
+             "{\"error\":{\"message\":\"slow down\"}}"),
+        HTTP("500 Internal Server Error", "", "<html>oops</html>"),
+        HTTP("503 Service Unavailable", "", ""),
+        HTTP("200 OK", "", "{\"choices\":[{\"message\":{\"conte"),
+        HTTP("200 OK", "Content-Length: 500\r\n", "{\"choices\""),
+        HTTP("200 OK", "", "{\"choices\":[{\"message\":{\"content\":\"\"}}]}"),
+        NULL};
+    static const char *const said[] = {"HTTP 429, slow down",
+                                       "HTTP 500, a web page with it",
+                                       "HTTP 503, no text with it",
+                                       "no whole JSON",
+                                       "transfer closed",
+                                       "the answer is empty",
+                                       "Empty reply"};
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
+        const char *script[] = {first[i], GOOD("well")};
+        struct client c;
+        client_start(&c, script, 2);
+        assert_int_equal(ask(&c), CRITIC_OK);
+        assert_string_equal(c.choices[0].text.data, "well");
+        assert_int_equal(c.usage.n_retries, 1);
+        assert_int_equal(c.server.n_served, 2);
+        if (!strstr(logged, said[i]))
+            fail_msg("'%s' lacks '%s'", logged, said[i]);
+        assert_non_null(strstr(logged, "try 2 of 3"));
+        client_stop(&c);
+    }
+}
+
+static void tries_end(void **state) {
+    (void)state;
+    static const char *const script[] = {
+        HTTP("500 No", "", ""), HTTP("500 No", "", ""),
+        HTTP("500 No", "", "{\"error\":\"still\\nbroken\"}"), GOOD("too late")};
+    struct client c;
+    client_start(&c, script, 4);
+    T_FAILS(ask(&c), CRITIC_IO, "gave up after 3 tries: ");
+    assert_non_null(strstr(err.message, "HTTP 500, still broken; expected 200"));
+    assert_int_equal(c.server.n_served, 3);
+    client_stop(&c);
+}
+
+static void faults_that_stay_are_told_at_once(void **state) {
+    (void)state;
+    static const struct {
+        const char *answer;
+        enum critic_status status;
+        const char *text;
+    } rows[] = {
+        {HTTP("401 Unauthorized", "", "{\"error\":{\"message\":\"bad key sk-SECRET\"}}"),
+         CRITIC_BAD_ARGUMENT, "HTTP 401, bad key ********* (is the key right?)"},
+        {HTTP("404 Not Found", "", "<html>"), CRITIC_BAD_ARGUMENT,
+         "HTTP 404, a web page with it (are address and model right?)"},
+        {HTTP("400 Bad", "", "{\"detail\":\"no such model\"}"), CRITIC_BAD_ARGUMENT,
+         "HTTP 400, no such model"},
+        {HTTP("302 Found", "Location: http://127.0.0.1:1/\r\n", ""), CRITIC_BAD_ARGUMENT,
+         "a redirect"},
+        {HTTP("200 OK", "", "<!DOCTYPE html><html>"), CRITIC_BAD_DATA,
+         "a web page came back"},
+        {HTTP("200 OK", "", "{\"id\":1}"), CRITIC_BAD_DATA, "no choices"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct client c;
+        client_start(&c, &rows[i].answer, 1);
+        T_FAILS(ask(&c), rows[i].status, rows[i].text);
+        assert_null(strstr(err.message, "SECRET"));
+        assert_non_null(strstr(err.message, "127.0.0.1"));
+        assert_int_equal(c.server.n_served, 1);
+        client_stop(&c);
+    }
+}
+
+static void fewer_texts_are_asked_for_again(void **state) {
+    (void)state;
+    static const char *const script[] = {HTTP("200 OK", "",
+                                              "{\"choices\":[{\"message\":{\"content\":"
+                                              "\"a\"}},{\"message\":{\"content\":\"b\"},"
+                                              "\"finish_reason\":\"length\"}]}"),
+                                         GOOD("c")};
+    struct client c;
+    client_start(&c, script, 2);
+    c.request.n = 3;
+    c.request.has_seed = true;
+    c.request.seed = 10;
+    assert_int_equal(ask(&c), CRITIC_OK);
+    assert_string_equal(c.choices[0].text.data, "a");
+    assert_string_equal(c.choices[1].text.data, "b");
+    assert_true(c.choices[1].cut);
+    assert_string_equal(c.choices[2].text.data, "c");
+    assert_non_null(strstr(c.server.last, "\"seed\":12"));
+    assert_int_equal(c.usage.n_calls, 2);
+    client_stop(&c);
+}
+
+static void remove_cache(void) {
+    remove("chat_test.db");
+    remove("chat_test.db-wal");
+    remove("chat_test.db-shm");
+}
+
+static void a_cached_reply_costs_nothing(void **state) {
+    (void)state;
+    static const char *const script[] = {GOOD("first"), GOOD("second")};
+    struct cr_reply_cache *cache;
+    struct client c;
+    size_t n;
+    remove_cache();
+    T_OK(cr_reply_cache_open(&cache, "chat_test.db", &err));
+    client_start(&c, script, 2);
+    c.opts.cache = cache;
+    assert_int_equal(ask(&c), CRITIC_OK);
+    assert_int_equal(ask(&c), CRITIC_OK);
+    assert_string_equal(c.choices[0].text.data, "first");
+    assert_int_equal(c.server.n_served, 1);
+    assert_int_equal(c.usage.n_remembered, 1);
+    c.request.temperature = 0.5; /* another question */
+    assert_int_equal(ask(&c), CRITIC_OK);
+    assert_string_equal(c.choices[0].text.data, "second");
+    T_OK(cr_reply_cache_count(cache, &n, &err));
+    assert_int_equal(n, 2);
+    client_stop(&c);
+    cr_reply_cache_close(cache);
+    /* and it is there after the process: nothing but the file is needed */
+    T_OK(cr_reply_cache_open(&cache, "chat_test.db", &err));
+    T_OK(cr_reply_cache_count(cache, &n, &err));
+    assert_int_equal(n, 2);
+    cr_reply_cache_close(cache);
+    remove_cache();
+}
+
+static void foreign_files_are_no_cache(void **state) {
+    (void)state;
+    struct cr_reply_cache *cache;
+    FILE *f = fopen("chat_test.db", "w");
+    fputs(
+        "this is text, and long enough to be looked at as a database header ............."
+        "................................................",
+        f);
+    fclose(f);
+    T_FAILS(cr_reply_cache_open(&cache, "chat_test.db", &err), CRITIC_BAD_FILE,
+            "expected a cache that critic wrote");
+    remove_cache();
+    T_FAILS(cr_reply_cache_open(&cache, "no/such/folder/x.db", &err), CRITIC_IO,
+            "no/such/folder");
+}
+
+static bool yes(void *user) {
+    (void)user;
+    return true;
+}
+
+static void a_call_can_be_cancelled(void **state) {
+    (void)state;
+    static const char *const script[] = {HTTP("429 Slow", "Retry-After: 3600\r\n", "")};
+    struct client c;
+    client_start(&c, script, 1);
+    c.opts.longest_wait = 3600;
+    c.opts.cancel = yes;
+    T_FAILS(ask(&c), CRITIC_CANCELLED, "cancelled");
+    client_stop(&c);
+}
+
+static void a_silent_server_times_out(void **state) {
+    (void)state;
+    struct client c;
+    client_start(&c, NULL, 0);
+    server_stop(&c.server); /* nobody listens any more */
+    c.opts.n_tries = 1;
+    T_FAILS(ask(&c), CRITIC_IO, "127.0.0.1");
+    cr_chat_free(c.chat);
+}
+
+static bool after_a_call(void *user) {
+    struct client *c = user;
+    return c->usage.n_calls > 0;
+}
+
+/* The second request of a minute has to wait for its turn, which is where it is cancelled. */
+static void rate_is_kept(void **state) {
+    (void)state;
+    static const char *const script[] = {GOOD("a"), GOOD("b")};
+    struct client c;
+    client_start(&c, script, 2);
+    c.opts.log = NULL;
+    c.opts.per_minute = 0.1;
+    c.opts.cancel = after_a_call;
+    c.opts.user = &c;
+    assert_int_equal(ask(&c), CRITIC_OK);
+    T_FAILS(ask(&c), CRITIC_CANCELLED, "cancelled");
+    assert_int_equal(c.server.n_served, 1);
+    client_stop(&c);
+}
+
+static void bad_options_are_refused(void **state) {
+    (void)state;
+    struct cr_chat *chat;
+    struct cr_chat_opts o;
+    cr_chat_opts_default(&o);
+    o.model = "m";
+    o.url = "localhost:8000";
+    T_FAILS(cr_chat_new(&chat, &o, &err), CRITIC_BAD_ARGUMENT, "expected a URL");
+    o.url = "http://h/v1/chat/completions/";
+    T_OK(cr_chat_new(&chat, &o, &err));
+    assert_string_equal(cr_chat_url(chat), "http://h/v1/chat/completions");
+    cr_chat_free(chat);
+    o.key = cr_str_of("two words");
+    T_FAILS(cr_chat_new(&chat, &o, &err), CRITIC_BAD_ARGUMENT, "byte 3");
+    assert_null(strstr(err.message, "words"));
+    o.key = cr_str_of(" \n");
+    T_FAILS(cr_chat_new(&chat, &o, &err), CRITIC_BAD_ARGUMENT, "");
+    o.key = (struct cr_str){0};
+    o.model = "";
+    T_FAILS(cr_chat_new(&chat, &o, &err), CRITIC_BAD_ARGUMENT, "no model named");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_text_comes_back),
+        cmocka_unit_test(faults_that_pass_are_tried_again),
+        cmocka_unit_test(tries_end),
+        cmocka_unit_test(faults_that_stay_are_told_at_once),
+        cmocka_unit_test(fewer_texts_are_asked_for_again),
+        cmocka_unit_test(a_cached_reply_costs_nothing),
+        cmocka_unit_test(foreign_files_are_no_cache),
+        cmocka_unit_test(a_call_can_be_cancelled),
+        cmocka_unit_test(a_silent_server_times_out),
+        cmocka_unit_test(rate_is_kept),
+        cmocka_unit_test(bad_options_are_refused),
+    };
+    setenv("no_proxy", "*", 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
