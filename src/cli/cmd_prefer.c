@@ -8,6 +8,7 @@
 #include "cli/signals.h"
 #include "engine/engine.h"
 #include "prefer/prefer.h"
+#include "rater/rater.h"
 
 struct prefer_flags {
     struct cr_common common;
@@ -91,20 +92,41 @@ static enum critic_status sample(struct prefer_flags *f, struct cr_prefer_counts
     return status;
 }
 
+static void judge_opts(const struct prefer_flags *f, struct cr_judge_opts *opts) {
+    cr_judge_opts_default(opts);
+    opts->template_name = f->template_name                    ? f->template_name
+                          : f->opts.reward == CR_REWARD_SCORE ? "pointwise"
+                                                              : "pairwise";
+    opts->both_orders = !f->one_order;
+    opts->seed = f->opts.seed;
+    opts->image_limits = &f->common.limits;
+}
+
 static enum critic_status open_judge(struct prefer_flags *f, struct cr_engine **engine,
                                      struct cr_judge **judge, critic_error *err) {
     struct cr_judge_opts opts;
-    cr_judge_opts_default(&opts);
-    opts.template_name = f->template_name                    ? f->template_name
-                         : f->opts.reward == CR_REWARD_SCORE ? "pointwise"
-                                                             : "pairwise";
+    judge_opts(f, &opts);
     opts.verdict_only = !f->with_reasons;
-    opts.both_orders = !f->one_order;
-    opts.seed = f->opts.seed;
-    opts.image_limits = &f->common.limits;
     f->common.model = f->critic;
     CR_TRY(cr_common_open(&f->common, engine, err));
     return cr_judge_new(judge, *engine, &opts, err);
+}
+
+/* The oracle is none here: nothing is known of the answers that a policy will give. */
+static bool is_baseline(const char *name) {
+    for (size_t i = 0; cr_baseline_names[i]; i++)
+        if (strcmp(name, cr_baseline_names[i]) == 0)
+            return strcmp(name, "oracle") != 0;
+    return false;
+}
+
+static enum critic_status open_baseline(const struct prefer_flags *f,
+                                        struct cr_rater **rater, struct cr_judge **judge,
+                                        critic_error *err) {
+    struct cr_judge_opts opts;
+    judge_opts(f, &opts);
+    CR_TRY(cr_rater_baseline(rater, f->critic, NULL, f->opts.seed, err));
+    return cr_judge_new_voiced(judge, cr_rater_voice(*rater), &opts, err);
 }
 
 /* The folder of the prompts' file, or --image-folder, as a string of its own. */
@@ -121,19 +143,20 @@ static enum critic_status score(struct prefer_flags *f, struct cr_prefer_counts 
                                 critic_error *err) {
     struct cr_engine *engine = NULL;
     struct cr_judge *judge = NULL;
+    struct cr_rater *rater = NULL;
     struct cr_scorer scorer;
     char folder[4096];
-    enum critic_status status = CRITIC_OK;
+    enum critic_status status;
     image_folder(f, folder, sizeof folder);
     cr_progress_begin(&f->progress, "judging", "prompts", f->common.quiet);
-    if (strcmp(f->critic, "length") == 0) {
-        scorer = cr_scorer_length();
-    } else if (strcmp(f->critic, "coin") == 0) {
-        scorer = cr_scorer_coin(&f->opts.seed);
+    if (is_baseline(f->critic)) {
+        status = open_baseline(f, &rater, &judge, err);
+        if (status == CRITIC_OK)
+            scorer = cr_scorer_of_voice(judge, cr_rater_voice(rater));
     } else {
         status = open_judge(f, &engine, &judge, err);
         if (status == CRITIC_OK)
-            scorer = cr_scorer_of_judge(judge);
+            scorer = cr_scorer_of_engine(judge);
     }
     if (status == CRITIC_OK)
         status = cr_prefer_score(&scorer, f->samples, folder, f->ledger, &f->opts, counts,
@@ -142,6 +165,7 @@ static enum critic_status score(struct prefer_flags *f, struct cr_prefer_counts 
     if (status == CRITIC_OK)
         say(f, "judged", counts);
     cr_judge_free(judge);
+    cr_rater_free(rater);
     cr_engine_free(engine);
     return status;
 }

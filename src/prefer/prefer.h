@@ -19,6 +19,7 @@
 #include "prefer/select.h"
 
 struct cr_engine;
+struct cr_voice;
 
 struct cr_prefer_counts {
     size_t n_total; /* prompts */
@@ -73,27 +74,25 @@ enum critic_status cr_prefer_sample(struct cr_engine *policy, const json_t *prom
 
 /* ---- score.c ----------------------------------------------------------------------------- */
 
-/* Whoever judges: fills `out` for the item's answers and adds to *usage. */
+/* Whoever judges, and what the ledger calls it. The judge's template decides: a pairwise one
+ * compares all pairs (both orders where its options say so), a pointwise one scores each answer
+ * alone. */
 struct cr_scorer {
-    enum critic_status (*score)(void *user, const struct cr_item *item,
-                                struct cr_opinions *out, struct cr_judge_usage *usage,
-                                critic_error *err);
-    void *user;
-    const char *name; /* what the ledger calls it; likewise the hashes, which may be "" */
+    struct cr_judge *judge;
+    const char *name;
     const char *hash;
-    const char *template_name;
-    const char *template_hash;
 };
+struct cr_scorer cr_scorer_of_engine(struct cr_judge *judge);
+struct cr_scorer cr_scorer_of_voice(struct cr_judge *judge, const struct cr_voice *voice);
 
-/* A checkpoint's judge. Its template decides: a pairwise one judges all pairs (both orders with
- * both_orders), a pointwise one each answer alone. */
-struct cr_scorer cr_scorer_of_judge(struct cr_judge *judge);
-/* The longer answer (in bytes) is better; and a coin that depends on (seed, id, answer): what a
- * judge must beat. */
-struct cr_scorer cr_scorer_length(void);
-struct cr_scorer cr_scorer_coin(const uint64_t *seed);
+/* What the judge says of the item's answers (`out` is initialised by the caller); adds to *usage.
+ * Errors: as cr_judge_item. */
+enum critic_status cr_prefer_ask(struct cr_judge *judge, const struct cr_item *item,
+                                 struct cr_opinions *out, struct cr_judge_usage *usage,
+                                 critic_error *err);
 
-/* Judges what `samples` holds, appended to `ledger`. Errors: as cr_prefer_sample. */
+/* Judges what `samples` holds, appended to `ledger`; relative pictures start at `folder`.
+ * Errors: as cr_prefer_sample. */
 enum critic_status cr_prefer_score(const struct cr_scorer *scorer, const char *samples,
                                    const char *folder, const char *ledger,
                                    const struct cr_prefer_opts *opts,

@@ -3,15 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "engine/engine.h"
 #include "io/json.h"
-#include "judge/template.h"
+#include "judge/voice.h"
 #include "prefer/ledger.h"
 
 #define MAX_LINE_BYTES ((size_t)256 << 20)
 
-/* ---- a checkpoint's judge ---------------------------------------------------------------- */
+/* ---- asking the judge -------------------------------------------------------------------- */
 
 /* share of the answer shown first, from an opinion whose pair is in prompt order and whose scores
  * are in the order of `content`. */
@@ -50,11 +49,9 @@ static void take(const struct cr_opinion *op, struct cr_opinions *out) {
     }
 }
 
-static enum critic_status score_by_judge(void *user, const struct cr_item *item,
-                                         struct cr_opinions *out,
-                                         struct cr_judge_usage *usage,
-                                         critic_error *err) {
-    struct cr_judge *judge = user;
+enum critic_status cr_prefer_ask(struct cr_judge *judge, const struct cr_item *item,
+                                 struct cr_opinions *out, struct cr_judge_usage *usage,
+                                 critic_error *err) {
     struct cr_verdict v;
     bool alone = cr_judge_template(judge, CR_MODE_PAIRWISE)->mode == CR_MODE_POINTWISE;
     if (item->n_answers == 1 && !alone)
@@ -71,72 +68,15 @@ static enum critic_status score_by_judge(void *user, const struct cr_item *item,
     return CRITIC_OK;
 }
 
-struct cr_scorer cr_scorer_of_judge(struct cr_judge *judge) {
-    const struct cr_template *t = cr_judge_template(judge, CR_MODE_PAIRWISE);
-    struct cr_engine *engine = cr_judge_engine(judge);
-    return (struct cr_scorer){.score = score_by_judge,
-                              .user = judge,
-                              .name = cr_engine_model_name(engine),
-                              .hash = cr_engine_model_hash(engine),
-                              .template_name = t->name,
-                              .template_hash = t->hash};
+struct cr_scorer cr_scorer_of_engine(struct cr_judge *judge) {
+    const struct cr_engine *engine = cr_judge_engine(judge);
+    return (struct cr_scorer){judge, cr_engine_model_name(engine),
+                              cr_engine_model_hash(engine)};
 }
 
-/* ---- judges that a judge must beat ------------------------------------------------------- */
-
-/* Shares that follow the scores, so that every kind of reward works. */
-static void shares_from_scores(struct cr_opinions *out) {
-    for (size_t i = 0; i < out->k; i++)
-        for (size_t j = 0; j < out->k; j++)
-            if (i != j)
-                out->share[i][j] = out->score[i] > out->score[j]   ? 1
-                                   : out->score[i] < out->score[j] ? 0
-                                                                   : 0.5;
-}
-
-static enum critic_status score_by_length(void *user, const struct cr_item *item,
-                                          struct cr_opinions *out,
-                                          struct cr_judge_usage *usage,
-                                          critic_error *err) {
-    (void)user, (void)usage, (void)err;
-    for (size_t i = 0; i < item->n_answers; i++)
-        out->score[i] = (double)item->answers[i].len;
-    shares_from_scores(out);
-    return CRITIC_OK;
-}
-
-static enum critic_status score_by_coin(void *user, const struct cr_item *item,
-                                        struct cr_opinions *out,
-                                        struct cr_judge_usage *usage, critic_error *err) {
-    const uint64_t *seed = user;
-    (void)usage, (void)err;
-    for (size_t i = 0; i < item->n_answers; i++) {
-        struct cr_hash h;
-        uint64_t value[2];
-        cr_hash_init(&h, *seed);
-        cr_hash_update(&h, item->id.data, item->id.len);
-        cr_hash_update(&h, item->answers[i].data, item->answers[i].len);
-        cr_hash_final(&h, value);
-        out->score[i] = (double)(value[0] >> 11) * 0x1p-53;
-    }
-    shares_from_scores(out);
-    return CRITIC_OK;
-}
-
-struct cr_scorer cr_scorer_length(void) {
-    return (struct cr_scorer){.score = score_by_length,
-                              .name = "length",
-                              .hash = "",
-                              .template_name = "",
-                              .template_hash = ""};
-}
-
-struct cr_scorer cr_scorer_coin(const uint64_t *seed) {
-    struct cr_scorer s = cr_scorer_length();
-    s.score = score_by_coin;
-    s.user = (void *)(uintptr_t)seed;
-    s.name = "coin";
-    return s;
+struct cr_scorer cr_scorer_of_voice(struct cr_judge *judge,
+                                    const struct cr_voice *voice) {
+    return (struct cr_scorer){judge, voice->model, voice->model_hash};
 }
 
 /* ---- one line ---------------------------------------------------------------------------- */
@@ -148,6 +88,10 @@ struct stage {
     struct cr_str folder;
     struct cr_ledger log;
 };
+
+static const struct cr_template *template_of(const struct stage *s) {
+    return cr_judge_template(s->scorer->judge, CR_MODE_PAIRWISE);
+}
 
 /* The answers of one line on their way to rewards. */
 struct work {
@@ -210,7 +154,7 @@ static enum critic_status ask_judge(struct stage *s, struct work *w, const json_
         .answers = texts,
         .n_answers = w->n_asked};
     enum critic_status status =
-        s->scorer->score(s->scorer->user, &item, &w->o, &w->usage, err);
+        cr_prefer_ask(s->scorer->judge, &item, &w->o, &w->usage, err);
     free(images);
     return status;
 }
@@ -355,7 +299,7 @@ static enum critic_status do_line(struct stage *s, json_t *line, const char *whe
         }
     }
     json_object_set_new(line, "judge", json_string(s->scorer->name));
-    json_object_set_new(line, "template", json_string(s->scorer->template_name));
+    json_object_set_new(line, "template", json_string(template_of(s)->name));
     count(s->counts, json_string_value(json_object_get(line, "status")), line);
     CR_TRY(cr_ledger_append(&s->log, json_incref(line), err));
     s->counts->n_done++;
@@ -379,7 +323,7 @@ static json_t *stamp_of(const struct stage *s) {
     const struct cr_select_opts *sel = &s->opts->select;
     return json_pack(
         "{s:s,s:s,s:s,s:s,s:f,s:f,s:b}", "judge_hash", s->scorer->hash, "template_hash",
-        s->scorer->template_hash, "reward_kind", kinds[s->opts->reward], "pairing",
+        template_of(s)->hash, "reward_kind", kinds[s->opts->reward], "pairing",
         sel->pairing == CR_PAIR_ALL ? "all" : "best-worst", "min_margin", sel->min_margin,
         "near_same", sel->near_same, "keep_truncated", sel->keep_truncated);
 }

@@ -21,7 +21,6 @@ static void test_shares_are_the_judges(void **state) {
     opts.verdict_only = true;
     opts.both_orders = true;
     T_OK(cr_judge_new(&judge, engine, &opts, &err));
-    struct cr_scorer scorer = cr_scorer_of_judge(judge);
     for (size_t n = 2; n <= 3; n++) {
         struct cr_opinions o;
         struct cr_judge_usage usage = {0};
@@ -30,7 +29,7 @@ static void test_shares_are_the_judges(void **state) {
                                .answers = answers,
                                .n_answers = n};
         cr_opinions_init(&o, n);
-        T_OK(scorer.score(scorer.user, &item, &o, &usage, &err));
+        T_OK(cr_prefer_ask(judge, &item, &o, &usage, &err));
         assert_int_equal(usage.n_prompts, n * (n - 1));
         assert_true(usage.cached_tokens > usage.prompt_tokens / 4);
         /* Each ordered pair alone, in one order. */
@@ -57,30 +56,7 @@ static void test_shares_are_the_judges(void **state) {
     cr_engine_free(engine);
 }
 
-static void test_baselines(void **state) {
-    (void)state;
-    static const struct cr_str answers[] = {
-        {"long answer", 11}, {"short", 5}, {"tiny!", 5}};
-    critic_error err;
-    uint64_t seed = 3, other = 4;
-    struct cr_item item = {.id = {"i", 1}, .answers = answers, .n_answers = 3};
-    struct cr_opinions o, p;
-    struct cr_scorer length = cr_scorer_length(), coin = cr_scorer_coin(&seed);
-    cr_opinions_init(&o, 3);
-    T_OK(length.score(length.user, &item, &o, NULL, &err));
-    assert_true(o.share[0][1] == 1 && o.share[1][0] == 0 && o.share[1][2] == 0.5);
-    cr_opinions_init(&o, 3);
-    cr_opinions_init(&p, 3);
-    T_OK(coin.score(coin.user, &item, &o, NULL, &err));
-    T_OK(coin.score(coin.user, &item, &p, NULL, &err));
-    assert_memory_equal(o.score, p.score, 3 * sizeof(double));
-    coin = cr_scorer_coin(&other);
-    T_OK(coin.score(coin.user, &item, &p, NULL, &err));
-    assert_memory_not_equal(o.score, p.score, 3 * sizeof(double));
-}
-
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shares_are_the_judges),
-                                       cmocka_unit_test(test_baselines)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shares_are_the_judges)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

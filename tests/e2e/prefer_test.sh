@@ -60,7 +60,7 @@ run 1 --resume --format best
 contains "$(sed -n 1p "$tmp/pairs.jsonl")" '"of":3}'
 
 # ---- baselines -----------------------------------------------------------------------------------
-for judge in length coin; do
+for judge in longer coin; do
     expect 1 "$critic" prefer --policy "$model" --critic $judge --prompts "$tmp/prompts.jsonl" -o "$tmp/$judge.jsonl" \
         -n 3 --max-new-tokens 6 --keep-truncated --pairs all --json
     contains "$out" '"answers":{"kept":6,'
@@ -72,13 +72,13 @@ one_line_error "--critic is missing"
 run 2 --force --temperature 0
 one_line_error "--temperature"
 printf '{"id": "a", "prompt": "P"}\n{"id": "a", "prompt": "Q"}\n' >"$tmp/twice.jsonl"
-expect 3 "$critic" prefer --policy "$model" --critic length --prompts "$tmp/twice.jsonl" -o "$tmp/y.jsonl"
+expect 3 "$critic" prefer --policy "$model" --critic longer --prompts "$tmp/twice.jsonl" -o "$tmp/y.jsonl"
 one_line_error "twice.jsonl:2: the id 'a' stands there twice"
 echo '{"id": "a", "text": "P"}' >"$tmp/none.jsonl"
-expect 3 "$critic" prefer --policy "$model" --critic length --prompts "$tmp/none.jsonl" -o "$tmp/y.jsonl"
+expect 3 "$critic" prefer --policy "$model" --critic longer --prompts "$tmp/none.jsonl" -o "$tmp/y.jsonl"
 one_line_error "none.jsonl:1: no prompt"
 : >"$tmp/empty.jsonl"
-expect 3 "$critic" prefer --policy "$model" --critic length --prompts "$tmp/empty.jsonl" -o "$tmp/y.jsonl"
+expect 3 "$critic" prefer --policy "$model" --critic longer --prompts "$tmp/empty.jsonl" -o "$tmp/y.jsonl"
 one_line_error "no prompt in it"
-expect 4 "$critic" prefer --policy "$model" --critic length --prompts "$tmp/prompts.jsonl" -o "$tmp/no/y.jsonl"
+expect 4 "$critic" prefer --policy "$model" --critic longer --prompts "$tmp/prompts.jsonl" -o "$tmp/no/y.jsonl"
 one_line_error "cannot write"
