@@ -19,7 +19,8 @@ static enum critic_status open_regular(const char *path, int *fd, size_t *size,
     struct stat st;
     *fd = open(path, O_RDONLY | O_CLOEXEC);
     if (*fd < 0)
-        return cr_fail(err, CRITIC_BAD_FILE, "%s: cannot open: %s", path, strerror(errno));
+        return cr_fail(err, CRITIC_BAD_FILE, "%s: cannot open: %s", path,
+                       strerror(errno));
     if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         close(*fd);
         *fd = -1;
@@ -53,9 +54,11 @@ void cr_map_close(struct cr_map *m) {
 
 enum critic_status cr_file_read(const char *path, struct cr_buf *out, critic_error *err) {
     bool is_stdin = strcmp(path, "-") == 0;
+    const char *name = is_stdin ? "standard input" : path;
     int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return cr_fail(err, CRITIC_BAD_FILE, "%s: cannot open: %s", path, strerror(errno));
+        return cr_fail(err, CRITIC_BAD_FILE, "%s: cannot open: %s", path,
+                       strerror(errno));
     enum critic_status status = CRITIC_OK;
     char chunk[65536];
     while (status == CRITIC_OK) {
@@ -63,13 +66,18 @@ enum critic_status cr_file_read(const char *path, struct cr_buf *out, critic_err
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            status = cr_fail(err, CRITIC_BAD_FILE, "%s: cannot read: %s", path,
+            status = cr_fail(err, CRITIC_BAD_FILE, "%s: cannot read: %s", name,
                              strerror(errno));
         if (n <= 0)
             break;
+        if ((size_t)n > out->max - out->len) {
+            status = cr_fail(err, CRITIC_BAD_FILE, "%s: more bytes than the limit of %zu",
+                             name, out->max);
+            break;
+        }
         status = cr_buf_append(out, chunk, (size_t)n, err);
         if (status != CRITIC_OK)
-            cr_error_wrap(err, status, "%s: ", path);
+            cr_error_wrap(err, status, "%s: ", name);
     }
     if (!is_stdin)
         close(fd);
@@ -83,7 +91,8 @@ bool cr_file_exists(const char *path) {
 enum critic_status cr_file_rename(const char *from, const char *to, critic_error *err) {
     if (rename(from, to) == 0)
         return CRITIC_OK;
-    return cr_fail(err, CRITIC_IO, "%s: cannot rename into place: %s", to, strerror(errno));
+    return cr_fail(err, CRITIC_IO, "%s: cannot rename into place: %s", to,
+                   strerror(errno));
 }
 
 enum critic_status cr_path_join(struct cr_buf *out, const char *dir, const char *name,
@@ -113,14 +122,15 @@ enum critic_status cr_out_open(struct cr_out *o, const char *path, critic_error 
     return CRITIC_OK;
 }
 
-static enum critic_status write_all(struct cr_out *o, const unsigned char *data, size_t len,
-                                    critic_error *err) {
+static enum critic_status write_all(struct cr_out *o, const unsigned char *data,
+                                    size_t len, critic_error *err) {
     while (len > 0) {
         ssize_t n = write(o->fd, data, len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return cr_fail(err, CRITIC_IO, "%s: cannot write: %s", o->path, strerror(errno));
+            return cr_fail(err, CRITIC_IO, "%s: cannot write: %s", o->path,
+                           strerror(errno));
         data += n;
         len -= (size_t)n;
     }
@@ -153,7 +163,8 @@ enum critic_status cr_out_commit(struct cr_out *o, critic_error *err) {
     int closed = close(o->fd);
     o->fd = -1;
     if (status == CRITIC_OK && closed != 0)
-        status = cr_fail(err, CRITIC_IO, "%s: cannot close: %s", o->path, strerror(errno));
+        status =
+            cr_fail(err, CRITIC_IO, "%s: cannot close: %s", o->path, strerror(errno));
     if (status == CRITIC_OK && rename(o->temporary, o->path) != 0)
         status = cr_fail(err, CRITIC_IO, "%s: cannot rename into place: %s", o->path,
                          strerror(errno));

@@ -15,7 +15,8 @@ enum critic_status cr_map_open(struct cr_map *m, const char *path, critic_error 
 void cr_map_close(struct cr_map *m);
 
 /* Reads a whole file, or standard input where path is "-", into out (initialised by the
- * caller; its max is the limit). Errors: CRITIC_BAD_FILE, CRITIC_NO_MEMORY. */
+ * caller; its max is the limit). Errors: CRITIC_BAD_FILE (more than the limit, too),
+ * CRITIC_NO_MEMORY. */
 enum critic_status cr_file_read(const char *path, struct cr_buf *out, critic_error *err);
 bool cr_file_exists(const char *path);
 /* Replaces `to`. Errors: CRITIC_IO naming `to`. */

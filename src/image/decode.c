@@ -141,19 +141,6 @@ enum critic_status cr_image_decode(struct cr_image *out, struct cr_bytes file,
     return status;
 }
 
-/* Reads a file or standard input. A buffer that stops at its maximum is an input that
- * is too large, not a lack of memory. */
-static enum critic_status read_source(struct cr_buf *buf, const char *path, size_t max,
-                                      critic_error *err) {
-    cr_buf_init(buf, max);
-    enum critic_status status = cr_file_read(path, buf, err);
-    const size_t read_size = 65536;
-    if (status == CRITIC_NO_MEMORY && max - buf->len < read_size)
-        status = cr_fail(err, CRITIC_BAD_DATA, "%s: more bytes than the limit of %zu",
-                         strcmp(path, "-") == 0 ? "standard input" : path, max);
-    return status;
-}
-
 enum critic_status cr_image_load(struct cr_image *out, const char *source,
                                  const struct cr_image_limits *limits,
                                  critic_error *err) {
@@ -177,7 +164,8 @@ enum critic_status cr_image_load(struct cr_image *out, const char *source,
         cr_buf_init(&buf, limits->max_bytes);
         status = cr_data_url_decode(&buf, cr_str_of(source), err);
     } else {
-        status = read_source(&buf, source, limits->max_bytes, err);
+        cr_buf_init(&buf, limits->max_bytes);
+        status = cr_file_read(source, &buf, err);
     }
     if (status == CRITIC_OK) {
         struct cr_bytes file = {(const unsigned char *)buf.data, buf.len};

@@ -216,7 +216,7 @@ static void limits_come_before_allocation(void **state) {
             CRITIC_BAD_DATA, "20x16 pixels are over the limit of 10");
     limits.max_bytes = 1000;
     T_FAILS(cr_image_load(&image, PICTURE("astronaut-420.jpg"), &limits, &err),
-            CRITIC_BAD_DATA, "astronaut-420.jpg: more bytes than the limit of 1000");
+            CRITIC_BAD_FILE, "astronaut-420.jpg: more bytes than the limit of 1000");
     read_file(&file, PICTURE("1x1.png"));
     limits.max_bytes = file.len;
     struct cr_bytes bytes = {(unsigned char *)file.data, file.len};
