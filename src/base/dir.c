@@ -62,8 +62,8 @@ enum critic_status cr_dir_list(struct cr_buf *out, const char *path, critic_erro
     cr_buf_clear(out);
     DIR *dir = opendir(path);
     if (!dir)
-        return cr_fail(err, CRITIC_BAD_FILE, "%s: cannot list: %s", path,
-                       strerror(errno));
+        return cr_fail(err, errno == ENOMEM ? CRITIC_NO_MEMORY : CRITIC_BAD_FILE,
+                       "%s: cannot list: %s", path, strerror(errno));
     enum critic_status status = CRITIC_OK;
     size_t n = 0;
     for (struct dirent *e = readdir(dir); e && status == CRITIC_OK; e = readdir(dir)) {

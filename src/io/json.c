@@ -8,7 +8,8 @@ static enum critic_status parse(json_t **out, const char *text, size_t len,
     *out = json_loadb(text, len, flags | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &fault);
     if (*out)
         return CRITIC_OK;
-    if (json_error_code(&fault) == json_error_out_of_memory)
+    /* Jansson has nothing to say about most allocations that fail. */
+    if (json_error_code(&fault) == json_error_out_of_memory || fault.text[0] == '\0')
         return cr_fail(err, CRITIC_NO_MEMORY, "%s: out of memory", name);
     return cr_fail(err, CRITIC_BAD_FILE, "%s:%d:%d: not valid JSON: %s", name, fault.line,
                    fault.column, fault.text);

@@ -411,8 +411,9 @@ static enum critic_status open_parts(struct cr_tokenizer **out, const char *dir,
     bool found[3];
     CR_TRY(read_part(dir, "tokenizer.json", &parts[0], &found[0], err));
     if (found[0]) {
-        CR_TRY(cr_tokenizer_from_json(out, cr_buf_str(&parts[0]), "tokenizer.json", err));
-        return CRITIC_OK;
+        enum critic_status status =
+            cr_tokenizer_from_json(out, cr_buf_str(&parts[0]), "tokenizer.json", err);
+        return status == CRITIC_OK ? status : cr_error_wrap(err, status, "%s/", dir);
     }
     CR_TRY(read_part(dir, "vocab.json", &parts[0], &found[0], err));
     CR_TRY(read_part(dir, "merges.txt", &parts[1], &found[1], err));
@@ -420,9 +421,12 @@ static enum critic_status open_parts(struct cr_tokenizer **out, const char *dir,
     if (!found[0] || !found[1])
         return cr_fail(
             err, CRITIC_BAD_FILE,
-            "no tokenizer; expected tokenizer.json, or vocab.json and merges.txt");
-    return cr_tokenizer_from_vocab(out, cr_buf_str(&parts[0]), cr_buf_str(&parts[1]),
-                                   cr_buf_str(&parts[2]), "vocab.json", err);
+            "%s: no tokenizer; expected tokenizer.json, or vocab.json and merges.txt",
+            dir);
+    enum critic_status status =
+        cr_tokenizer_from_vocab(out, cr_buf_str(&parts[0]), cr_buf_str(&parts[1]),
+                                cr_buf_str(&parts[2]), "vocab.json", err);
+    return status == CRITIC_OK ? status : cr_error_wrap(err, status, "%s/", dir);
 }
 
 enum critic_status cr_tokenizer_open(struct cr_tokenizer **out, const char *dir,
@@ -434,5 +438,5 @@ enum critic_status cr_tokenizer_open(struct cr_tokenizer **out, const char *dir,
     enum critic_status status = open_parts(out, dir, parts, err);
     for (size_t i = 0; i < CR_COUNT(parts); i++)
         cr_buf_fini(&parts[i]);
-    return status == CRITIC_OK ? status : cr_error_wrap(err, status, "%s", dir);
+    return status;
 }
