@@ -119,12 +119,13 @@ static enum critic_status add_eos(struct cr_config *c, struct section s,
 
 /* ---- decoder ---- */
 
-/* transformers 4: rope_theta and rope_scaling; 5: rope_parameters. */
+/* transformers 4: rope_theta and rope_scaling; 5: rope_parameters. LLaVA-NeXT's model class
+ * sets rope_scaling to none whatever the file says (llava_qwen.py): there it is not read. */
 static enum critic_status read_rope(struct cr_decoder_config *t, struct section s,
-                                    critic_error *err) {
-    static const char *const keys[] = {"rope_scaling", "rope_parameters"};
+                                    bool lmms, critic_error *err) {
+    static const char *const keys[] = {"rope_parameters", "rope_scaling"};
     CR_TRY(cr_json_double(s.object, "rope_theta", &t->rope_theta, s.where, err));
-    for (size_t i = 0; i < CR_COUNT(keys); i++) {
+    for (size_t i = 0; i < (lmms ? 1 : CR_COUNT(keys)); i++) {
         struct section rope = {NULL, s.where};
         json_t *object;
         double partial = 1;
@@ -166,7 +167,7 @@ static enum critic_status need_full_attention(struct section s, critic_error *er
 }
 
 static enum critic_status read_decoder(struct cr_decoder_config *t, struct section s,
-                                       critic_error *err) {
+                                       bool lmms, critic_error *err) {
     /* Qwen2Config's defaults: files of transformers leave out what equals them. */
     *t = (struct cr_decoder_config){.width = 4096,
                                     .n_layers = 32,
@@ -188,7 +189,7 @@ static enum critic_status read_decoder(struct cr_decoder_config *t, struct secti
         get_size(s, "max_position_embeddings", (size_t)1 << 30, &t->max_positions, err));
     CR_TRY(cr_json_double(s.object, "rms_norm_eps", &t->rms_eps, s.where, err));
     CR_TRY(cr_json_bool(s.object, "tie_word_embeddings", &t->tied, s.where, err));
-    CR_TRY(read_rope(t, s, err));
+    CR_TRY(read_rope(t, s, lmms, err));
     CR_TRY(need_word(s, "hidden_act", "silu", err));
     CR_TRY(need_full_attention(s, err));
     CR_TRY(need_null(s, "quantization_config", err));
@@ -406,7 +407,7 @@ static enum critic_status read_hf(struct cr_config *c, struct section s,
     struct section text_section = {text, "config.json: text_config"};
     struct section vision_section = {vision, "config.json: vision_config"};
     CR_TRY(need_word(text_section, "model_type", "qwen2", err));
-    CR_TRY(read_decoder(&c->text, text_section, err));
+    CR_TRY(read_decoder(&c->text, text_section, false, err));
     /* Either place ties, as LlavaOnevisionConfig has it. */
     CR_TRY(cr_json_bool(s.object, "tie_word_embeddings", &tied, s.where, err));
     c->text.tied = c->text.tied || tied;
@@ -483,7 +484,7 @@ static enum critic_status read_lmms(struct cr_config *c, struct section s,
     struct cr_str aspect = cr_str_of("square");
     struct cr_str merge = {NULL, 0};
     size_t projector_in = 0;
-    CR_TRY(read_decoder(&c->text, s, err));
+    CR_TRY(read_decoder(&c->text, s, true, err));
     CR_TRY(cr_json_object(s.object, "vision_config", &vision, s.where, err));
     CR_TRY(tower_by_name(c, s, vision != NULL, err));
     if (vision) {
@@ -551,7 +552,7 @@ static enum critic_status read_root(struct cr_config *c, struct section s,
     else if (want == CR_LAYOUT_LMMS)
         CR_TRY(read_lmms(c, s, err));
     else
-        CR_TRY(read_decoder(&c->text, s, err));
+        CR_TRY(read_decoder(&c->text, s, false, err));
     if (want == CR_LAYOUT_HF)
         CR_TRY(apply_feature_layer(c, s, err));
     CR_TRY(get_id(s, "bos_token_id", &c->bos_id, err));
