@@ -38,14 +38,13 @@ def expected(args):
     kind = args.preprocess or ref.rounding
     with torch.no_grad(), rounding(kind):
         inputs, _, counts, _, _ = ref.inputs(prompt, args.raw, args.image, kind)
-        result = ref.model.model(**inputs)
-        hidden = result.last_hidden_state[0]
+        hidden, features = ref.run(inputs)
         out = {"input_ids": inputs["input_ids"][0], "hidden_states": hidden}
         out["logits"] = ref.model.lm_head(hidden[-args.logits_last :] if args.logits_last else hidden)
         if args.image:
             out["tiles_per_image"] = torch.tensor(counts)
             out["pixel_values"] = torch.cat([p[:n] for p, n in zip(inputs["pixel_values"], counts, strict=True)])
-            out["image_features"] = result.image_hidden_states
+            out["image_features"] = features
     return out
 
 

@@ -126,7 +126,7 @@ class Runner(Reference):
             ids = torch.cat([ids, torch.tensor([[token]])], dim=1)
         return chosen, margin
 
-    def run(self, name, prompt, files, kind):
+    def case(self, name, prompt, files, kind):
         raw, kind = prompt.startswith("raw-"), kind or "hf"
         out = {}
         with torch.no_grad(), rounding(kind):
@@ -137,12 +137,12 @@ class Runner(Reference):
                 out["pixel_tiles"] = torch.from_numpy(u8)
                 out["tiles_per_image"] = torch.tensor(counts)
                 self.check_tower(inputs, counts)
-            result = self.model.model(**inputs)
+            hidden, features = self.run(inputs)
             full = self.model(**inputs).logits[0]
             if files:
-                out["image_features"] = result.image_hidden_states
-                self.check_assembly(result.image_hidden_states, inputs, sizes, counts, kind)
-            out["hidden_states"] = result.last_hidden_state[0]
+                out["image_features"] = features
+                self.check_assembly(features, inputs, sizes, counts, kind)
+            out["hidden_states"] = hidden
             half_inputs = {k: v.to(torch.bfloat16) if v.is_floating_point() else v for k, v in inputs.items()}
             rough = self.half(**half_inputs).logits[0].float()
             kept = min(len(ids), STORED_LOGITS)
@@ -210,7 +210,7 @@ def make(tests):
     rows = []
     for name, checkpoints, prompt, files, kind in CASES:
         runner = runners[checkpoints[0].split("-")[0]]
-        tensors, facts = runner.run(name, prompt, files, kind)
+        tensors, facts = runner.case(name, prompt, files, kind)
         save_file(tensors, golden / "forward" / f"{name}.safetensors")
         row = {
             "name": name,

@@ -96,11 +96,12 @@ def resize(images, out):
 
 
 def processor(size, pinpoints=None):
+    """pinpoints: (width, height); none: the 36 canvases, in the order of published files."""
     return LlavaOnevisionImageProcessorPil(
         size={"height": size, "width": size},
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
-        image_grid_pinpoints=[list(p) for p in (pinpoints or lmms.grid(size))],
+        image_grid_pinpoints=[[h, w] for w, h in pinpoints] if pinpoints else [list(p) for p in lmms.grid(size)],
     )
 
 
@@ -110,7 +111,7 @@ def reference_pixels(proc, pictures):
     counts = [1] * len(pictures)
     if len(pictures) == 1:
         size = proc.size["height"]
-        best = lmms.best_resolution(*pictures[0].size, [tuple(p) for p in proc.image_grid_pinpoints])
+        best = lmms.best_resolution(*pictures[0].size, [(w, h) for h, w in proc.image_grid_pinpoints])
         counts = [1 + best[0] // size * (best[1] // size)]
     values = [p[:n] for p, n in zip(batch["pixel_values"], counts, strict=True)]
     return np.concatenate(values).astype(np.float32), counts, batch

@@ -71,7 +71,8 @@ def lmms_configuration(config):
         vision_config=SiglipVisionConfig(vision_use_head=False, **{k: v for k, v in vision.items() if k != "model_type"}),
         image_token_index=config["image_token_index"],
         video_token_index=-1,
-        image_grid_pinpoints=[list(p) for p in pinpoints(config["image_grid_pinpoints"], vision["image_size"])],
+        image_grid_pinpoints=[[h, w] for w, h in pinpoints(config["image_grid_pinpoints"], vision["image_size"])],
+        vision_aspect_ratio=config["image_aspect_ratio"],
         tie_word_embeddings=config.get("tie_word_embeddings", False),
     )
 
@@ -148,7 +149,8 @@ class Reference:
         self.model = load_model(folder)
         vision = self.model.config.vision_config
         self.size, self.side = vision.image_size, vision.image_size // vision.patch_size
-        self.pinpoints = [tuple(p) for p in self.model.config.image_grid_pinpoints]
+        self.pinpoints = [(w, h) for h, w in self.model.config.image_grid_pinpoints]  # transformers' order
+        self.most = int(self.model.config.vision_aspect_ratio.removeprefix("anyres_max_"))
         self.images = images
         self.ids = Ids(folder)
         self.rounding = "lmms" if is_lmms(json.loads((folder / "config.json").read_text(encoding="utf-8"))) else "hf"
@@ -164,7 +166,7 @@ class Reference:
         if mode == "pad":
             tokens = [self.side**2 + 1] * len(files)
         else:
-            tokens = [lmms.layout(*pictures[0].size, self.size, self.side, self.pinpoints, kind)["tokens"]]
+            tokens = [lmms.layout(*pictures[0].size, self.size, self.side, self.pinpoints, kind, self.most)["tokens"]]
         batch = {
             "pixel_values": torch.from_numpy(np.stack([np.asarray(p) for p in batch["pixel_values"]])).float(),
             "image_sizes": torch.from_numpy(np.stack([np.asarray(s) for s in batch["image_sizes"]])),
@@ -177,3 +179,20 @@ class Reference:
         u8, counts, batch, tokens, sizes = self.vision(files, kind) if files else (None, [], {}, [], [])
         ids = self.ids.encode(prompt, raw, tokens)
         return {**batch, "input_ids": torch.tensor([ids])}, u8, counts, tokens, sizes
+
+    def run(self, inputs):
+        """Rows after the final norm [n, H], and the rows of the pictures as spliced (None without)."""
+        packed, network = [], self.model.model
+        pack = type(network).pack_image_features
+
+        def keep(*args, **kwargs):
+            features, lengths = pack(network, *args, **kwargs)
+            packed.extend(features)
+            return features, lengths
+
+        network.pack_image_features = keep
+        try:
+            hidden = network(**inputs).last_hidden_state[0]
+        finally:
+            del network.pack_image_features
+        return hidden, torch.cat(packed) if packed else None

@@ -67,6 +67,19 @@ def special_id(token):
     return WORDS + SPECIALS.index(token)
 
 
+def pinpoints(spec):
+    """As they stand in the file: (height, width) to transformers, (width, height) to LLaVA-NeXT."""
+    return [list(p) for p in spec.get("pinpoints") or lmms.grid(spec["vision"]["image_size"])]
+
+
+def rope_theta(spec):
+    return spec.get("rope_theta", 1000000.0)
+
+
+def aspect(spec):
+    return spec.get("aspect", "anyres_max_9")
+
+
 def train_tokenizer():
     tok = qwen2_tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix=""))
     tok.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
@@ -119,16 +132,14 @@ def write_tokenizer(folder, tok, slow=False):
 
 
 def configuration(spec):
-    size = spec["vision"]["image_size"]
     text = Qwen2Config(
-        vocab_size=ROWS,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        vocab_size=spec.get("rows", ROWS),
+        rope_parameters={"rope_type": "default", "rope_theta": rope_theta(spec)},
         max_position_embeddings=32768,
-        rms_norm_eps=1e-6,
         tie_word_embeddings=spec["tied"],
         bos_token_id=special_id("<|endoftext|>"),
         eos_token_id=special_id("<|im_end|>"),
-        **spec["text"],
+        **{"rms_norm_eps": 1e-6, **spec["text"]},
     )
     vision = SiglipVisionConfig(vision_use_head=False, **spec["vision"])
     return LlavaOnevisionConfig(
@@ -136,7 +147,8 @@ def configuration(spec):
         vision_config=vision,
         image_token_index=special_id("<image>"),
         video_token_index=special_id("<video>"),
-        image_grid_pinpoints=[list(p) for p in lmms.grid(size)],
+        image_grid_pinpoints=pinpoints(spec),
+        vision_aspect_ratio=aspect(spec),
         tie_word_embeddings=spec["tied"],
     )
 
@@ -244,7 +256,7 @@ def save_sharded(folder, tensors, dtypes):
     write_json(folder / "model.safetensors.index.json", index)
 
 
-def lmms_config(spec, pinpoints):
+def lmms_config(spec, canvases):
     text = spec["text"]
     return {
         "architectures": ["LlavaQwenForCausalLM"],
@@ -252,10 +264,9 @@ def lmms_config(spec, pinpoints):
         "bos_token_id": special_id("<|endoftext|>"),
         "eos_token_id": special_id("<|im_end|>"),
         "hidden_act": "silu",
-        **text,
-        "image_aspect_ratio": "anyres_max_9",
+        "image_aspect_ratio": aspect(spec),
         "image_crop_resolution": None,
-        "image_grid_pinpoints": pinpoints,
+        "image_grid_pinpoints": canvases,
         "image_split_resolution": None,
         "image_token_index": special_id("<image>"),
         "initializer_range": 0.02,
@@ -277,8 +288,9 @@ def lmms_config(spec, pinpoints):
         "mm_vision_tower_lr": 2e-06,
         "model_type": "llava",
         "rms_norm_eps": 1e-06,
+        **text,
         "rope_scaling": None,
-        "rope_theta": 1000000.0,
+        "rope_theta": rope_theta(spec),
         "sliding_window": 131072,
         "tie_word_embeddings": spec["tied"],
         "tokenizer_model_max_length": 32768,
@@ -291,7 +303,7 @@ def lmms_config(spec, pinpoints):
         "use_sliding_window": False,
         "vision_config": {"model_type": "siglip_vision_model", **spec["vision"]},
         "vision_tower_pretrained": None,
-        "vocab_size": ROWS,
+        "vocab_size": spec.get("rows", ROWS),
     }
 
 
@@ -300,7 +312,7 @@ def old_config(spec, dtype, version):
     return {
         "architectures": ["LlavaOnevisionForConditionalGeneration"],
         "ignore_index": -100,
-        "image_grid_pinpoints": [list(p) for p in lmms.grid(spec["vision"]["image_size"])],
+        "image_grid_pinpoints": pinpoints(spec),
         "image_token_index": special_id("<image>"),
         "model_type": "llava_onevision",
         "projector_hidden_act": "gelu",
@@ -311,31 +323,32 @@ def old_config(spec, dtype, version):
             **spec["text"],
             "max_window_layers": spec["text"]["num_hidden_layers"],
             "model_type": "qwen2",
-            "rope_theta": 1000000.0,
+            "rope_theta": rope_theta(spec),
             "sliding_window": None,
             "torch_dtype": "bfloat16",
-            "vocab_size": ROWS,
+            "vocab_size": spec.get("rows", ROWS),
         },
         "tie_word_embeddings": spec["tied"],
         "torch_dtype": dtype,
         "transformers_version": version,
         "use_image_newline_parameter": True,
         "video_token_index": special_id("<video>"),
-        "vision_aspect_ratio": "anyres_max_9",
+        "vision_aspect_ratio": aspect(spec),
         "vision_config": {"model_type": "siglip_vision_model", **spec["vision"], "vision_use_head": False},
         "vision_feature_layer": -1,
         "vision_feature_select_strategy": "full",
     }
 
 
-def old_preprocessor(size):
+def old_preprocessor(spec):
+    size = spec["vision"]["image_size"]
     return {
         "do_convert_rgb": True,
         "do_normalize": True,
         "do_pad": True,
         "do_rescale": True,
         "do_resize": True,
-        "image_grid_pinpoints": [list(p) for p in lmms.grid(size)],
+        "image_grid_pinpoints": pinpoints(spec),
         "image_mean": [0.5, 0.5, 0.5],
         "image_processor_type": "LlavaOnevisionImageProcessor",
         "image_std": [0.5, 0.5, 0.5],
@@ -349,11 +362,12 @@ def old_preprocessor(size):
 def processor(spec, folder):
     size, patch = spec["vision"]["image_size"], spec["vision"]["patch_size"]
     return LlavaOnevisionProcessor(
-        image_processor=pixels.processor(size),
+        image_processor=pixels.processor(size, [(w, h) for h, w in pinpoints(spec)]),
         tokenizer=AutoTokenizer.from_pretrained(folder),
         video_processor=LlavaOnevisionVideoProcessor(size={"height": size, "width": size}),
         num_image_tokens=(size // patch) ** 2,
         vision_feature_select_strategy="full",
+        vision_aspect_ratio=aspect(spec),
         chat_template=CHAT_TEMPLATE,
     )
 
@@ -385,7 +399,7 @@ class Writer:
         path = self.folder("lmms")
         gen = torch.Generator().manual_seed(self.spec["seed"] + 1)
         save(self.named("lmms", torch.bfloat16, surplus(self.spec, gen)), path / "model.safetensors")
-        write_json(path / "config.json", lmms_config(self.spec, [list(p) for p in lmms.grid(self.size)]))
+        write_json(path / "config.json", lmms_config(self.spec, pinpoints(self.spec)))
         generation_config(path)
 
     def lmms_sharded(self):
@@ -398,8 +412,8 @@ class Writer:
         typed = {"bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
         save(self.named(layout, typed), path / "model.safetensors")
         write_json(path / "config.json", old_config(self.spec, dtype, version))
-        write_json(path / "preprocessor_config.json", old_preprocessor(self.size))
-        write_json(path / "processor_config.json", {"num_image_tokens": (self.size // self.spec["vision"]["patch_size"]) ** 2, "processor_class": "LlavaOnevisionProcessor", "vision_aspect_ratio": "anyres_max_9", "vision_feature_select_strategy": "full"})
+        write_json(path / "preprocessor_config.json", old_preprocessor(self.spec))
+        write_json(path / "processor_config.json", {"num_image_tokens": (self.size // self.spec["vision"]["patch_size"]) ** 2, "processor_class": "LlavaOnevisionProcessor", "vision_aspect_ratio": aspect(self.spec), "vision_feature_select_strategy": "full"})
         generation_config(path)
 
     def hf_new(self, layout):
