@@ -49,7 +49,7 @@ static void clean_up(void) {
 static void make_folders(void) {
     for (size_t i = 0; i < N_LAYOUTS; i++) {
         char file[256] = {0};
-        strcpy(folders[i], "/tmp/critic-fuzz-XXXXXX");
+        snprintf(folders[i], sizeof folders[i], "/tmp/critic-fuzz-XXXXXX");
         CR_ASSERT(mkdtemp(folders[i]));
         int n =
             snprintf(file + 8, sizeof file - 8,
