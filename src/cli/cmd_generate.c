@@ -155,6 +155,13 @@ static enum critic_status check_flags(const struct cr_generate_flags *f,
                        "%zu greedy samples would be one and the same: -n wants "
                        "--temperature",
                        f->n);
+    if (f->critic && !f->refine)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT, "--critic belongs to --refine");
+    if (f->refine && (f->n > 1 || f->input || f->prompt.raw))
+        return cr_fail(
+            err, CRITIC_BAD_ARGUMENT,
+            "--refine takes one --prompt and gives one answer: leave out --samples, "
+            "--input and --raw");
     return f->input ? CRITIC_OK : cr_prompt_flags_check(&f->prompt, err);
 }
 
@@ -191,8 +198,9 @@ static int run_parsed(struct cr_generate_flags *f) {
         status = cr_common_open(&f->common, &engine, &err);
     if (status == CRITIC_OK) {
         fill_opts(f, engine);
-        status = f->input ? cr_generate_batch(f, engine, &exit_status, &err)
-                          : generate_one(f, engine, &err);
+        status = f->input    ? cr_generate_batch(f, engine, &exit_status, &err)
+                 : f->refine ? cr_generate_refined(f, engine, &err)
+                             : generate_one(f, engine, &err);
     }
     cr_progress_clear(&progress);
     cr_engine_free(engine);
@@ -224,6 +232,11 @@ int cr_cmd_generate(int n_args, const char *const *args) {
          "end before the first of these; repeats", 0, 0},
         {"logprobs", 0, CR_FLAG_BOOL, &f.opts.logprobs, NULL,
          "with --json: log-probability of every token", 0, 0},
+        {"refine", 0, CR_FLAG_SIZE, &f.refine, "R",
+         "R rounds of critique and revision; the answer that the critic prefers stays", 1,
+         64},
+        {"critic", 0, CR_FLAG_STR, &f.critic, "MODEL",
+         "who critiques and compares; default: the model itself", 0, 0},
         {"many prompts", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},
         {"input", 0, CR_FLAG_STR, &f.input, "FILE",
          "JSON lines: id, images, prompt (-: standard input)", 0, 0},

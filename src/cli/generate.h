@@ -11,7 +11,9 @@ struct cr_generate_flags {
     struct cr_prompt_flags prompt;
     struct cr_generate_opts opts;
     struct cr_strs stop;
-    size_t n; /* samples a prompt */
+    size_t n;           /* samples a prompt */
+    size_t refine;      /* rounds of self-critique */
+    const char *critic; /* of these rounds; NULL: the model itself */
     bool greedy;
     /* NAN, SIZE_MAX: not given, the defaults of cr_generate_opts_default stay. */
     double temperature, top_p;
@@ -33,5 +35,10 @@ json_t *cr_completions_json(const struct cr_generate_flags *f, const struct cr_e
  * becomes a line with status "error" and makes *exit_status 1. */
 enum critic_status cr_generate_batch(struct cr_generate_flags *f, struct cr_engine *e,
                                      int *exit_status, critic_error *err);
+
+/* One prompt by way of self-critique (generate_refine.c); prints the outcome.
+ * Errors: as cr_refine. */
+enum critic_status cr_generate_refined(struct cr_generate_flags *f,
+                                       struct cr_engine *policy, critic_error *err);
 
 #endif

@@ -184,6 +184,9 @@ struct cr_judge_usage {
     double seconds;
 };
 
+/* sum += u */
+void cr_judge_usage_add(struct cr_judge_usage *sum, const struct cr_judge_usage *u);
+
 struct cr_verdict {
     struct cr_str id;
     bool id_is_number;

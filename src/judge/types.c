@@ -57,3 +57,13 @@ enum critic_status cr_scale_parse(const char *text, struct cr_scale *out,
     *out = (struct cr_scale){min.value, max.value, step.value};
     return CRITIC_OK;
 }
+
+void cr_judge_usage_add(struct cr_judge_usage *sum, const struct cr_judge_usage *u) {
+    sum->prompt_tokens += u->prompt_tokens;
+    sum->cached_tokens += u->cached_tokens;
+    sum->completion_tokens += u->completion_tokens;
+    sum->image_tiles += u->image_tiles;
+    sum->cached_tiles += u->cached_tiles;
+    sum->n_prompts += u->n_prompts;
+    sum->seconds += u->seconds;
+}

@@ -60,10 +60,7 @@ enum critic_status cr_prefer_ask(struct cr_judge *judge, const struct cr_item *i
     if (item->n_answers == 2 && v.opinion.parts_kind != CR_PARTS_ANSWERS)
         v.opinion.pair[1] = 1;
     take(&v.opinion, out);
-    usage->prompt_tokens += v.usage.prompt_tokens;
-    usage->cached_tokens += v.usage.cached_tokens;
-    usage->completion_tokens += v.usage.completion_tokens;
-    usage->n_prompts += v.usage.n_prompts;
+    cr_judge_usage_add(usage, &v.usage);
     cr_verdict_fini(&v);
     return CRITIC_OK;
 }

@@ -28,6 +28,16 @@ contains "$out" "$two"
 expect 0 "$critic" generate --model "$model" --prompt Hi -n 1 --temperature 1 --seed 8 --max-new-tokens 8 --json
 lacks "$out" "$two"
 
+# Self-critique: the draft is what the model says alone; every round is reported.
+expect 0 "$critic" generate --model "$model" --image "$picture" --prompt 'What is it?' --max-new-tokens 12 \
+    --refine 2 --json --threads 1
+contains "$out" '"rounds":[{"notes":"'
+draft=$(printf '%s' "$out" | sed 's/.*"draft":"\(.*\)","rounds".*/\1/')
+expect 0 "$critic" generate --model "$model" --image "$picture" --prompt 'What is it?' --max-new-tokens 12 --json
+contains "$out" "\"text\":\"$draft\""
+expect 2 "$critic" generate --model "$model" --prompt Hi --refine 1 -n 2 --temperature 1
+one_line_error "--refine"
+
 # Marks and pictures must agree.
 expect 3 "$critic" generate --model "$model" --raw --prompt '<image> <image>' --image "$picture"
 one_line_error
