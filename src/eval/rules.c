@@ -88,17 +88,18 @@ bool cr_rule_pair_robust(struct cr_str text, double pair[2]) {
 
 static const char *const arena_labels[] = {"", "A>>B", "A>B", "A=B", "B>A", "B>>A"};
 
-enum cr_arena_label cr_arena_of_label(struct cr_str label) {
+enum cr_arena_verdict cr_arena_of_label(struct cr_str label) {
     for (size_t i = CR_ARENA_A_MUCH; i <= CR_ARENA_B_MUCH; i++)
         if (cr_str_eq_c(label, arena_labels[i]))
-            return (enum cr_arena_label)i;
+            return (enum cr_arena_verdict)i;
     return CR_ARENA_NONE;
 }
 
-enum cr_arena_label cr_arena_swap(enum cr_arena_label verdict) {
+enum cr_arena_verdict cr_arena_swap(enum cr_arena_verdict verdict) {
     return verdict == CR_ARENA_NONE
                ? verdict
-               : (enum cr_arena_label)(CR_ARENA_A_MUCH + CR_ARENA_B_MUCH - (int)verdict);
+               : (enum cr_arena_verdict)(CR_ARENA_A_MUCH + CR_ARENA_B_MUCH -
+                                         (int)verdict);
 }
 
 /* The label between "[[" and "]]" at i; len 0 where there is none. */
@@ -114,7 +115,7 @@ static struct cr_str bracketed(struct cr_str s, size_t i) {
     return (struct cr_str){s.data + i + 2, end - i - 2};
 }
 
-enum cr_arena_label cr_rule_arena(struct cr_str text) {
+enum cr_arena_verdict cr_rule_arena(struct cr_str text) {
     struct cr_str label = {NULL, 0};
     for (size_t i = 0; i < text.len; i++) {
         struct cr_str here = bracketed(text, i);
@@ -126,10 +127,10 @@ enum cr_arena_label cr_rule_arena(struct cr_str text) {
     return cr_arena_of_label(label);
 }
 
-enum cr_arena_label cr_rule_arena_lmms(struct cr_str text) {
+enum cr_arena_verdict cr_rule_arena_lmms(struct cr_str text) {
     static const struct {
         const char *text;
-        enum cr_arena_label verdict;
+        enum cr_arena_verdict verdict;
     } order[] = {{"[[A>B]]", CR_ARENA_A},
                  {"[[A>>B]]", CR_ARENA_A_MUCH},
                  {"[[A=B]]", CR_ARENA_TIE},

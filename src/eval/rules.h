@@ -21,7 +21,7 @@ bool cr_rule_pair_robust(struct cr_str text, double pair[2]);
 
 /* ---- five labels: WildVision ------------------------------------------------------------- */
 
-enum cr_arena_label {
+enum cr_arena_verdict {
     CR_ARENA_NONE,
     CR_ARENA_A_MUCH, /* A>>B */
     CR_ARENA_A,
@@ -31,12 +31,12 @@ enum cr_arena_label {
 };
 /* WildVision-Bench get_judgement.py: all "[[" + letters of "AB<>=" + "]]"; one distinct label
  * that is one of the five. */
-enum cr_arena_label cr_rule_arena(struct cr_str text);
+enum cr_arena_verdict cr_rule_arena(struct cr_str text);
 /* lmms-eval tasks/wild_vision_bench: the first of A>B, A>>B, A=B, B>A, B>>A that is in it. */
-enum cr_arena_label cr_rule_arena_lmms(struct cr_str text);
+enum cr_arena_verdict cr_rule_arena_lmms(struct cr_str text);
 /* "A>>B" and so on, as recorded; anything else is NONE. */
-enum cr_arena_label cr_arena_of_label(struct cr_str label);
-enum cr_arena_label cr_arena_swap(enum cr_arena_label verdict);
+enum cr_arena_verdict cr_arena_of_label(struct cr_str label);
+enum cr_arena_verdict cr_arena_swap(enum cr_arena_verdict verdict);
 
 /* ---- one of two ---------------------------------------------------------------------------- */
 
