@@ -33,7 +33,13 @@ def forward(out):
     stage.make(out)
 
 
-STAGES = {f.__name__: f for f in (pictures, pixels, tiny, forward)}
+def gradients(out):
+    import gradients as stage
+
+    stage.make(out)
+
+
+STAGES = {f.__name__: f for f in (pictures, pixels, tiny, forward, gradients)}
 
 
 def main():

@@ -30,6 +30,26 @@ struct cr_attention_mask {
     size_t per_row;
 };
 
+/* Backward of one block of query rows against one panel of keys. Panels are those of pack_k
+ * ("cols") and pack_v ("rows"), of keys, values, queries or dy. */
+struct cr_attention_bwd {
+    const void *q, *dy; /* rows q_stride and dy_stride elements apart */
+    size_t q_stride, dy_stride;
+    size_t n_rows;       /* <= CR_ATTENTION_PANEL */
+    const void *q_rows;  /* pack_v of the query rows */
+    const void *dy_rows; /* pack_v of dy */
+    const void *k_cols;  /* pack_k and */
+    const void *k_rows;  /* pack_v of the keys */
+    const void *v_cols;  /* pack_k of the values */
+    const float *lse;    /* (n_rows): log-sum-exp of each row, from forward */
+    const float *delta;  /* (n_rows): dy . y */
+    size_t head_dim;
+    float scale;
+    struct cr_attention_mask mask; /* of this panel; a row may see none of it */
+    /* All are added to; rows bwd_stride(head_dim) floats apart. dk, dv: n_keys rows. */
+    float *dq, *dk, *dv;
+};
+
 struct cr_attention_tiles {
     /* Bytes of a packed panel of keys, of values, and of a block's working memory. All are
      * multiples of 64. */
@@ -51,6 +71,10 @@ struct cr_attention_tiles {
     /* The unfinished sums instead, for blocks of keys that were walked apart: m (the row's
      * largest score in powers of two), l, and a with head_dim entries a row. */
     void (*partial)(void *work, float *m, float *l, float *a);
+    /* Backward: bytes of its working memory, floats of a row of dq, dk and dv, one tile. */
+    size_t (*bwd_bytes)(size_t head_dim);
+    size_t (*bwd_stride)(size_t head_dim);
+    void (*bwd)(void *work, const struct cr_attention_bwd *b);
 };
 
 extern const struct cr_attention_tiles cr_attention_scalar_f32, cr_attention_scalar_bf16;

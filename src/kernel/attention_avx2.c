@@ -12,6 +12,7 @@ static inline vec multiply_add(vec acc, vec b, const uint32_t *a) {
 }
 
 #include "kernel/attention_body.h"
+#include "kernel/attention_bwd_body.h"
 
 ATTENTION_TABLE(cr_attention_avx2_f32, CR_F32);
 ATTENTION_TABLE(cr_attention_avx2_bf16, CR_BF16);

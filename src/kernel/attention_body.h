@@ -457,6 +457,7 @@ static void partial(void *work, float *m, float *l, float *a) {
                             size_t lse_stride) {                                         \
         end(work, y, y_stride, lse, lse_stride, TYPE);                                   \
     }                                                                                    \
+    ATTENTION_BWD(table, TYPE)                                                           \
     const struct cr_attention_tiles table = {                                            \
         .k_bytes = k_bytes,                                                              \
         .v_bytes = v_bytes,                                                              \
@@ -467,4 +468,7 @@ static void partial(void *work, float *m, float *l, float *a) {
         .step = step,                                                                    \
         .end = table##_end,                                                              \
         .partial = partial,                                                              \
+        .bwd_bytes = bwd_bytes,                                                          \
+        .bwd_stride = bwd_stride,                                                        \
+        .bwd = table##_bwd,                                                              \
     }

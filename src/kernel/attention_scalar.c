@@ -147,6 +147,48 @@ static void partial(void *work, float *m, float *l, float *a) {
     }
 }
 
+static size_t bwd_bytes(size_t head_dim) {
+    (void)head_dim;
+    return 64;
+}
+
+static size_t bwd_stride(size_t head_dim) {
+    return head_dim;
+}
+
+static double dot(const float *a, const float *b, size_t n) {
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+/* y += factor x */
+static void add_row(float *y, double factor, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)((double)y[i] + factor * (double)x[i]);
+}
+
+/* Panels of this table are plain rows of f32, whichever way they were packed. */
+static void bwd(void *work, const struct cr_attention_bwd *b) {
+    size_t e_len = b->head_dim;
+    (void)work;
+    for (size_t r = 0; r < b->n_rows; r++) {
+        const float *q = (const float *)b->q_rows + r * e_len;
+        const float *dy = (const float *)b->dy_rows + r * e_len;
+        size_t n = b->mask.visible + r * b->mask.per_row;
+        for (size_t s = 0; s < b->mask.n_keys && s < n; s++) {
+            const float *k = (const float *)b->k_rows + s * e_len;
+            const float *v = (const float *)b->v_cols + s * e_len;
+            double p = exp((double)b->scale * dot(q, k, e_len) - (double)b->lse[r]);
+            double ds = p * (dot(dy, v, e_len) - (double)b->delta[r]) * (double)b->scale;
+            add_row(b->dv + s * e_len, p, dy, e_len);
+            add_row(b->dk + s * e_len, ds, q, e_len);
+            add_row(b->dq + r * e_len, ds, k, e_len);
+        }
+    }
+}
+
 const struct cr_attention_tiles cr_attention_scalar_f32 = {
     .k_bytes = panel_bytes,
     .v_bytes = panel_bytes,
@@ -157,6 +199,9 @@ const struct cr_attention_tiles cr_attention_scalar_f32 = {
     .step = step,
     .end = end_f32,
     .partial = partial,
+    .bwd_bytes = bwd_bytes,
+    .bwd_stride = bwd_stride,
+    .bwd = bwd,
 };
 
 const struct cr_attention_tiles cr_attention_scalar_bf16 = {
@@ -169,4 +214,7 @@ const struct cr_attention_tiles cr_attention_scalar_bf16 = {
     .step = step,
     .end = end_bf16,
     .partial = partial,
+    .bwd_bytes = bwd_bytes,
+    .bwd_stride = bwd_stride,
+    .bwd = bwd,
 };

@@ -196,8 +196,10 @@ static dnnl_memory_t memory_new(const struct cr_gemm *g, desc_ref d) {
 /* A failure here is a wrong shape, or memory gone in the midst of a pass: both asserted. */
 static void entry_fill(const struct cr_gemm *g, struct entry *e,
                        const struct cr_gemm_shape *s) {
-    desc x = matrix_desc(s->m, s->k, s->in, s->k, 1);
-    desc w = matrix_desc(s->k, s->n, s->in, 1, s->k);
+    desc x = s->x_by_k ? matrix_desc(s->m, s->k, s->in, 1, s->m)
+                       : matrix_desc(s->m, s->k, s->in, s->k, 1);
+    desc w = s->w_by_k ? matrix_desc(s->k, s->n, s->in, s->n, 1)
+                       : matrix_desc(s->k, s->n, s->in, 1, s->k);
     desc bias = matrix_desc(1, s->n, CR_F32, s->n, 1);
     desc y = matrix_desc(s->m, s->n, s->out, s->n, 1);
     dnnl_primitive_attr_t attr = attributes(s);
@@ -226,7 +228,8 @@ static void entry_fill(const struct cr_gemm *g, struct entry *e,
 
 static bool same_shape(const struct cr_gemm_shape *a, const struct cr_gemm_shape *b) {
     return a->m == b->m && a->n == b->n && a->k == b->k && a->in == b->in &&
-           a->out == b->out && a->bias == b->bias && a->add == b->add;
+           a->out == b->out && a->bias == b->bias && a->add == b->add &&
+           a->x_by_k == b->x_by_k && a->w_by_k == b->w_by_k;
 }
 
 /* The entry for a shape; the one not used for longest makes room. */
@@ -280,14 +283,20 @@ static void run_chunk(struct cr_gemm *g, const struct cr_gemm_shape *shape, cons
     cr_arena_release(scratch, mark);
 }
 
+/* Rows of a primitive; x the other way round goes whole, since a part would have a stride. */
+static size_t chunk_rows(const struct cr_gemm_shape *s) {
+    return s->x_by_k ? s->m : CR_MIN(CHUNK_ROWS, s->m);
+}
+
 void cr_gemm_run(struct cr_gemm *g, const struct cr_gemm_shape *shape, const void *x,
                  const void *w, const float *bias, void *y, struct cr_arena *scratch) {
     size_t x_row = shape->k * cr_dtype_block_bytes(shape->in);
     size_t y_row = shape->n * cr_dtype_block_bytes(shape->out);
+    size_t rows = chunk_rows(shape);
     int host_threads = threads_push(g);
-    for (size_t first = 0; first < shape->m; first += CHUNK_ROWS) {
+    for (size_t first = 0; first < shape->m; first += rows) {
         struct cr_gemm_shape chunk = *shape;
-        chunk.m = CR_MIN(CHUNK_ROWS, shape->m - first);
+        chunk.m = CR_MIN(rows, shape->m - first);
         run_chunk(g, &chunk, (const char *)x + first * x_row, w, bias,
                   (char *)y + first * y_row, scratch);
     }
@@ -296,7 +305,7 @@ void cr_gemm_run(struct cr_gemm *g, const struct cr_gemm_shape *shape, const voi
 
 const char *cr_gemm_impl(struct cr_gemm *g, const struct cr_gemm_shape *shape) {
     struct cr_gemm_shape chunk = *shape;
-    chunk.m = CR_MIN(CHUNK_ROWS, shape->m);
+    chunk.m = chunk_rows(shape);
     int host_threads = threads_push(g);
     const char *impl = entry_get(g, &chunk)->impl;
     threads_pop(host_threads);

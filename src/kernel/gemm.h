@@ -3,6 +3,7 @@
  *
  *   y[m,n] = sum_k x[m,k] * w[n,k] + bias[n]      or y += the same
  *
+ * Either operand may lie the other way round (training: dx = dy w, dw += dy' x); no copies.
  * Weights are used as they lie in a checkpoint, (N, K) row-major. Always the matmul
  * primitive, never inner_product, whose rows change their bits with M and threads; one
  * primitive a shape, kept in a small cache. A primitive that fell to oneDNN's reference code
@@ -23,6 +24,8 @@ struct cr_gemm_shape {
     enum cr_dtype out; /* y: CR_F32, or the type of x */
     bool bias;         /* a bias (n) of f32 is added */
     bool add;          /* y +=; out is CR_F32 */
+    bool x_by_k;       /* x lies (K, M) */
+    bool w_by_k;       /* w lies (K, N) */
 };
 
 struct cr_gemm;

@@ -10,6 +10,8 @@
 #ifndef CR_KERNEL_ROW_H
 #define CR_KERNEL_ROW_H
 
+#include <stdbool.h>
+
 #include "base/cpu.h"
 #include "base/dtype.h"
 #include "kernel/attention.h"
@@ -35,6 +37,34 @@ struct cr_row_kernels {
                    enum cr_dtype x_type, size_t n);
     /* y += x */
     void (*add)(float *y, const float *x, size_t n);
+    /* Backward (training). d_type, dy_type: as x_type. Where d equals an input of its own type
+     * the result overwrites it.
+     * dx = dy * gelu'(x) */
+    void (*gelu_tanh_bwd)(void *dx, enum cr_dtype dx_type, const void *dy,
+                          enum cr_dtype dy_type, const void *x, enum cr_dtype x_type,
+                          size_t n);
+    void (*gelu_erf_bwd)(void *dx, enum cr_dtype dx_type, const void *dy,
+                         enum cr_dtype dy_type, const void *x, enum cr_dtype x_type,
+                         size_t n);
+    void (*swiglu_bwd)(void *dgate, void *dup, enum cr_dtype d_type, const void *dy,
+                       enum cr_dtype dy_type, const void *gate, const void *up,
+                       enum cr_dtype x_type, size_t n);
+    /* With xh = (x - mean) * rstd and g = w * dy:
+     * dx += rstd * (g - xh * mean(g * xh) - [centred] mean(g)). RMSNorm: mean 0, not centred. */
+    void (*norm_bwd)(float *dx, const float *dy, const float *x, const float *w,
+                     float mean, float rstd, bool centred, size_t n);
+    /* dw += dy * xh */
+    void (*norm_dw)(float *dw, const float *dy, const float *x, float mean, float rstd,
+                    size_t n);
+    /* y += x */
+    void (*accumulate)(float *y, const void *x, enum cr_dtype x_type, size_t n);
+    /* sum of a * b */
+    float (*dot)(const void *a, const void *b, enum cr_dtype type, size_t n);
+    /* log(sum(exp(x))), n >= 1 */
+    float (*log_sum_exp)(const float *x, size_t n);
+    /* y = factor * exp(x - lse) */
+    void (*softmax_bwd)(void *y, enum cr_dtype y_type, const float *x, float lse,
+                        float factor, size_t n);
     /* Tiles for q, k, v, y of type F32 and BF16. */
     const struct cr_attention_tiles *attention_f32;
     const struct cr_attention_tiles *attention_bf16;

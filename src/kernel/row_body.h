@@ -45,11 +45,10 @@ static inline vec gelu_tanh_vec(vec x) {
     return v_div(x, v_add(v_set(1.0f), e));
 }
 
-/* x Phi(x) with Phi(-|x|) = erfc(|x| / sqrt(2)) / 2 = t Q(t) exp(-x^2 / 2) / 2,
- * t = 2 / (2 + |x| / sqrt(2)); Q: minimax on |x| <= 14, relative error 2e-8. x^2 / 2 is taken
- * to two floats, else its rounding would show in the tail. */
-static inline vec gelu_erf_vec(vec x) {
-    vec a = v_clamp(v_abs(x), 0.0f, 20.0f);
+/* Phi(-a) = erfc(a / sqrt(2)) / 2 = t Q(t) exp(-a^2 / 2) / 2 for 0 <= a <= 20,
+ * t = 2 / (2 + a / sqrt(2)); Q: minimax on a <= 14, relative error 2e-8. a^2 / 2 is taken to
+ * two floats, else its rounding would show in the tail. */
+static inline vec normal_tail(vec a) {
     vec t = v_div(v_set(2.0f), v_fma(a, v_set(0.70710678118f), v_set(2.0f)));
     vec q = v_fma(v_set(0.0122833084f), t, v_set(-0.123251826f));
     q = v_fma(q, t, v_set(0.428922206f));
@@ -65,7 +64,12 @@ static inline vec gelu_erf_vec(vec x) {
     vec rest = v_fms(a, half, square);
     vec e = exp_vec(v_sub(v_set(0.0f), square));
     e = v_mul(e, v_sub(v_set(1.0f), rest));
-    vec tail = v_mul(v_mul(v_mul(t, q), e), v_set(0.5f));
+    return v_mul(v_mul(v_mul(t, q), e), v_set(0.5f));
+}
+
+/* x Phi(x) */
+static inline vec gelu_erf_vec(vec x) {
+    vec tail = normal_tail(v_clamp(v_abs(x), 0.0f, 20.0f));
     return v_mul(x, v_if_negative(x, tail, v_sub(v_set(1.0f), tail)));
 }
 

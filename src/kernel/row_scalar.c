@@ -90,6 +90,91 @@ static void add(float *y, const float *x, size_t n) {
         y[i] += x[i];
 }
 
+/* Backward */
+
+static void gelu_tanh_bwd(void *dx, enum cr_dtype dx_type, const void *dy,
+                          enum cr_dtype dy_type, const void *x, enum cr_dtype x_type,
+                          size_t n) {
+    const double root = 0.79788456080286535588;
+    for (size_t i = 0; i < n; i++) {
+        double v = load(x, x_type, i);
+        double s = 1.0 / (1.0 + exp(-2.0 * root * (v + 0.044715 * v * v * v)));
+        double slope = s + v * s * (1.0 - s) * 2.0 * root * (1.0 + 0.134145 * v * v);
+        store(dx, dx_type, i, load(dy, dy_type, i) * slope);
+    }
+}
+
+static void gelu_erf_bwd(void *dx, enum cr_dtype dx_type, const void *dy,
+                         enum cr_dtype dy_type, const void *x, enum cr_dtype x_type,
+                         size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        double v = load(x, x_type, i);
+        double cdf = 0.5 * erfc(-v * 0.70710678118654752440);
+        double slope = cdf + v * 0.39894228040143267794 * exp(-0.5 * v * v);
+        store(dx, dx_type, i, load(dy, dy_type, i) * slope);
+    }
+}
+
+static void swiglu_bwd(void *dgate, void *dup, enum cr_dtype d_type, const void *dy,
+                       enum cr_dtype dy_type, const void *gate, const void *up,
+                       enum cr_dtype x_type, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        double g = load(gate, x_type, i), u = load(up, x_type, i);
+        double d = load(dy, dy_type, i), s = 1.0 / (1.0 + exp(-g));
+        store(dgate, d_type, i, d * u * s * (1.0 + g * (1.0 - s)));
+        store(dup, d_type, i, d * g * s);
+    }
+}
+
+static void norm_bwd(float *dx, const float *dy, const float *x, const float *w,
+                     float mean, float rstd, bool centred, size_t n) {
+    double sum = 0.0, product = 0.0, m = (double)mean, r = (double)rstd;
+    for (size_t i = 0; i < n; i++) {
+        double g = (double)w[i] * (double)dy[i];
+        sum += g;
+        product += g * ((double)x[i] - m) * r;
+    }
+    double shift = centred ? sum / (double)n : 0.0;
+    for (size_t i = 0; i < n; i++) {
+        double g = (double)w[i] * (double)dy[i], xh = ((double)x[i] - m) * r;
+        dx[i] = (float)((double)dx[i] + r * (g - shift - xh * product / (double)n));
+    }
+}
+
+static void norm_dw(float *dw, const float *dy, const float *x, float mean, float rstd,
+                    size_t n) {
+    for (size_t i = 0; i < n; i++)
+        dw[i] = (float)((double)dw[i] +
+                        (double)dy[i] * ((double)x[i] - (double)mean) * (double)rstd);
+}
+
+static void accumulate(float *y, const void *x, enum cr_dtype x_type, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)((double)y[i] + load(x, x_type, i));
+}
+
+static float dot(const void *a, const void *b, enum cr_dtype type, size_t n) {
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++)
+        sum += load(a, type, i) * load(b, type, i);
+    return (float)sum;
+}
+
+static float log_sum_exp(const float *x, size_t n) {
+    double top = (double)x[0], sum = 0.0;
+    for (size_t i = 1; i < n; i++)
+        top = fmax(top, (double)x[i]);
+    for (size_t i = 0; i < n; i++)
+        sum += exp((double)x[i] - top);
+    return (float)(top + log(sum));
+}
+
+static void softmax_bwd(void *y, enum cr_dtype y_type, const float *x, float lse,
+                        float factor, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        store(y, y_type, i, (double)factor * exp((double)x[i] - (double)lse));
+}
+
 const struct cr_row_kernels cr_row_scalar = {
     .rmsnorm = rmsnorm,
     .layernorm = layernorm,
@@ -98,6 +183,15 @@ const struct cr_row_kernels cr_row_scalar = {
     .gelu_erf = gelu_erf,
     .swiglu = swiglu,
     .add = add,
+    .gelu_tanh_bwd = gelu_tanh_bwd,
+    .gelu_erf_bwd = gelu_erf_bwd,
+    .swiglu_bwd = swiglu_bwd,
+    .norm_bwd = norm_bwd,
+    .norm_dw = norm_dw,
+    .accumulate = accumulate,
+    .dot = dot,
+    .log_sum_exp = log_sum_exp,
+    .softmax_bwd = softmax_bwd,
     .attention_f32 = &cr_attention_scalar_f32,
     .attention_bf16 = &cr_attention_scalar_bf16,
 };

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "op/activation.h"
+#include "model/block.h"
 #include "op/cast.h"
 #include "op/norm.h"
 #include "op/rope.h"
@@ -15,16 +15,15 @@ struct pass {
     size_t n_spans;
     const struct cr_kv_layout *kv;
     const struct cr_decoder_config *c;
-    float *cos_table; /* (T, E/2) */
-    float *sin_table;
+    struct cr_decoder_pass blocks;
     void **k_pages; /* room for the pages of the longest span */
     void **v_pages;
     enum cr_phase phase;
     struct cr_exec *ex;
 };
 
-struct cr_kv_layout cr_kv_layout_make(const struct cr_decoder_config *c, enum cr_dtype act,
-                                      size_t page_len) {
+struct cr_kv_layout cr_kv_layout_make(const struct cr_decoder_config *c,
+                                      enum cr_dtype act, size_t page_len) {
     size_t row;
     CR_ASSERT(cr_dtype_row_bytes(act, c->n_kv_heads * c->head_dim, &row));
     struct cr_kv_layout kv = {.page_len = page_len, .block_bytes = row * page_len};
@@ -90,57 +89,38 @@ static void attend(const struct pass *p, size_t layer, struct cr_tensor y,
     }
 }
 
-/* x += o_proj(attention(rope(q), rope(k), v)).   modeling_qwen2.py Qwen2Attention */
-static void attention_fwd(struct cr_tensor x, const struct cr_decoder_layer *layer,
-                          size_t index, const struct pass *p) {
-    const struct cr_decoder_config *c = p->c;
-    struct cr_exec *ex = p->ex;
-    size_t mark = cr_arena_mark(&ex->scratch);
-    size_t rows = x.dim[0];
-    size_t q_width = c->n_heads * c->head_dim;
-    size_t kv_width = c->n_kv_heads * c->head_dim;
-    struct cr_tensor h = cr_exec_matrix(ex, ex->act, rows, c->width);
-    struct cr_tensor q = cr_exec_matrix(ex, ex->act, rows, q_width);
-    struct cr_tensor k = cr_exec_matrix(ex, ex->act, rows, kv_width);
-    struct cr_tensor v = cr_exec_matrix(ex, ex->act, rows, kv_width);
-    /* Products before the rotation stay in f32: one rounding instead of two. */
-    struct cr_tensor q32 = cr_exec_matrix(ex, CR_F32, rows, q_width);
-    struct cr_tensor k32 = cr_exec_matrix(ex, CR_F32, rows, kv_width);
-    cr_rmsnorm_fwd(h, NULL, x, layer->attn_norm, (float)c->rms_eps, ex);
-    cr_linear_fwd(q32, h, &layer->q, CR_ASSIGN, p->phase, ex);
-    cr_linear_fwd(k32, h, &layer->k, CR_ASSIGN, p->phase, ex);
-    cr_linear_fwd(v, h, &layer->v, CR_ASSIGN, p->phase, ex);
-    cr_rope_fwd(q, q32, p->cos_table, p->sin_table, c->head_dim, ex);
-    cr_rope_fwd(k, k32, p->cos_table, p->sin_table, c->head_dim, ex);
-    store_kv(p, index, k, v);
-    struct cr_tensor out = cr_exec_matrix(ex, ex->act, rows, q_width);
-    attend(p, index, out, q);
-    cr_linear_fwd(x, out, &layer->o, CR_ADD, p->phase, ex);
-    cr_arena_release(&ex->scratch, mark);
+static void store_and_attend(void *user, size_t layer,
+                             const struct cr_attention_acts *a) {
+    const struct pass *p = user;
+    store_kv(p, layer, a->k, a->v);
+    attend(p, layer, a->out, a->q);
 }
 
-/* x += down(silu(gate(x)) * up(x)).   modeling_qwen2.py Qwen2MLP */
-static void ffn_fwd(struct cr_tensor x, const struct cr_decoder_layer *layer,
-                    const struct pass *p) {
-    struct cr_exec *ex = p->ex;
-    size_t mark = cr_arena_mark(&ex->scratch);
-    struct cr_tensor h = cr_exec_matrix(ex, ex->act, x.dim[0], p->c->width);
-    struct cr_tensor gate = cr_exec_matrix(ex, ex->act, x.dim[0], p->c->ffn_width);
-    struct cr_tensor up = cr_exec_matrix(ex, ex->act, x.dim[0], p->c->ffn_width);
-    cr_rmsnorm_fwd(h, NULL, x, layer->ffn_norm, (float)p->c->rms_eps, ex);
-    cr_linear_fwd(gate, h, &layer->gate, CR_ASSIGN, p->phase, ex);
-    cr_linear_fwd(up, h, &layer->up, CR_ASSIGN, p->phase, ex);
-    cr_swiglu_fwd(gate, gate, up, ex);
-    cr_linear_fwd(x, gate, &layer->down, CR_ADD, p->phase, ex);
-    cr_arena_release(&ex->scratch, mark);
+/* One block in place, its activations in scratch. */
+static void block_fwd(struct cr_tensor x, const struct cr_decoder_layer *layer,
+                      size_t index, const struct pass *p) {
+    const struct cr_decoder_config *c = p->c;
+    struct cr_arena *scratch = &p->ex->scratch;
+    size_t mark = cr_arena_mark(scratch), rows = x.dim[0];
+    struct cr_attention_acts a = cr_attention_acts_make(
+        rows, c->width, c->n_heads * c->head_dim, c->n_kv_heads * c->head_dim, c->n_heads,
+        false, scratch, p->ex->act);
+    cr_decoder_attention_fwd(x, &a, x, layer, index, &p->blocks);
+    cr_arena_release(scratch, mark);
+    struct cr_ffn_acts f =
+        cr_ffn_acts_make(rows, c->width, c->ffn_width, true, false, scratch, p->ex->act);
+    cr_decoder_ffn_fwd(x, &f, x, layer, &p->blocks);
+    cr_arena_release(scratch, mark);
 }
 
 /* Tables and page lists in scratch, freed by the caller's mark. */
 static void prepare(struct pass *p, size_t rows) {
     struct cr_arena *scratch = &p->ex->scratch;
     int32_t *positions = cr_arena_calloc(scratch, rows, sizeof *positions);
-    p->cos_table = cr_arena_calloc(scratch, rows * (p->c->head_dim / 2), sizeof(float));
-    p->sin_table = cr_arena_calloc(scratch, rows * (p->c->head_dim / 2), sizeof(float));
+    float *cos_table =
+        cr_arena_calloc(scratch, rows * (p->c->head_dim / 2), sizeof(float));
+    float *sin_table =
+        cr_arena_calloc(scratch, rows * (p->c->head_dim / 2), sizeof(float));
     size_t row = 0, most_pages = 0;
     for (size_t s = 0; s < p->n_spans; s++) {
         const struct cr_span *span = &p->spans[s];
@@ -153,9 +133,16 @@ static void prepare(struct pass *p, size_t rows) {
     CR_ASSERT(row == rows);
     p->k_pages = cr_arena_calloc(scratch, most_pages, sizeof *p->k_pages);
     p->v_pages = cr_arena_calloc(scratch, most_pages, sizeof *p->v_pages);
-    CR_ASSERT(positions && p->cos_table && p->sin_table && p->k_pages && p->v_pages);
-    cr_rope_table(p->cos_table, p->sin_table, positions, rows, p->c->head_dim,
+    CR_ASSERT(positions && cos_table && sin_table && p->k_pages && p->v_pages);
+    cr_rope_table(cos_table, sin_table, positions, rows, p->c->head_dim,
                   p->c->rope_theta);
+    p->blocks = (struct cr_decoder_pass){.c = p->c,
+                                         .cos_table = cos_table,
+                                         .sin_table = sin_table,
+                                         .attend = store_and_attend,
+                                         .user = p,
+                                         .phase = p->phase,
+                                         .ex = p->ex};
 }
 
 void cr_decoder_fwd(struct cr_tensor x, const struct cr_span *spans, size_t n_spans,
@@ -171,8 +158,7 @@ void cr_decoder_fwd(struct cr_tensor x, const struct cr_span *spans, size_t n_sp
     for (size_t l = 0; l < c->n_layers; l++) {
         if (tap && tap->fn)
             tap->fn(tap->user, "hidden_states", l, spans[0].first, &x);
-        attention_fwd(x, &m->params.layers[l], l, &p);
-        ffn_fwd(x, &m->params.layers[l], &p);
+        block_fwd(x, &m->params.layers[l], l, &p);
     }
     if (tap && tap->fn)
         tap->fn(tap->user, "hidden_states", c->n_layers, spans[0].first, &x);
@@ -184,8 +170,9 @@ void cr_decoder_norm_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr
     cr_rmsnorm_fwd(y, NULL, x, m->params.norm, (float)m->config->text.rms_eps, ex);
 }
 
-void cr_decoder_head_fwd(struct cr_tensor logits, struct cr_tensor x, const struct cr_model *m,
-                         enum cr_phase phase, struct cr_exec *ex) {
+void cr_decoder_head_fwd(struct cr_tensor logits, struct cr_tensor x,
+                         const struct cr_model *m, enum cr_phase phase,
+                         struct cr_exec *ex) {
     size_t mark = cr_arena_mark(&ex->scratch);
     cr_linear_fwd(logits, cr_cast_act(x, ex), &m->params.head, CR_ASSIGN, phase, ex);
     cr_arena_release(&ex->scratch, mark);

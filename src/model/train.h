@@ -100,6 +100,8 @@ struct cr_train_opts {
     /* Rows of logits (head_rows, V) held at a time; 0: as many as fit 64 MiB. The same bits
      * for log-probs; the head's gradient is summed chunk by chunk. */
     size_t head_rows;
+    /* The tower is not trained: nothing of it is kept for backward. */
+    bool frozen_tower;
 };
 
 struct cr_train;

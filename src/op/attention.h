@@ -30,7 +30,7 @@ struct cr_attention_shape {
     size_t head_dim;   /* E */
     float scale;       /* E^-0.5 in every model here */
     bool causal;
-    size_t first;      /* position of query row 0 among the keys (causal only) */
+    size_t first; /* position of query row 0 among the keys (causal only) */
 };
 
 struct cr_attention_saved {

@@ -6,6 +6,8 @@
 #include "kernel/dense.h"
 #include "kernel/gemm.h"
 #include "kernel/quant.h"
+#include "kernel/row.h"
+#include "op/columns.h"
 
 static bool is_plain(enum cr_dtype dtype) {
     return dtype == CR_F32 || dtype == CR_F16 || dtype == CR_BF16;
@@ -247,4 +249,109 @@ void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linea
         linear_tiles(y, x, lin, mode, ex);
     else
         linear_prefill(y, x, lin, mode, ex);
+}
+
+/* Backward */
+
+/* (cols, rows) in type `dtype`: for machines whose products take one order only. */
+static struct cr_tensor transposed(const struct cr_tensor *t, enum cr_dtype dtype,
+                                   struct cr_exec *ex) {
+    size_t rows = cr_tensor_rows(t), cols = cr_tensor_cols(t);
+    struct cr_tensor out = cr_exec_matrix(ex, dtype, cols, rows);
+    struct cr_tensor line = cr_exec_matrix(ex, CR_F32, ex->n_threads, cols);
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
+    for (size_t first = 0; first < rows; first += 16) { /* a cache line has one writer */
+        float *row = cr_tensor_row(&line, (size_t)omp_get_thread_num());
+        for (size_t r = first; r < CR_MIN(first + 16, rows); r++) {
+            ex->dense->row_to_f32(t->dtype, cr_tensor_row(t, r), row, cols);
+            for (size_t c = 0; c < cols; c++)
+                if (dtype == CR_F32)
+                    ((float *)cr_tensor_row(&out, c))[r] = row[c];
+                else
+                    ((uint16_t *)cr_tensor_row(&out, c))[r] = cr_bf16_from_f32(row[c]);
+        }
+    }
+    return out;
+}
+
+/* dx (+)= dy w */
+static void input_bwd(struct cr_tensor dx, struct cr_tensor dy, const struct cr_tensor *w,
+                      enum cr_store_mode mode, struct cr_exec *ex) {
+    if (!ex->gemm) {
+        struct cr_linear turned = {.w = transposed(w, CR_F32, ex)};
+        cr_linear_fwd(dx, dy, &turned, mode, CR_PREFILL, ex);
+        return;
+    }
+    enum cr_dtype type = cr_gemm_multiplies_bf16(ex->gemm) ? ex->act : CR_F32;
+    struct cr_tensor rows = as_dense(&dy, type, ex), plain = as_dense(w, type, ex);
+    struct cr_gemm_shape shape = {.m = dy.dim[0],
+                                  .n = w->dim[1],
+                                  .k = w->dim[0],
+                                  .in = type,
+                                  .out = dx.dtype,
+                                  .add = mode == CR_ADD,
+                                  .w_by_k = true};
+    if (dx.dtype == CR_F32 || dx.dtype == type) {
+        cr_gemm_run(ex->gemm, &shape, rows.data, plain.data, NULL, dx.data, &ex->scratch);
+        return;
+    }
+    struct cr_tensor p = cr_exec_matrix(ex, CR_F32, shape.m, shape.n);
+    shape.out = CR_F32;
+    cr_gemm_run(ex->gemm, &shape, rows.data, plain.data, NULL, p.data, &ex->scratch);
+    for (size_t t = 0; t < shape.m; t++)
+        store_row(&dx, t, cr_tensor_row(&p, t), NULL, CR_ASSIGN, 0, shape.n);
+}
+
+/* dw += dy' x */
+static void weight_bwd(struct cr_tensor dw, struct cr_tensor dy, struct cr_tensor x,
+                       struct cr_exec *ex) {
+    if (!ex->gemm) {
+        struct cr_linear turned = {.w = transposed(&x, CR_F32, ex)};
+        cr_linear_fwd(dw, transposed(&dy, ex->act, ex), &turned, CR_ADD, CR_PREFILL, ex);
+        return;
+    }
+    enum cr_dtype type = cr_gemm_multiplies_bf16(ex->gemm) ? ex->act : CR_F32;
+    struct cr_tensor left = as_dense(&dy, type, ex), right = as_dense(&x, type, ex);
+    struct cr_gemm_shape shape = {.m = dw.dim[0],
+                                  .n = dw.dim[1],
+                                  .k = dy.dim[0],
+                                  .in = type,
+                                  .out = CR_F32,
+                                  .add = true,
+                                  .x_by_k = true,
+                                  .w_by_k = true};
+    cr_gemm_run(ex->gemm, &shape, left.data, right.data, NULL, dw.data, &ex->scratch);
+}
+
+static void check_bwd(const struct cr_tensor *dx, const struct cr_linear *grad,
+                      const struct cr_tensor *dy, const struct cr_tensor *x,
+                      const struct cr_linear *lin, const struct cr_exec *ex) {
+    size_t rows = cr_tensor_rows(dy), n = cr_tensor_rows(&lin->w),
+           k = cr_tensor_cols(&lin->w);
+    CR_ASSERT(dy->dtype == ex->act && is_dense(dy) && cr_tensor_cols(dy) == n);
+    CR_ASSERT(!dx->data ||
+              (is_dense(dx) && cr_tensor_rows(dx) == rows && cr_tensor_cols(dx) == k));
+    CR_ASSERT(!grad->w.data || (x->dtype == ex->act && is_dense(x) &&
+                                cr_tensor_rows(x) == rows && cr_tensor_cols(x) == k));
+    CR_ASSERT(!grad->w.data ||
+              (grad->w.dtype == CR_F32 && grad->w.dim[0] == n && grad->w.dim[1] == k));
+    CR_ASSERT(!grad->bias.data ||
+              (grad->bias.dtype == CR_F32 && cr_tensor_cols(&grad->bias) == n));
+}
+
+void cr_linear_bwd(struct cr_tensor dx, const struct cr_linear *grad, struct cr_tensor dy,
+                   struct cr_tensor x, const struct cr_linear *lin,
+                   enum cr_store_mode mode, struct cr_exec *ex) {
+    check_bwd(&dx, grad, &dy, &x, lin, ex);
+    if (dy.dim[0] == 0)
+        return;
+    size_t mark = cr_arena_mark(&ex->scratch);
+    if (dx.data)
+        input_bwd(dx, dy, &lin->w, mode, ex);
+    cr_arena_release(&ex->scratch, mark);
+    if (grad->w.data)
+        weight_bwd(grad->w, dy, x, ex);
+    cr_arena_release(&ex->scratch, mark);
+    if (grad->bias.data)
+        cr_add_columns(grad->bias.data, dy, ex);
 }

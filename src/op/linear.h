@@ -16,12 +16,18 @@ struct cr_linear {
     struct cr_tensor bias; /* data NULL: none */
 };
 
-enum cr_store_mode {
-    CR_ASSIGN,
-    CR_ADD
-};
+enum cr_store_mode { CR_ASSIGN, CR_ADD };
 
 void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
                    enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex);
+
+/* Backward, operands as above; dy (T, N) of type ex->act, dense; x as forward had it, dense.
+ *   dx[t,k] (+)= sum_n dy[t,n] * w[n,k]     dx (T, K) F32 or (CR_ASSIGN) ex->act, dense; data NULL:
+ *                                           not wanted
+ *   dw[n,k] += sum_t dy[t,n] * x[t,k],  dbias[n] += sum_t dy[t,n]     F32; data NULL: frozen
+ * Bits: the same for any number of threads. */
+void cr_linear_bwd(struct cr_tensor dx, const struct cr_linear *grad, struct cr_tensor dy,
+                   struct cr_tensor x, const struct cr_linear *lin,
+                   enum cr_store_mode mode, struct cr_exec *ex);
 
 #endif

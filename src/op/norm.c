@@ -1,7 +1,9 @@
 #include "op/norm.h"
 
+#include "base/checked.h"
 #include "kernel/quant.h"
 #include "kernel/row.h"
+#include "op/columns.h"
 
 /* A weight vector as f32: itself, or a copy in scratch. */
 static const float *vector_f32(struct cr_tensor w, size_t n, struct cr_exec *ex) {
@@ -20,6 +22,33 @@ static void check_rows(const struct cr_tensor *y, const struct cr_tensor *x) {
               cr_tensor_cols(y) == cr_tensor_cols(x));
 }
 
+/* Both norms' backward; mean NULL: RMSNorm. */
+static void norm_bwd(struct cr_tensor dx, struct cr_tensor dw, struct cr_tensor dy,
+                     const float *mean, const float *rstd, struct cr_tensor x,
+                     struct cr_tensor w, struct cr_exec *ex) {
+    size_t n_rows = cr_tensor_rows(&x), n = cr_tensor_cols(&x);
+    CR_ASSERT(dx.dtype == CR_F32 && dy.dtype == CR_F32 && x.dtype == CR_F32);
+    CR_ASSERT(cr_tensor_rows(&dx) == n_rows && cr_tensor_rows(&dy) == n_rows);
+    CR_ASSERT(cr_tensor_cols(&dx) == n && cr_tensor_cols(&dy) == n);
+    size_t mark = cr_arena_mark(&ex->scratch);
+    const float *weight = vector_f32(w, n, ex);
+#pragma omp parallel num_threads(ex->n_threads)
+    {
+#pragma omp for schedule(static)
+        for (size_t c = 0; c < (dw.data ? n : 0); c += CR_COLUMNS)
+            for (size_t r = 0; r < n_rows; r++)
+                ex->row->norm_dw((float *)dw.data + c, (float *)cr_tensor_row(&dy, r) + c,
+                                 (float *)cr_tensor_row(&x, r) + c, mean ? mean[r] : 0.0f,
+                                 rstd[r], CR_MIN(CR_COLUMNS, n - c));
+#pragma omp for schedule(static)
+        for (size_t r = 0; r < n_rows; r++)
+            ex->row->norm_bwd(cr_tensor_row(&dx, r), cr_tensor_row(&dy, r),
+                              cr_tensor_row(&x, r), weight, mean ? mean[r] : 0.0f,
+                              rstd[r], mean != NULL, n);
+    }
+    cr_arena_release(&ex->scratch, mark);
+}
+
 void cr_rmsnorm_fwd(struct cr_tensor y, struct cr_rmsnorm_saved *saved,
                     struct cr_tensor x, struct cr_tensor w, float eps,
                     struct cr_exec *ex) {
@@ -35,6 +64,12 @@ void cr_rmsnorm_fwd(struct cr_tensor y, struct cr_rmsnorm_saved *saved,
             saved->rrms[r] = rrms;
     }
     cr_arena_release(&ex->scratch, mark);
+}
+
+void cr_rmsnorm_bwd(struct cr_tensor dx, struct cr_tensor dw, struct cr_tensor dy,
+                    const struct cr_rmsnorm_saved *saved, struct cr_tensor x,
+                    struct cr_tensor w, struct cr_exec *ex) {
+    norm_bwd(dx, dw, dy, NULL, saved->rrms, x, w, ex);
 }
 
 void cr_layernorm_fwd(struct cr_tensor y, struct cr_layernorm_saved *saved,
@@ -56,4 +91,12 @@ void cr_layernorm_fwd(struct cr_tensor y, struct cr_layernorm_saved *saved,
         }
     }
     cr_arena_release(&ex->scratch, mark);
+}
+
+void cr_layernorm_bwd(struct cr_tensor dx, struct cr_tensor dw, struct cr_tensor db,
+                      struct cr_tensor dy, const struct cr_layernorm_saved *saved,
+                      struct cr_tensor x, struct cr_tensor w, struct cr_exec *ex) {
+    norm_bwd(dx, dw, dy, saved->mean, saved->rstd, x, w, ex);
+    if (db.data)
+        cr_add_columns(db.data, dy, ex);
 }

@@ -43,3 +43,14 @@ void cr_add_rows_fwd(struct cr_tensor y, struct cr_tensor table, struct cr_exec 
         ex->row->add(cr_tensor_row(&y, r), cr_tensor_row(&plain, r % period), n);
     cr_arena_release(&ex->scratch, mark);
 }
+
+void cr_add_rows_bwd(struct cr_tensor dtable, struct cr_tensor dy, struct cr_exec *ex) {
+    size_t n_rows = cr_tensor_rows(&dy), n = cr_tensor_cols(&dy);
+    size_t period = cr_tensor_rows(&dtable);
+    CR_ASSERT(dtable.dtype == CR_F32 && dy.dtype == CR_F32 &&
+              cr_tensor_cols(&dtable) == n);
+#pragma omp parallel for schedule(static) num_threads(ex->n_threads)
+    for (size_t p = 0; p < period; p++)
+        for (size_t r = p; r < n_rows; r += period)
+            ex->row->add(cr_tensor_row(&dtable, p), cr_tensor_row(&dy, r), n);
+}

@@ -15,4 +15,7 @@ void cr_patch_rows_fwd(struct cr_tensor y, const float *pixels, size_t n_tiles,
  * Shapes: y (T, D) F32; table (period, D) any plain float dtype. */
 void cr_add_rows_fwd(struct cr_tensor y, struct cr_tensor table, struct cr_exec *ex);
 
+/* dtable[r % period, :] += dy[r, :].   dtable (period, D), dy (T, D) F32 */
+void cr_add_rows_bwd(struct cr_tensor dtable, struct cr_tensor dy, struct cr_exec *ex);
+
 #endif

@@ -6,6 +6,7 @@
  * 7,300 tokens.
  * Shapes: cos, sin (T, E/2) F32, dense; x (T, heads * E) F32 or ex->act; y the same shape,
  *         F32 or ex->act; y may alias x where the dtypes agree.
+ * bwd:    the rotation back: dx from dy as y from x with sin negated.
  * Source: Su et al. 2021; modeling_qwen2.py apply_rotary_pos_emb. */
 #ifndef CR_OP_ROPE_H
 #define CR_OP_ROPE_H
@@ -18,6 +19,9 @@
 void cr_rope_table(float *cos_out, float *sin_out, const int32_t *positions, size_t n,
                    size_t head_dim, double theta);
 void cr_rope_fwd(struct cr_tensor y, struct cr_tensor x, const float *cos_table,
+                 const float *sin_table, size_t head_dim, struct cr_exec *ex);
+
+void cr_rope_bwd(struct cr_tensor dx, struct cr_tensor dy, const float *cos_table,
                  const float *sin_table, size_t head_dim, struct cr_exec *ex);
 
 #endif

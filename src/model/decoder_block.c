@@ -1,0 +1,111 @@
+#include <math.h>
+
+#include "model/block.h"
+#include "op/activation.h"
+#include "op/cast.h"
+#include "op/rope.h"
+
+static struct cr_attention_shape attention_shape(const struct cr_decoder_config *c) {
+    return (struct cr_attention_shape){.n_heads = c->n_heads,
+                                       .n_kv_heads = c->n_kv_heads,
+                                       .head_dim = c->head_dim,
+                                       .scale = 1.0f / sqrtf((float)c->head_dim),
+                                       .causal = true};
+}
+
+/* x += o_proj(attention(rope(q), rope(k), v)).   modeling_qwen2.py Qwen2Attention */
+void cr_decoder_attention_fwd(struct cr_tensor y, struct cr_attention_acts *a,
+                              struct cr_tensor x, const struct cr_decoder_layer *layer,
+                              size_t index, const struct cr_decoder_pass *p) {
+    const struct cr_decoder_config *c = p->c;
+    struct cr_exec *ex = p->ex;
+    struct cr_rmsnorm_saved saved = {a->rstd};
+    size_t mark = cr_arena_mark(&ex->scratch);
+    /* Products before the rotation stay in f32: one rounding instead of two. */
+    struct cr_tensor q32 = cr_exec_matrix(ex, CR_F32, x.dim[0], a->q.dim[1]);
+    struct cr_tensor k32 = cr_exec_matrix(ex, CR_F32, x.dim[0], a->k.dim[1]);
+    cr_rmsnorm_fwd(a->h, a->rstd ? &saved : NULL, x, layer->attn_norm, (float)c->rms_eps,
+                   ex);
+    cr_linear_fwd(q32, a->h, &layer->q, CR_ASSIGN, p->phase, ex);
+    cr_linear_fwd(k32, a->h, &layer->k, CR_ASSIGN, p->phase, ex);
+    cr_linear_fwd(a->v, a->h, &layer->v, CR_ASSIGN, p->phase, ex);
+    cr_rope_fwd(a->q, q32, p->cos_table, p->sin_table, c->head_dim, ex);
+    cr_rope_fwd(a->k, k32, p->cos_table, p->sin_table, c->head_dim, ex);
+    cr_arena_release(&ex->scratch, mark);
+    struct cr_attention_shape shape = attention_shape(c);
+    if (p->attend)
+        p->attend(p->user, index, a);
+    else
+        cr_packed_attention_fwd(a->out, a->lse, a->q, a->k, a->v, p->sequences,
+                                p->n_sequences, &shape, ex);
+    cr_copy_rows(y, x, ex);
+    cr_linear_fwd(y, a->out, &layer->o, CR_ADD, p->phase, ex);
+}
+
+void cr_decoder_attention_bwd(struct cr_tensor dx, const struct cr_decoder_layer *grad,
+                              const struct cr_attention_acts *a, struct cr_tensor x,
+                              const struct cr_decoder_layer *layer,
+                              const struct cr_decoder_pass *p) {
+    const struct cr_decoder_config *c = p->c;
+    struct cr_exec *ex = p->ex;
+    size_t mark = cr_arena_mark(&ex->scratch), rows = x.dim[0];
+    size_t q_width = a->q.dim[1], kv_width = a->k.dim[1];
+    struct cr_tensor dh = cr_exec_matrix(ex, CR_F32, rows, c->width);
+    struct cr_tensor dq = cr_exec_matrix(ex, ex->act, rows, q_width);
+    struct cr_tensor dk = cr_exec_matrix(ex, ex->act, rows, kv_width);
+    struct cr_tensor dv = cr_exec_matrix(ex, ex->act, rows, kv_width);
+    size_t inner = cr_arena_mark(&ex->scratch);
+    struct cr_tensor dq32 = cr_exec_matrix(ex, CR_F32, rows, q_width);
+    struct cr_tensor dk32 = cr_exec_matrix(ex, CR_F32, rows, kv_width);
+    struct cr_tensor dout = cr_exec_matrix(ex, ex->act, rows, q_width);
+    cr_linear_bwd(dout, &grad->o, cr_cast_act(dx, ex), a->out, &layer->o, CR_ASSIGN, ex);
+    struct cr_attention_shape shape = attention_shape(c);
+    cr_packed_attention_bwd(dq32, dk32, dv, dout, a->out, a->lse, a->q, a->k, a->v,
+                            p->sequences, p->n_sequences, &shape, ex);
+    cr_rope_bwd(dq, dq32, p->cos_table, p->sin_table, c->head_dim, ex);
+    cr_rope_bwd(dk, dk32, p->cos_table, p->sin_table, c->head_dim, ex);
+    cr_arena_release(&ex->scratch, inner);
+    cr_linear_bwd(dh, &grad->q, dq, a->h, &layer->q, CR_ASSIGN, ex);
+    cr_linear_bwd(dh, &grad->k, dk, a->h, &layer->k, CR_ADD, ex);
+    cr_linear_bwd(dh, &grad->v, dv, a->h, &layer->v, CR_ADD, ex);
+    struct cr_rmsnorm_saved saved = {a->rstd};
+    cr_rmsnorm_bwd(dx, grad->attn_norm, dh, &saved, x, layer->attn_norm, ex);
+    cr_arena_release(&ex->scratch, mark);
+}
+
+/* x += down(silu(gate(x)) * up(x)).   modeling_qwen2.py Qwen2MLP */
+void cr_decoder_ffn_fwd(struct cr_tensor y, struct cr_ffn_acts *a, struct cr_tensor x,
+                        const struct cr_decoder_layer *layer,
+                        const struct cr_decoder_pass *p) {
+    struct cr_exec *ex = p->ex;
+    struct cr_rmsnorm_saved saved = {a->rstd};
+    cr_rmsnorm_fwd(a->h, a->rstd ? &saved : NULL, x, layer->ffn_norm,
+                   (float)p->c->rms_eps, ex);
+    cr_linear_fwd(a->gate, a->h, &layer->gate, CR_ASSIGN, p->phase, ex);
+    cr_linear_fwd(a->up, a->h, &layer->up, CR_ASSIGN, p->phase, ex);
+    cr_swiglu_fwd(a->act, a->gate, a->up, ex);
+    if (!y.data)
+        return;
+    cr_copy_rows(y, x, ex);
+    cr_linear_fwd(y, a->act, &layer->down, CR_ADD, p->phase, ex);
+}
+
+void cr_decoder_ffn_bwd(struct cr_tensor dx, const struct cr_decoder_layer *grad,
+                        const struct cr_ffn_acts *a, struct cr_tensor x,
+                        const struct cr_decoder_layer *layer,
+                        const struct cr_decoder_pass *p) {
+    struct cr_exec *ex = p->ex;
+    size_t mark = cr_arena_mark(&ex->scratch), rows = x.dim[0], f = a->gate.dim[1];
+    struct cr_tensor dh = cr_exec_matrix(ex, CR_F32, rows, p->c->width);
+    struct cr_tensor dact = cr_exec_matrix(ex, ex->act, rows, f);
+    struct cr_tensor dup = cr_exec_matrix(ex, ex->act, rows, f);
+    cr_linear_bwd(dact, &grad->down, cr_cast_act(dx, ex), a->act, &layer->down, CR_ASSIGN,
+                  ex);
+    struct cr_tensor dgate = dact;
+    cr_swiglu_bwd(dgate, dup, dact, a->gate, a->up, ex);
+    cr_linear_bwd(dh, &grad->gate, dgate, a->h, &layer->gate, CR_ASSIGN, ex);
+    cr_linear_bwd(dh, &grad->up, dup, a->h, &layer->up, CR_ADD, ex);
+    struct cr_rmsnorm_saved saved = {a->rstd};
+    cr_rmsnorm_bwd(dx, grad->ffn_norm, dh, &saved, x, layer->ffn_norm, ex);
+    cr_arena_release(&ex->scratch, mark);
+}
