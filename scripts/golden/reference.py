@@ -68,7 +68,7 @@ def lmms_configuration(config):
     text["rope_parameters"] = {"rope_type": "default", "rope_theta": config["rope_theta"]}
     return LlavaOnevisionConfig(
         text_config=Qwen2Config(**text),
-        vision_config=SiglipVisionConfig(vision_use_head=False, **{k: v for k, v in vision.items() if k != "model_type"}),
+        vision_config=SiglipVisionConfig(vision_use_head=False, **{k: v for k, v in vision.items() if k not in ("model_type", "vision_use_head")}),
         image_token_index=config["image_token_index"],
         video_token_index=-1,
         image_grid_pinpoints=[[h, w] for w, h in pinpoints(config["image_grid_pinpoints"], vision["image_size"])],

@@ -1,0 +1,116 @@
+#!/bin/sh
+# Broken checkpoints, pictures and prompts: one line that names the file and what is wrong, status 3.
+set -eu
+. "$CRITIC_SOURCE_DIR/tests/e2e/lib.sh"
+LC_ALL=C
+export LC_ALL
+images=$CRITIC_SOURCE_DIR/tests/golden/images
+picture=$images/cat-wide.jpg
+model=$tiny/ov-lmms
+
+copy() { # LAYOUT: a checkpoint to break, in $tmp/m
+    rm -rf "$tmp/m"
+    cp -r "$tiny/$1" "$tmp/m"
+    chmod -R u+w "$tmp/m"
+}
+refuses() { # MESSAGE…: every command that opens a model says it in one line
+    for verb in "generate --prompt Hi --max-new-tokens 1" "judge --question Q --answer A --verdict-only"; do
+        # shellcheck disable=SC2086
+        expect 3 "$critic" $verb --model "$tmp/m"
+        for part in "$@"; do
+            one_line_error "$part"
+        done
+    done
+}
+
+# ---- tensors -------------------------------------------------------------------------------------------
+copy ov-lmms
+sed -i 's/model\.image_newline/model.image_newlime/' "$tmp/m/model.safetensors"
+refuses "tensor 'image_newline' is missing"
+copy ov-hf-old
+sed -i 's/"dtype":"F16"/"dtype":"I16"/' "$tmp/m/model.safetensors"
+refuses "has dtype I16; expected F32, F16"
+copy ov-lmms
+head -c 200000 "$tiny/ov-lmms/model.safetensors" >"$tmp/m/model.safetensors"
+refuses "model.safetensors" "truncated"
+copy ov-lmms
+sed -i 's/"num_hidden_layers": 3,/"num_hidden_layers": 4,/' "$tmp/m/config.json"
+refuses "layers.3."
+copy ov-lmms
+sed -i 's/"intermediate_size": 68/"intermediate_size": 67/' "$tmp/m/config.json"
+refuses "found shape (68, 40), expected (67, 40)"
+copy ov-lmms-sharded
+rm "$tmp/m/model-00002-of-00002.safetensors"
+refuses "model.safetensors.index.json" "the shard 'model-00002-of-00002.safetensors' is not there"
+copy ov-lmms-sharded
+cp "$tmp/m/model-00001-of-00002.safetensors" "$tmp/m/model-00002-of-00002.safetensors"
+refuses "is not in its shard"
+copy ov-lmms
+rm "$tmp/m/model.safetensors"
+refuses "expected model.safetensors"
+
+# ---- configurations ----------------------------------------------------------------------------------------
+copy ov-lmms
+sed -i 's/"mm_projector_type": "mlp2x_gelu"/"mm_projector_type": "linear"/' "$tmp/m/config.json"
+refuses "config.json" "'mm_projector_type' is linear"
+copy ov-lmms
+head -c 100000 /dev/zero | tr '\0' '[' >"$tmp/m/config.json"
+refuses "config.json:1:"
+copy ov-lmms
+rm "$tmp/m/config.json"
+refuses "no config.json"
+copy ov-lmms
+echo '{"model": 3}' >"$tmp/m/tokenizer.json"
+refuses "/tokenizer.json: "
+copy ov-lmms
+rm "$tmp/m/tokenizer.json"
+refuses "no tokenizer; expected tokenizer.json"
+
+# ---- GGUF ----------------------------------------------------------------------------------------------------
+rm -rf "$tmp/m"
+mkdir "$tmp/m"
+printf 'GGUF\3\0\0\0\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377' >"$tmp/m/x.gguf"
+refuses "x.gguf" "18446744073709551615 tensors cannot lie in"
+head -c 60000 "$tiny/ov-text.gguf" >"$tmp/m/x.gguf"
+refuses "x.gguf" "truncated"
+expect 3 "$critic" inspect "$tmp/m/none.gguf"
+one_line_error "none.gguf: no such file"
+
+# ---- pictures --------------------------------------------------------------------------------------------------
+bad_picture() { # FILE MESSAGE
+    expect 3 "$critic" generate --model "$model" --prompt Hi --image "$1" --max-new-tokens 1
+    one_line_error "$(basename "$1")"
+    one_line_error "$2"
+}
+echo 'this is no picture' >"$tmp/text.jpg"
+bad_picture "$tmp/text.jpg" "JPEG, PNG"
+: >"$tmp/empty.png"
+bad_picture "$tmp/empty.png" "empty"
+for file in cat-wide.jpg rgba.png coffee-lossy.webp; do
+    head -c $(($(wc -c <"$images/$file") / 2)) "$images/$file" >"$tmp/cut-$file"
+    bad_picture "$tmp/cut-$file" ""
+done
+bad_picture "$CRITIC_SOURCE_DIR/tests/fuzz/corpus/fuzz_image/bomb.png" "pixels"
+bad_picture "$tmp" ""
+expect 3 "$critic" generate --model "$model" --prompt Hi --image 'https://example.org/cat.jpg'
+one_line_error "not fetched from the network"
+
+# ---- prompts -----------------------------------------------------------------------------------------------------
+printf 'ab\377' >"$tmp/bad.txt"
+expect 3 "$critic" generate --model "$model" --prompt-file "$tmp/bad.txt"
+one_line_error "byte 2"
+expect 3 "$critic" generate --model "$model" --prompt Hi --context 8
+one_line_error "8"
+expect 3 "$critic" generate --model "$tiny/ov-text.gguf" --prompt Hi --image "$picture"
+one_line_error
+expect 3 "$critic" generate --model "$model" --prompt-file "$tmp/none.txt"
+one_line_error "none.txt"
+
+# ---- usage -------------------------------------------------------------------------------------------------------
+for line in "" "nonsense" "judge --nonsense" "judge" "generate --model" "generate --model $model" \
+    "forward --model $model --prompt Hi" "tokenize --threads x" "judge --model $model --question Q" \
+    "generate --model $model --prompt Hi --isa mmx" "generate --model $model --prompt Hi --top-p 2"; do
+    # shellcheck disable=SC2086
+    expect 2 "$critic" $line
+    equal "$out" ""
+done
