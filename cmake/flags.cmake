@@ -1,4 +1,4 @@
-# Warnings and code-generation flags for our own sources (docs/style.md). No fast-math:
+# Warnings and code-generation flags for our own sources (CONTRIBUTING.md). No fast-math:
 # masks use infinities, checks use NaN, sums keep their order.
 add_library(critic_flags INTERFACE)
 target_compile_options(critic_flags INTERFACE

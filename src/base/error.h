@@ -1,4 +1,4 @@
-/* Errors: one pattern for the whole code base (docs/style.md).
+/* Errors: one pattern for the whole code base (CONTRIBUTING.md).
  *
  * Fallible functions return enum critic_status and take, last, a critic_error that may
  * be NULL. The message is written where the fault is found; callers may prepend
