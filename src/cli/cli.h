@@ -30,6 +30,7 @@ int cr_cmd_inspect(int n_args, const char *const *args);
 int cr_cmd_convert(int n_args, const char *const *args);
 int cr_cmd_prefer(int n_args, const char *const *args);
 int cr_cmd_eval(int n_args, const char *const *args);
+int cr_cmd_perplexity(int n_args, const char *const *args);
 int cr_cmd_bench(int n_args, const char *const *args);
 
 /* ---- common flags ------------------------------------------------------------------------ */
@@ -78,8 +79,8 @@ void cr_common_init(struct cr_common *c);
          CR_FLAG_CHOICE,                                                                 \
          &(c).dtype,                                                                     \
          "auto|f32|bf16|int8|q4",                                                        \
-         "precision of products; auto: bf16 where the machine multiplies it at speed "   \
-         "(int8 and q4 come with a later version)",                                      \
+         "precision of products; auto: bf16 where the machine multiplies it at speed; "  \
+         "int8, q4: weights are quantised when the model is opened",                     \
          0,                                                                              \
          0},                                                                             \
         {"threads",                                                                      \

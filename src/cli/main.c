@@ -25,6 +25,8 @@ static const struct {
     {"convert", "write a checkpoint in another layout or precision", cr_cmd_convert},
     {"bench", "speed beside this machine's own ceilings", cr_cmd_bench},
     {"eval", "how good is a judge: benchmarks, statistics, comparisons", cr_cmd_eval},
+    {"perplexity", "how well a model foretells a text, by precision",
+     cr_cmd_perplexity},
     {"info", "this machine, the kernels chosen, the libraries linked", cr_cmd_info},
 };
 

@@ -156,13 +156,13 @@ enum critic_status cr_common_engine_opts(struct cr_common *c, struct cr_engine_o
         opts->exec.compute = CR_COMPUTE_BF16;
         break;
     case CR_CHOOSE_INT8:
+        opts->weights = CR_WEIGHTS_INT8;
+        break;
     case CR_CHOOSE_Q4:
-        return cr_fail(
-            err, CRITIC_UNSUPPORTED,
-            "--dtype %s comes with a later version; expected auto, f32 or bf16",
-            c->dtype == CR_CHOOSE_Q4 ? "q4" : "int8");
+        opts->weights = CR_WEIGHTS_Q4;
+        break;
     default:
-        opts->exec.compute = CR_COMPUTE_AUTO;
+        break; /* auto */
     }
     if (c->isa && !cr_isa_parse(c->isa, &opts->exec.isa))
         return cr_fail(err, CRITIC_BAD_ARGUMENT,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "engine/internal.h"
 #include "engine/random_model.h"
 
@@ -46,6 +47,7 @@ void cr_engine_free(struct cr_engine *e) {
     cr_tokenizer_free(e->tokenizer);
     cr_store_close(e->store);
     cr_arena_fini(&e->arena);
+    cr_arena_fini(&e->packed);
     free(e->logits);
     free(e->name);
     free(e);
@@ -72,9 +74,25 @@ static void set_ids(struct cr_engine *e) {
         e->end_ids[e->n_end_ids++] = cr_tokenizer_find(e->tokenizer, cr_str_of(ends[i]));
 }
 
+static enum critic_status quantise(struct cr_engine *e, critic_error *err) {
+    if (e->opts.weights == CR_WEIGHTS_FILE)
+        return CRITIC_OK;
+    bool four = e->opts.weights == CR_WEIGHTS_Q4;
+    enum cr_packing packing = four ? CR_PACK_INT4 : CR_PACK_INT8;
+    size_t bytes = cr_params_quantised_bytes(&e->model.params, &e->config, packing);
+    double start = cr_clock_seconds();
+    CR_TRY(cr_arena_init(&e->packed, bytes, err));
+    CR_TRY(cr_params_quantise(&e->model.params, &e->config, packing, &e->packed,
+                              e->opts.cancel, e->opts.cancel_user, e->exec, err));
+    cr_engine_log(e, 1, "weights quantised to %d bits: %.2f GiB in %.1f s", four ? 4 : 8,
+                  (double)e->packed.used / (1 << 30), cr_clock_seconds() - start);
+    return CRITIC_OK;
+}
+
 /* Everything that follows from config and parameters: kernels, KV pool, logits row. */
 static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
     CR_TRY(cr_exec_new(&e->exec, &e->opts.exec, err));
+    CR_TRY(quantise(e, err));
     e->model.config = &e->config;
     size_t most = e->config.text.max_positions;
     e->context = e->opts.context ? CR_MIN(e->opts.context, most) : most;

@@ -30,8 +30,17 @@ enum cr_preprocess {
     CR_PREPROCESS_HF
 };
 
+/* In how many bits the products' weights are multiplied (op/packed.h); under INT8 and Q4
+ * activations are rounded to 8 bits on the way, and exec.compute says what lies between. */
+enum cr_weights {
+    CR_WEIGHTS_FILE, /* as exec.compute says */
+    CR_WEIGHTS_INT8,
+    CR_WEIGHTS_Q4
+};
+
 struct cr_engine_opts {
     struct cr_exec_opts exec;
+    enum cr_weights weights;
     enum cr_preprocess preprocess;
     struct cr_image_limits image_limits;
     size_t context;       /* most tokens of one sequence; 0: the model's own maximum */

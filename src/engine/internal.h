@@ -58,6 +58,7 @@ struct cr_engine {
     struct cr_tokenizer *tokenizer; /* NULL for random weights */
     struct cr_exec *exec;
     struct cr_arena arena; /* parameter tables, random weights */
+    struct cr_arena packed; /* quantised weights */
     struct cr_model model;
     struct cr_kv_pool kv;
     size_t context;

@@ -166,7 +166,9 @@ static void fill_slot(struct cr_param_slot *slot, struct cr_params *p, const str
         slot->dim[slot->n_dim] = extent(r->dim[slot->n_dim], config);
         slot->n_dim++;
     }
-    slot->is_matrix = slot->n_dim > 1 && r->offset != offsetof(struct cr_params, position);
+    bool is_position =
+        r->place == IN_VISION && r->offset == offsetof(struct cr_params, position);
+    slot->is_matrix = slot->n_dim > 1 && !is_position;
     slot->is_norm = slot->n_dim == 1 && strstr(r->pattern, "norm") &&
                     strstr(r->pattern, ".weight");
     slot->tensor = locate(p, r, layer);

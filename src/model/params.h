@@ -76,6 +76,19 @@ enum critic_status cr_params_random(struct cr_params *p, const struct cr_config 
                                     critic_error *err);
 /* Elements of all parameters of a config, before any is there. */
 double cr_params_elements(const struct cr_config *config);
+/* Bytes that cr_params_quantise takes of its arena. */
+size_t cr_params_quantised_bytes(struct cr_params *p, const struct cr_config *config,
+                                 enum cr_packing packing);
+/* Packs the weights of every product (op/packed.h) beside what they are bound to: all in 8 bits,
+ * or with CR_PACK_INT4 the decoder's blocks in 4 and the rest in 8, as is what the file itself
+ * holds in 5 to 8. The patch embedding, the embedding rows and all vectors stay as they are.
+ * cancelled (may be NULL) is asked before each matrix.
+ * Errors: CRITIC_BAD_MODEL (a weight that is NaN or infinite), CRITIC_NO_MEMORY,
+ * CRITIC_CANCELLED. */
+enum critic_status cr_params_quantise(struct cr_params *p, const struct cr_config *config,
+                                      enum cr_packing packing, struct cr_arena *arena,
+                                      bool (*cancelled)(void *user), void *user,
+                                      struct cr_exec *ex, critic_error *err);
 /* Elements of all parameters, and their bytes as they are stored. */
 void cr_params_size(struct cr_params *p, const struct cr_config *config, size_t *n_elements,
                     size_t *n_bytes);

@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "kernel/dense.h"
 #include "kernel/gemm.h"
+#include "kernel/int8.h"
 #include "kernel/row.h"
 
 #define SCRATCH_BYTES_DEFAULT ((size_t)64 << 30)
@@ -28,6 +29,7 @@ enum critic_status cr_exec_new(struct cr_exec **out, const struct cr_exec_opts *
     ex->isa = opts->isa;
     ex->dense = cr_dense_for(opts->isa);
     ex->row = cr_row_kernels_for(opts->isa);
+    ex->int8 = cr_int8_for(opts->isa);
     ex->n_threads = opts->n_threads > 0 ? opts->n_threads : default_threads();
     size_t scratch = opts->scratch_bytes ? opts->scratch_bytes : SCRATCH_BYTES_DEFAULT;
     enum critic_status status = cr_arena_init(&ex->scratch, scratch, err);

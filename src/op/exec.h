@@ -41,6 +41,7 @@ struct cr_exec_opts {
 struct cr_dense;       /* kernel/dense.h: products, one table an ISA */
 struct cr_row_kernels; /* kernel/row.h: norms, activations, attention tiles */
 struct cr_gemm;        /* kernel/gemm.h: the dense product library behind one call */
+struct cr_int8;        /* kernel/int8.h: products in 8 bits */
 
 struct cr_exec {
     enum cr_isa isa;
@@ -49,6 +50,7 @@ struct cr_exec {
     int n_threads;
     const struct cr_dense *dense;
     const struct cr_row_kernels *row;
+    const struct cr_int8 *int8;
     struct cr_gemm *gemm;
     struct cr_arena scratch;
 };

@@ -238,12 +238,23 @@ static void linear_tiles(struct cr_tensor y, struct cr_tensor x,
     cr_arena_release(&ex->scratch, mark);
 }
 
+static void linear_packed(struct cr_tensor y, struct cr_tensor x,
+                          const struct cr_linear *lin, enum cr_store_mode mode,
+                          enum cr_phase phase, struct cr_exec *ex) {
+    size_t mark = cr_arena_mark(&ex->scratch);
+    const float *bias = bias_f32(&lin->bias, ex);
+    cr_packed_fwd(y, x, lin->packed, bias, mode == CR_ADD, phase, ex);
+    cr_arena_release(&ex->scratch, mark);
+}
+
 void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
                    enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex) {
     check_shapes(&y, &x, lin, mode, ex);
     if (cr_tensor_rows(&x) == 0 || cr_tensor_rows(&lin->w) == 0)
         return;
-    if (phase == CR_STEP || cr_tensor_cols(&x) == 0 || (!ex->gemm && !ex->dense->tile))
+    if (lin->packed)
+        linear_packed(y, x, lin, mode, phase, ex);
+    else if (phase == CR_STEP || cr_tensor_cols(&x) == 0 || (!ex->gemm && !ex->dense->tile))
         linear_step(y, x, lin, mode, ex);
     else if (!ex->gemm)
         linear_tiles(y, x, lin, mode, ex);

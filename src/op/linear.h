@@ -9,11 +9,12 @@
 #ifndef CR_OP_LINEAR_H
 #define CR_OP_LINEAR_H
 
-#include "op/exec.h"
+#include "op/packed.h"
 
 struct cr_linear {
     struct cr_tensor w;
     struct cr_tensor bias; /* data NULL: none */
+    const struct cr_packed *packed; /* w in 8 or 4 bits, used in its place; NULL: none */
 };
 
 enum cr_store_mode { CR_ASSIGN, CR_ADD };

@@ -1,0 +1,101 @@
+#include <string.h>
+
+#include "base/checked.h"
+#include "model/params.h"
+
+/* Every product of the network but the patch embedding, which is a thousandth of the work and
+ * sees the pixels themselves. */
+typedef enum critic_status visit_fn(void *user, struct cr_linear *lin,
+                                    enum cr_param_part part, critic_error *err);
+
+static enum critic_status each_product(struct cr_params *p,
+                                       const struct cr_config *config, visit_fn *visit,
+                                       void *user, critic_error *err) {
+    for (size_t l = 0; config->vision.present && l < config->vision.n_layers; l++) {
+        struct cr_vision_layer *v = &p->tower[l];
+        struct cr_linear *products[] = {&v->q, &v->k, &v->v, &v->o, &v->fc1, &v->fc2};
+        for (size_t i = 0; i < CR_COUNT(products); i++)
+            CR_TRY(visit(user, products[i], CR_PART_TOWER, err));
+    }
+    if (config->vision.present) {
+        CR_TRY(visit(user, &p->project1, CR_PART_PROJECTOR, err));
+        CR_TRY(visit(user, &p->project2, CR_PART_PROJECTOR, err));
+    }
+    for (size_t l = 0; l < config->text.n_layers; l++) {
+        struct cr_decoder_layer *d = &p->layers[l];
+        struct cr_linear *products[] = {&d->q,    &d->k,  &d->v,   &d->o,
+                                        &d->gate, &d->up, &d->down};
+        for (size_t i = 0; i < CR_COUNT(products); i++)
+            CR_TRY(visit(user, products[i], CR_PART_DECODER, err));
+    }
+    return visit(user, &p->head, CR_PART_DECODER, err);
+}
+
+/* 4 bits for the decoder's blocks; what a file keeps in 5 to 8 bits, it keeps so on purpose. */
+static enum cr_packing packing_of(const struct cr_linear *lin, enum cr_param_part part,
+                                  bool is_head, enum cr_packing wanted) {
+    enum cr_dtype dtype = lin->w.dtype;
+    bool is_fine = dtype == CR_Q5_0 || dtype == CR_Q5_1 || dtype == CR_Q5_K ||
+                   dtype == CR_Q6_K || dtype == CR_Q8_0;
+    if (wanted == CR_PACK_INT4 && part == CR_PART_DECODER && !is_head && !is_fine &&
+        cr_packed_fits(CR_PACK_INT4, cr_tensor_cols(&lin->w)))
+        return CR_PACK_INT4;
+    return CR_PACK_INT8;
+}
+
+struct quantiser {
+    struct cr_params *params;
+    enum cr_packing wanted;
+    struct cr_arena *arena;
+    struct cr_exec *ex;
+    bool (*cancelled)(void *user);
+    void *user;
+    size_t bytes;
+};
+
+static enum critic_status count(void *user, struct cr_linear *lin,
+                                enum cr_param_part part, critic_error *err) {
+    (void)err;
+    struct quantiser *q = user;
+    enum cr_packing packing = packing_of(lin, part, lin == &q->params->head, q->wanted);
+    q->bytes +=
+        sizeof(struct cr_packed) + 64 +
+        cr_packed_bytes(packing, cr_tensor_rows(&lin->w), cr_tensor_cols(&lin->w));
+    return CRITIC_OK;
+}
+
+static enum critic_status quantise(void *user, struct cr_linear *lin,
+                                   enum cr_param_part part, critic_error *err) {
+    struct quantiser *q = user;
+    if (q->cancelled && q->cancelled(q->user))
+        return cr_fail(err, CRITIC_CANCELLED, "cancelled");
+    struct cr_packed *packed = cr_arena_alloc(q->arena, sizeof *packed);
+    if (!packed)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for quantised weights");
+    CR_TRY(cr_packed_new(packed,
+                         packing_of(lin, part, lin == &q->params->head, q->wanted),
+                         &lin->w, q->arena, q->ex, err));
+    lin->packed = packed;
+    return CRITIC_OK;
+}
+
+size_t cr_params_quantised_bytes(struct cr_params *p, const struct cr_config *config,
+                                 enum cr_packing packing) {
+    struct quantiser q = {.params = p, .wanted = packing};
+    enum critic_status status = each_product(p, config, count, &q, NULL);
+    CR_ASSERT(status == CRITIC_OK);
+    return q.bytes;
+}
+
+enum critic_status cr_params_quantise(struct cr_params *p, const struct cr_config *config,
+                                      enum cr_packing packing, struct cr_arena *arena,
+                                      bool (*cancelled)(void *user), void *user,
+                                      struct cr_exec *ex, critic_error *err) {
+    struct quantiser q = {.params = p,
+                          .wanted = packing,
+                          .arena = arena,
+                          .ex = ex,
+                          .cancelled = cancelled,
+                          .user = user};
+    return each_product(p, config, quantise, &q, err);
+}

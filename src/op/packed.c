@@ -1,0 +1,216 @@
+#include "op/packed.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "kernel/dense.h"
+#include "kernel/int8.h"
+
+bool cr_packed_fits(enum cr_packing packing, size_t k) {
+    return k > 0 && (packing != CR_PACK_INT4 || k % CR_INT4_BLOCK == 0);
+}
+
+static size_t panel_bytes(enum cr_packing packing, size_t k) {
+    return packing == CR_PACK_INT4 ? cr_int4_panel_bytes(k) : cr_int8_panel_bytes(k);
+}
+
+/* What an arena takes for a block, whatever it puts around it. */
+#define BLOCK_MARGIN ((size_t)256)
+
+size_t cr_packed_bytes(enum cr_packing packing, size_t n, size_t k) {
+    size_t n_panels = cr_int8_panels(n);
+    size_t n_scales = packing == CR_PACK_INT4 ? 3 : 1;
+    return n_panels * panel_bytes(packing, k) +
+           n_scales * n_panels * CR_INT8_COLS * sizeof(float) + 4 * BLOCK_MARGIN;
+}
+
+/* ---- packing -------------------------------------------------------------------------------- */
+
+struct packer {
+    enum cr_packing packing;
+    const struct cr_tensor *w;
+    unsigned char *panels;
+    float *scale, *min, *scale8;
+    size_t bad_row; /* the first with a number that is none; SIZE_MAX */
+};
+
+/* false where a weight is no finite number. */
+static bool pack_row(const struct packer *p, size_t row, float *values,
+                     const struct cr_exec *ex) {
+    size_t k = cr_tensor_cols(p->w);
+    unsigned char *panel = p->panels + row / CR_INT8_COLS * panel_bytes(p->packing, k);
+    ex->dense->row_to_f32(p->w->dtype, cr_tensor_row(p->w, row), values, k);
+    if (p->packing == CR_PACK_INT4)
+        return ex->int8->pack4(values, k, row % CR_INT8_COLS, panel, p->scale + row,
+                               p->min + row, p->scale8 + row);
+    p->scale[row] = ex->int8->pack8(values, k, row % CR_INT8_COLS, panel);
+    return !isnan(p->scale[row]);
+}
+
+static void pack_all(struct packer *p, struct cr_exec *ex) {
+    size_t n = cr_tensor_rows(p->w), k = cr_tensor_cols(p->w);
+    size_t mark = cr_arena_mark(&ex->scratch);
+    struct cr_tensor rows = cr_exec_matrix(ex, CR_F32, (size_t)ex->n_threads, k);
+    size_t bytes = panel_bytes(p->packing, k);
+    size_t bad_row = SIZE_MAX;
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)                     \
+    reduction(min                                                                        \
+              : bad_row)
+    for (size_t panel = 0; panel < cr_int8_panels(n); panel++) {
+        size_t first = panel * CR_INT8_COLS, last = CR_MIN(first + CR_INT8_COLS, n);
+        memset(p->panels + panel * bytes, p->packing == CR_PACK_INT8 ? 128 : 0, bytes);
+        for (size_t row = first; row < last; row++) {
+            float *values = cr_tensor_row(&rows, (size_t)omp_get_thread_num());
+            if (!pack_row(p, row, values, ex))
+                bad_row = CR_MIN(bad_row, row);
+        }
+    }
+    p->bad_row = bad_row;
+    cr_arena_release(&ex->scratch, mark);
+}
+
+static enum critic_status bad_number(const struct packer *p, struct cr_exec *ex,
+                                     critic_error *err) {
+    size_t k = cr_tensor_cols(p->w), i = 0;
+    size_t mark = cr_arena_mark(&ex->scratch);
+    float *values = cr_exec_matrix(ex, CR_F32, 1, k).data;
+    ex->dense->row_to_f32(p->w->dtype, cr_tensor_row(p->w, p->bad_row), values, k);
+    while (i + 1 < k && isfinite(values[i]))
+        i++;
+    double value = (double)values[i];
+    cr_arena_release(&ex->scratch, mark);
+    return cr_fail(
+        err, CRITIC_BAD_MODEL,
+        "tensor '%s' cannot be quantised: element (%zu, %zu) is %g; expected a "
+        "finite number",
+        p->w->name ? p->w->name : "", p->bad_row, i, value);
+}
+
+enum critic_status cr_packed_new(struct cr_packed *out, enum cr_packing packing,
+                                 const struct cr_tensor *w, struct cr_arena *arena,
+                                 struct cr_exec *ex, critic_error *err) {
+    memset(out, 0, sizeof *out);
+    size_t n = cr_tensor_rows(w), k = cr_tensor_cols(w), n_panels = cr_int8_panels(n);
+    CR_ASSERT(packing != CR_PACK_NONE && cr_packed_fits(packing, k));
+    struct packer p = {.packing = packing, .w = w, .bad_row = SIZE_MAX};
+    size_t n_scales = packing == CR_PACK_INT4 ? 3 : 1;
+    p.panels = cr_arena_alloc(arena, n_panels * panel_bytes(packing, k));
+    p.scale = cr_arena_calloc(arena, n_scales * n_panels * CR_INT8_COLS, sizeof *p.scale);
+    if (!p.panels || !p.scale)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for quantised weights");
+    p.min = p.scale + n_panels * CR_INT8_COLS;
+    p.scale8 = p.min + n_panels * CR_INT8_COLS;
+    pack_all(&p, ex);
+    if (p.bad_row != SIZE_MAX)
+        return bad_number(&p, ex, err);
+    *out = (struct cr_packed){.packing = packing,
+                              .n = n,
+                              .k = k,
+                              .panels = p.panels,
+                              .scale = p.scale,
+                              .min = n_scales > 1 ? p.min : NULL,
+                              .scale8 = n_scales > 1 ? p.scale8 : NULL};
+    return CRITIC_OK;
+}
+
+/* ---- products ------------------------------------------------------------------------------- */
+
+/* Rows that meet a panel before the thread goes on: a panel is split over threads where there
+ * are fewer panels than threads would like, and read again for each part. */
+#define PART_ROWS ((size_t)192)
+
+/* Room for m quantised rows. */
+static struct cr_int8_rows rows_in_scratch(size_t m, size_t k, struct cr_exec *ex) {
+    struct cr_int8_rows rows = {
+        .m = m, .k = k, .q_row = cr_int8_row_bytes(k), .n_groups = cr_int8_groups(k)};
+    rows.q = cr_exec_matrix(ex, CR_I8, m, rows.q_row).data;
+    rows.scales = cr_exec_matrix(ex, CR_F32, m, rows.n_groups).data;
+    rows.sums = cr_exec_matrix(ex, CR_I32, m, rows.n_groups).data;
+    rows.block_sums = cr_exec_matrix(ex, CR_I32, m, 4 * rows.n_groups).data;
+    return rows;
+}
+
+/* Columns of panel `panel`, from row `first` of y on. */
+static struct cr_int8_out columns_of(const struct cr_tensor *y, const struct cr_packed *w,
+                                     const float *bias, bool add, size_t panel,
+                                     size_t first) {
+    size_t col = panel * CR_INT8_COLS, element = cr_dtype_block_bytes(y->dtype);
+    CR_ASSERT(y->row_bytes % element == 0);
+    return (struct cr_int8_out){.scale = w->scale + col,
+                                .min = w->min ? w->min + col : NULL,
+                                .bias = bias ? bias + col : NULL,
+                                .y = (char *)cr_tensor_row(y, first) + col * element,
+                                .y_row = y->row_bytes / element,
+                                .n = CR_MIN(CR_INT8_COLS, w->n - col),
+                                .type = y->dtype,
+                                .add = add};
+}
+
+struct product {
+    struct cr_tensor y;
+    const struct cr_packed *w;
+    const float *bias;
+    bool add;
+    struct cr_int8_rows rows;
+    struct cr_exec *ex;
+};
+
+/* Panels straight from the weights: 8 bits always, 4 bits in a step. */
+static void multiply_panels(const struct product *p) {
+    size_t m = p->rows.m, n_parts = CR_CEIL_DIV(m, PART_ROWS);
+    size_t n_panels = cr_int8_panels(p->w->n);
+    size_t bytes = panel_bytes(p->w->packing, p->w->k);
+#pragma omp parallel for num_threads(p->ex->n_threads) schedule(static)
+    for (size_t i = 0; i < n_panels * n_parts; i++) {
+        size_t panel = i / n_parts, first = i % n_parts * PART_ROWS;
+        struct cr_int8_out out = columns_of(&p->y, p->w, p->bias, p->add, panel, first);
+        const unsigned char *at = p->w->panels + panel * bytes;
+        size_t n_rows = CR_MIN(PART_ROWS, m - first);
+        if (p->w->packing == CR_PACK_INT4)
+            p->ex->int8->panel4(&p->rows, first, n_rows, at, &out);
+        else
+            p->ex->int8->panel8(&p->rows, first, n_rows, at, &out);
+    }
+}
+
+/* 4 bits in prefill: each panel is widened once for all rows. */
+static void multiply_widened(const struct product *p) {
+    const struct cr_packed *w = p->w;
+    struct cr_tensor wide =
+        cr_exec_matrix(p->ex, CR_U8, (size_t)p->ex->n_threads, cr_int8_panel_bytes(w->k));
+    size_t bytes = panel_bytes(w->packing, w->k);
+#pragma omp parallel for num_threads(p->ex->n_threads) schedule(static)
+    for (size_t panel = 0; panel < cr_int8_panels(w->n); panel++) {
+        unsigned char *to = cr_tensor_row(&wide, (size_t)omp_get_thread_num());
+        size_t col = panel * CR_INT8_COLS;
+        struct cr_int8_out out = columns_of(&p->y, w, p->bias, p->add, panel, 0);
+        p->ex->int8->widen(w->panels + panel * bytes, w->scale + col, w->min + col,
+                           w->scale8 + col, w->k, to);
+        out.scale = w->scale8 + col;
+        out.min = NULL;
+        p->ex->int8->panel8(&p->rows, 0, p->rows.m, to, &out);
+    }
+}
+
+void cr_packed_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_packed *w,
+                   const float *bias, bool add, enum cr_phase phase, struct cr_exec *ex) {
+    size_t m = cr_tensor_rows(&x);
+    CR_ASSERT(cr_tensor_cols(&x) == w->k && cr_tensor_cols(&y) == w->n);
+    size_t mark = cr_arena_mark(&ex->scratch);
+    struct product p = {.y = y,
+                        .w = w,
+                        .bias = bias,
+                        .add = add,
+                        .rows = rows_in_scratch(m, w->k, ex),
+                        .ex = ex};
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static) if (m > 1)
+    for (size_t t = 0; t < m; t++)
+        ex->int8->quantise(&p.rows, t, x.dtype, cr_tensor_row(&x, t));
+    if (w->packing == CR_PACK_INT4 && phase == CR_PREFILL)
+        multiply_widened(&p);
+    else
+        multiply_panels(&p);
+    cr_arena_release(&ex->scratch, mark);
+}

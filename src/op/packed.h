@@ -1,0 +1,40 @@
+/* Weights quantised to 8 or 4 bits, in the panels of kernel/int8.h, and products with them:
+ *   y[t,n] = sum_k x'[t,k] * w'[n,k] + bias[n],   x' and w' rounded as kernel/int8.h says
+ * 8 bits have one scale a column (a row of the checkpoint's matrix), 4 bits a scale and a
+ * minimum for each 32 k. Activations are rounded on the fly, a scale for each 128 k of a row.
+ *
+ * 4-bit weights are used as they are in a step; in prefill a panel at a time is widened to
+ * 8 bits for all rows. Every other sum is exact, so rows of 8-bit weights have the same bits in
+ * both phases and on every ISA. */
+#ifndef CR_OP_PACKED_H
+#define CR_OP_PACKED_H
+
+#include "op/exec.h"
+
+enum cr_packing { CR_PACK_NONE, CR_PACK_INT8, CR_PACK_INT4 };
+
+struct cr_packed {
+    enum cr_packing packing; /* not NONE */
+    size_t n, k;
+    const unsigned char *panels; /* one behind the other, 64-byte aligned */
+    const float *scale;          /* whole panels of columns */
+    const float *min, *scale8;   /* 4 bits only */
+};
+
+/* Can rows of k elements be packed so? 4 bits want whole blocks of 32. */
+bool cr_packed_fits(enum cr_packing packing, size_t k);
+/* Bytes that cr_packed_new takes of an arena. */
+size_t cr_packed_bytes(enum cr_packing packing, size_t n, size_t k);
+/* Quantises the matrix w (N, K) of any weight dtype over all threads; panels and scales lie in
+ * the arena. Errors: CRITIC_BAD_MODEL naming w, row and element where a weight is NaN or
+ * infinite; CRITIC_NO_MEMORY. */
+enum critic_status cr_packed_new(struct cr_packed *out, enum cr_packing packing,
+                                 const struct cr_tensor *w, struct cr_arena *arena,
+                                 struct cr_exec *ex, critic_error *err);
+
+/* y (T, N) = or += x (T, K) w; the contract is op/linear.h's.
+ * bias: (N) f32 or NULL; add: y +=. */
+void cr_packed_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_packed *w,
+                   const float *bias, bool add, enum cr_phase phase, struct cr_exec *ex);
+
+#endif
