@@ -12,6 +12,8 @@ static const struct {
     const char *summary;
     int (*run)(int n_args, const char *const *args);
 } commands[] = {
+    {"wildvision", "WildVision-Bench table of a folder of judgements",
+     cr_eval_wildvision},
     {"llava-reviews", "scores and relative score of LLaVA-Bench review files",
      cr_eval_llava_reviews},
 };
@@ -25,7 +27,7 @@ static void print_usage(void) {
     printf("\ncritic eval COMMAND --help   the command's flags and an example\n"
            "docs/evaluation.md           formulas, parse rules, file formats\n\n"
            "example\n"
-           "  critic eval llava-reviews review.jsonl --json\n");
+           "  critic eval wildvision --judgements judge_gpt-4o/ --json\n");
 }
 
 /* How many arguments the command's name takes where they begin with it, else 0. */

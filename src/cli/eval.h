@@ -7,6 +7,7 @@
 #include "eval/faults.h"
 #include "eval/stats.h"
 
+int cr_eval_wildvision(int n_args, const char *const *args);
 int cr_eval_llava_reviews(int n_args, const char *const *args);
 
 /* What the eval commands share. ---------------------------------------------------------- */
