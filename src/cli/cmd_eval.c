@@ -14,6 +14,9 @@ static const struct {
 } commands[] = {
     {"wildvision", "WildVision-Bench table of a folder of judgements",
      cr_eval_wildvision},
+    {"score mme", "MME scores of official result files", cr_eval_score_mme},
+    {"score pope", "POPE scores of a file of predictions", cr_eval_score_pope},
+    {"score mmbench", "MMBench with circular evaluation", cr_eval_score_mmbench},
     {"llava-reviews", "scores and relative score of LLaVA-Bench review files",
      cr_eval_llava_reviews},
 };
@@ -49,10 +52,10 @@ static int unknown_command(int n_args, const char *const *args) {
     critic_error err = {0};
     for (size_t i = 0; i < CR_COUNT(commands); i++)
         names[i] = commands[i].name;
-    const char *nearest = cr_nearest(args[0], names);
     snprintf(word, sizeof word, "%.30s %.30s", args[0], n_args > 1 ? args[1] : "");
+    const char *nearest = cr_nearest(word, names);
     if (!nearest)
-        nearest = cr_nearest(word, names);
+        nearest = cr_nearest(args[0], names);
     if (nearest)
         cr_fail(&err, CRITIC_BAD_ARGUMENT,
                 "unknown command 'eval %.80s'; did you mean 'eval %s'?", args[0],

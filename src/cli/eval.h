@@ -8,6 +8,9 @@
 #include "eval/stats.h"
 
 int cr_eval_wildvision(int n_args, const char *const *args);
+int cr_eval_score_mme(int n_args, const char *const *args);
+int cr_eval_score_pope(int n_args, const char *const *args);
+int cr_eval_score_mmbench(int n_args, const char *const *args);
 int cr_eval_llava_reviews(int n_args, const char *const *args);
 
 /* What the eval commands share. ---------------------------------------------------------- */
@@ -16,6 +19,9 @@ int cr_eval_llava_reviews(int n_args, const char *const *args);
 void cr_eval_print_faults(const struct cr_faults *faults);
 /* The exit status of a command that is done: 1 where there are faults. */
 int cr_eval_exit(const struct cr_faults *faults);
+/* One JSON value and a newline on standard output, 15 digits; takes value, which may be NULL
+ * where memory ran out. */
+enum critic_status cr_eval_print_json(json_t *value, critic_error *err);
 /* A number, or null where the statistic is undefined. */
 json_t *cr_eval_json(struct cr_stat s);
 /* "12.34", or "undefined (why)". */

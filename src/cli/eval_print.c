@@ -1,5 +1,6 @@
 /* What the eval commands share (cli/eval.h). */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/eval.h"
 
@@ -18,6 +19,17 @@ void cr_eval_print_faults(const struct cr_faults *faults) {
 
 int cr_eval_exit(const struct cr_faults *faults) {
     return faults->n > 0 ? CR_EXIT_FAILED : CR_EXIT_DONE;
+}
+
+/* 15 digits: what is exact in decimal stays as it is, and nothing that counts is lost. */
+enum critic_status cr_eval_print_json(json_t *value, critic_error *err) {
+    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    json_decref(value);
+    if (!text)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory while writing JSON");
+    puts(text);
+    free(text);
+    return CRITIC_OK;
 }
 
 json_t *cr_eval_json(struct cr_stat s) {

@@ -52,7 +52,6 @@ struct cr_mcnemar cr_mcnemar(size_t only_a, size_t only_b) {
         return out;
     }
     double gap = fabs((double)only_a - (double)only_b) - 1;
-    gap = CR_MAX(gap, 0.0);
     out.statistic = gap * gap / (double)n;
     out.p_value = cr_stat_of(cr_chi2_1_sf(out.statistic));
     return out;

@@ -1,0 +1,287 @@
+#include "eval/pope.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "eval/lines.h"
+#include "eval/rules.h"
+
+/* A label with what was predicted for it, or a prediction on its own while files are read. */
+struct entry {
+    char *id, *category;
+    bool yes;
+    bool predicted;
+    enum cr_yes said[CR_N_POPE_RULES];
+};
+
+struct entries {
+    struct entry *items;
+    size_t n, n_with_id;
+    const char *path;
+    struct cr_faults *faults;
+};
+
+static void entries_fini(struct entries *e) {
+    for (size_t i = 0; i < e->n; i++) {
+        free(e->items[i].id);
+        free(e->items[i].category);
+    }
+    free(e->items);
+}
+
+static enum critic_status add_entry(struct entries *e, const json_t *object,
+                                    struct entry **out, critic_error *err) {
+    struct cr_id_text scratch[2];
+    struct cr_str id = cr_member_text(object, "question_id", &scratch[0]);
+    struct cr_str category = cr_member_text(object, "category", &scratch[1]);
+    struct entry *items = realloc(e->items, (e->n + 1) * sizeof *items);
+    if (!items)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu answers", e->n);
+    e->items = items;
+    struct entry *entry = &items[e->n++];
+    *entry = (struct entry){.id = id.data ? cr_str_dup(id) : NULL,
+                            .category = category.data ? cr_str_dup(category) : NULL};
+    e->n_with_id += entry->id != NULL;
+    if ((id.data && !entry->id) || (category.data && !entry->category))
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu answers", e->n);
+    *out = entry;
+    return CRITIC_OK;
+}
+
+static enum critic_status on_label(void *user, json_t *object, size_t line,
+                                   critic_error *err) {
+    struct entries *e = user;
+    struct entry *entry = NULL;
+    const char *label = json_string_value(json_object_get(object, "label"));
+    CR_TRY(add_entry(e, object, &entry, err));
+    if (!label || (strcmp(label, "yes") != 0 && strcmp(label, "no") != 0))
+        return cr_fail(err, CRITIC_BAD_DATA,
+                       "%.160s:%zu: 'label' is not \"yes\" or \"no\"", e->path, line);
+    entry->yes = strcmp(label, "yes") == 0;
+    return CRITIC_OK;
+}
+
+static enum critic_status on_prediction(void *user, json_t *object, size_t line,
+                                        critic_error *err) {
+    struct entries *e = user;
+    struct entry *entry = NULL;
+    const json_t *value = json_object_get(object, "answer");
+    if (!json_is_string(value))
+        value = json_object_get(object, "text");
+    CR_TRY(add_entry(e, object, &entry, err));
+    if (!json_is_string(value))
+        return cr_faults_add(e->faults, e->path, "answer", line, err,
+                             "has no 'answer' or 'text'; counts as not judged");
+    struct cr_str text = {json_string_value(value), json_string_length(value)};
+    entry->said[CR_POPE_OFFICIAL] = cr_rule_pope(text);
+    entry->said[CR_POPE_EXACT] = cr_rule_pope_exact(text);
+    entry->said[CR_POPE_ROBUST] = cr_rule_yes_robust(text);
+    entry->predicted = true;
+    return CRITIC_OK;
+}
+
+/* ---- pairing -------------------------------------------------------------------------------- */
+
+static void take_prediction(struct entry *label, const struct entry *prediction) {
+    label->predicted = prediction->predicted;
+    memcpy(label->said, prediction->said, sizeof label->said);
+}
+
+/* id to index; NULL with *doubled where an id stands twice, or memory is out. */
+static json_t *index_ids(const struct entries *e, bool *doubled) {
+    json_t *places = json_object();
+    *doubled = false;
+    for (size_t i = 0; i < e->n && places && !*doubled; i++) {
+        *doubled = json_object_get(places, e->items[i].id) != NULL;
+        if (json_object_set_new(places, e->items[i].id, json_integer((json_int_t)i))) {
+            json_decref(places);
+            return NULL;
+        }
+    }
+    if (*doubled) {
+        json_decref(places);
+        return NULL;
+    }
+    return places;
+}
+
+static enum critic_status pair_by_id(struct entries *labels, const json_t *places,
+                                     struct entries *predictions, critic_error *err) {
+    bool *taken = calloc(labels->n + 1, sizeof *taken);
+    enum critic_status status = CRITIC_OK;
+    if (!taken)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu labels", labels->n);
+    for (size_t i = 0; i < predictions->n && status == CRITIC_OK; i++) {
+        const struct entry *p = &predictions->items[i];
+        const json_t *place = json_object_get(places, p->id);
+        if (!place) {
+            status =
+                cr_faults_add(predictions->faults, predictions->path, "unknown", i + 1,
+                              err, "question_id '%.60s' has no label; left out", p->id);
+            continue;
+        }
+        size_t at = (size_t)json_integer_value(place);
+        if (taken[at])
+            status = cr_faults_add(predictions->faults, predictions->path, "doubled",
+                                   i + 1, err,
+                                   "question_id '%.60s' stands twice; the last one "
+                                   "counts",
+                                   p->id);
+        taken[at] = true;
+        take_prediction(&labels->items[at], p);
+    }
+    free(taken);
+    return status;
+}
+
+static void pair_by_line(struct entries *labels, const struct entries *predictions) {
+    for (size_t i = 0; i < CR_MIN(labels->n, predictions->n); i++)
+        take_prediction(&labels->items[i], &predictions->items[i]);
+}
+
+/* Ids are of one numbering where at least half of the predictions' have a label. */
+static bool same_numbering(const json_t *places, const struct entries *predictions) {
+    size_t n_known = 0;
+    for (size_t i = 0; i < predictions->n; i++)
+        n_known += json_object_get(places, predictions->items[i].id) != NULL;
+    return 2 * n_known >= predictions->n;
+}
+
+static enum critic_status pair(struct cr_pope *out, struct entries *labels,
+                               struct entries *predictions, critic_error *err) {
+    bool doubled = false;
+    json_t *places = NULL;
+    enum critic_status status = CRITIC_OK;
+    if (labels->n_with_id == labels->n && predictions->n_with_id == predictions->n) {
+        places = index_ids(labels, &doubled);
+        if (!places && !doubled)
+            return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu labels", labels->n);
+    }
+    out->by_id =
+        places && (same_numbering(places, predictions) || labels->n != predictions->n);
+    if (out->by_id)
+        status = pair_by_id(labels, places, predictions, err);
+    else
+        pair_by_line(labels, predictions);
+    json_decref(places);
+    if (status == CRITIC_OK && !out->by_id && predictions->n > labels->n)
+        status =
+            cr_faults_add(predictions->faults, predictions->path, "too many", 0, err,
+                          "has %zu predictions for %zu labels; the last are left out",
+                          predictions->n, labels->n);
+    return status;
+}
+
+/* ---- scores --------------------------------------------------------------------------------- */
+
+static void count(struct cr_pope_result *r, bool yes, enum cr_yes said) {
+    r->n++;
+    r->true_yes += yes && said == CR_YES_YES;
+    r->false_yes += !yes && said == CR_YES_YES;
+    r->true_no += !yes && said == CR_YES_NO;
+    r->false_no += yes && said == CR_YES_NO;
+    r->n_other += said == CR_YES_OTHER;
+}
+
+static struct cr_stat share(size_t part, size_t whole) {
+    return whole ? cr_stat_of((double)part / (double)whole)
+                 : cr_stat_undefined(cr_why_empty);
+}
+
+static void fill(struct cr_pope_result *r, size_t n_yes) {
+    r->accuracy = share(r->true_yes + r->true_no, r->n);
+    r->precision = share(r->true_yes, r->true_yes + r->false_yes);
+    r->recall = share(r->true_yes, n_yes);
+    r->yes_ratio = share(r->true_yes + r->false_yes, r->n);
+    r->f1 = cr_stat_undefined(cr_why_empty);
+    if (cr_stat_ok(r->precision) && cr_stat_ok(r->recall)) {
+        double p = r->precision.value;
+        double s = p + r->recall.value;
+        r->f1 = s > 0 ? cr_stat_of(2 * p * r->recall.value / s)
+                      : cr_stat_undefined("precision and recall are both zero");
+    }
+}
+
+/* category NULL: all. */
+static void score_split(struct cr_pope_result *by, const struct entries *labels,
+                        const char *category) {
+    size_t n_yes = 0;
+    for (size_t i = 0; i < labels->n; i++) {
+        const struct entry *e = &labels->items[i];
+        if (!e->predicted ||
+            (category && (!e->category || strcmp(category, e->category) != 0)))
+            continue;
+        n_yes += e->yes;
+        for (size_t r = 0; r < CR_N_POPE_RULES; r++)
+            count(&by[r], e->yes, e->said[r]);
+    }
+    for (size_t r = 0; r < CR_N_POPE_RULES; r++)
+        fill(&by[r], n_yes);
+}
+
+static bool has_split(const struct cr_pope *p, const char *name) {
+    for (size_t i = 0; i < p->n_splits; i++)
+        if (strcmp(p->splits[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static enum critic_status score_splits(struct cr_pope *out, const struct entries *labels,
+                                       critic_error *err) {
+    for (size_t i = 0; i < labels->n; i++) {
+        const char *name = labels->items[i].category;
+        if (!name || has_split(out, name))
+            continue;
+        struct cr_pope_split *splits =
+            realloc(out->splits, (out->n_splits + 1) * sizeof *splits);
+        if (splits)
+            out->splits = splits;
+        char *copy = splits ? cr_str_dup(cr_str_of(name)) : NULL;
+        if (!copy)
+            return cr_fail(err, CRITIC_NO_MEMORY, "no memory for a split");
+        splits[out->n_splits] = (struct cr_pope_split){.name = copy};
+        score_split(splits[out->n_splits++].by, labels, name);
+    }
+    return CRITIC_OK;
+}
+
+static enum critic_status score(struct cr_pope *out, struct entries *labels,
+                                struct entries *predictions, critic_error *err) {
+    CR_TRY(cr_lines_read(labels->path, labels->faults, on_label, labels, err));
+    CR_TRY(cr_lines_read(predictions->path, predictions->faults, on_prediction,
+                         predictions, err));
+    CR_TRY(pair(out, labels, predictions, err));
+    size_t n_judged = 0;
+    for (size_t i = 0; i < labels->n; i++) {
+        const struct entry *e = &labels->items[i];
+        n_judged += e->predicted;
+        out->n_differ +=
+            e->predicted && e->said[CR_POPE_OFFICIAL] != e->said[CR_POPE_ROBUST];
+    }
+    out->n_labels = labels->n;
+    if (n_judged < labels->n)
+        CR_TRY(cr_faults_add(predictions->faults, predictions->path, "missing", 0, err,
+                             "%zu of %zu questions judged", n_judged, labels->n));
+    score_split(out->by, labels, NULL);
+    return score_splits(out, labels, err);
+}
+
+enum critic_status cr_pope_score(struct cr_pope *out, const char *predictions,
+                                 const char *labels, struct cr_faults *faults,
+                                 critic_error *err) {
+    struct entries l = {.path = labels, .faults = faults};
+    struct entries p = {.path = predictions, .faults = faults};
+    memset(out, 0, sizeof *out);
+    enum critic_status status = score(out, &l, &p, err);
+    entries_fini(&l);
+    entries_fini(&p);
+    return status;
+}
+
+void cr_pope_fini(struct cr_pope *p) {
+    for (size_t i = 0; i < p->n_splits; i++)
+        free(p->splits[i].name);
+    free(p->splits);
+    memset(p, 0, sizeof *p);
+}
