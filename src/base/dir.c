@@ -16,6 +16,27 @@ bool cr_dir_exists(const char *path) {
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+enum critic_status cr_dir_make(const char *path, critic_error *err) {
+    char *part = strdup(path);
+    enum critic_status status = CRITIC_OK;
+    if (!part)
+        return cr_fail(err, CRITIC_NO_MEMORY, "%s: out of memory", path);
+    for (char *p = part + 1; status == CRITIC_OK && p[-1] != '\0'; p++) {
+        char c = *p;
+        if (c != '/' && c != '\0')
+            continue;
+        *p = '\0';
+        if (mkdir(part, 0777) != 0 && !(errno == EEXIST && cr_dir_exists(part)))
+            status = cr_fail(err, CRITIC_IO, "%s: cannot make the folder: %s", part,
+                             strerror(errno));
+        *p = c;
+        if (c == '\0')
+            break;
+    }
+    free(part);
+    return status;
+}
+
 const char *cr_path_base(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;

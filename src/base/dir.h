@@ -5,6 +5,8 @@
 #include "base/bytes.h"
 
 bool cr_dir_exists(const char *path);
+/* Makes the folder and those above it; one that is there is fine. Errors: CRITIC_IO. */
+enum critic_status cr_dir_make(const char *path, critic_error *err);
 /* The folder that holds path ("." where path has no slash) into out. */
 enum critic_status cr_path_parent(struct cr_buf *out, const char *path,
                                   critic_error *err);

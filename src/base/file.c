@@ -156,9 +156,9 @@ enum critic_status cr_out_write(struct cr_out *o, const void *data, size_t len,
     return CRITIC_OK;
 }
 
-enum critic_status cr_out_commit(struct cr_out *o, critic_error *err) {
+static enum critic_status commit(struct cr_out *o, bool sync, critic_error *err) {
     enum critic_status status = flush_pending(o, err);
-    if (status == CRITIC_OK && fsync(o->fd) != 0 && errno != EINVAL && errno != EROFS)
+    if (sync && status == CRITIC_OK && fsync(o->fd) != 0 && errno != EINVAL && errno != EROFS)
         status = cr_fail(err, CRITIC_IO, "%s: cannot sync: %s", o->path, strerror(errno));
     int closed = close(o->fd);
     o->fd = -1;
@@ -173,6 +173,21 @@ enum critic_status cr_out_commit(struct cr_out *o, critic_error *err) {
         o->temporary = NULL;
     }
     cr_out_abort(o);
+    return status;
+}
+
+enum critic_status cr_out_commit(struct cr_out *o, critic_error *err) {
+    return commit(o, true, err);
+}
+
+enum critic_status cr_file_write(const char *path, struct cr_bytes bytes,
+                                 critic_error *err) {
+    struct cr_out o;
+    CR_TRY(cr_out_open(&o, path, err));
+    enum critic_status status = write_all(&o, bytes.data, bytes.len, err);
+    if (status == CRITIC_OK)
+        return commit(&o, false, err);
+    cr_out_abort(&o);
     return status;
 }
 

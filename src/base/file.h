@@ -44,5 +44,8 @@ enum critic_status cr_out_write(struct cr_out *o, const void *data, size_t len,
 enum critic_status cr_out_commit(struct cr_out *o, critic_error *err);
 /* Removes what was written. Safe on a zeroed or a committed cr_out. */
 void cr_out_abort(struct cr_out *o);
+/* A whole small file at once, one of many: beside and renamed as above, but not synced.
+ * Errors: CRITIC_IO naming the path, CRITIC_NO_MEMORY. */
+enum critic_status cr_file_write(const char *path, struct cr_bytes bytes, critic_error *err);
 
 #endif

@@ -27,6 +27,7 @@ static const struct {
     {"eval", "how good is a judge: benchmarks, statistics, comparisons", cr_cmd_eval},
     {"perplexity", "how well a model foretells a text, by precision",
      cr_cmd_perplexity},
+    {"data", "the micro world, critic data from it, checks of data sets", cr_cmd_data},
     {"info", "this machine, the kernels chosen, the libraries linked", cr_cmd_info},
 };
 
