@@ -3,9 +3,11 @@
 add_library(critic_flags INTERFACE)
 target_compile_options(critic_flags INTERFACE
   -fno-math-errno -fno-trapping-math -ffp-contract=off
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wdouble-promotion
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
   -Wundef -Wvla -Wformat=2 -Wcast-qual -Wcast-align -Wpointer-arith -Wwrite-strings
-  -Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough)
+  -Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough
+  # clang's would warn of every NAN and INFINITY
+  $<$<C_COMPILER_ID:GNU>:-Wdouble-promotion>)
 if(CRITIC_WERROR)
   target_compile_options(critic_flags INTERFACE -Werror)
 endif()

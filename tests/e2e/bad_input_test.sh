@@ -13,13 +13,10 @@ copy() { # LAYOUT: a checkpoint to break, in $tmp/m
     cp -r "$tiny/$1" "$tmp/m"
     chmod -R u+w "$tmp/m"
 }
-refuses() { # MESSAGE…: every command that opens a model says it in one line
-    for verb in "generate --prompt Hi --max-new-tokens 1" "judge --question Q --answer A --verdict-only"; do
-        # shellcheck disable=SC2086
-        expect 3 "$critic" $verb --model "$tmp/m"
-        for part in "$@"; do
-            one_line_error "$part"
-        done
+refuses() { # MESSAGE…: said in one line
+    expect 3 "$critic" generate --prompt Hi --max-new-tokens 1 --model "$tmp/m"
+    for part in "$@"; do
+        one_line_error "$part"
     done
 }
 
