@@ -49,7 +49,8 @@ static const struct cr_file_tensor *expected(const struct dump *d, const char *n
     return cr_safetensors_find(&d->expected, name);
 }
 
-static void check_pixels(struct dump *d, size_t first_tile, const struct cr_tensor *rows) {
+static void check_pixels(struct dump *d, size_t first_tile,
+                         const struct cr_tensor *rows) {
     const struct cr_file_tensor *t = expected(d, "pixel_tiles");
     assert_non_null(t);
     size_t tile = rows->dim[1] * rows->dim[2] * rows->dim[3];
@@ -66,8 +67,9 @@ static void check_layer(struct dump *d, const char *name, size_t first,
     if (!t)
         return;
     size_t width = rows->dim[1];
-    double diff = difference(rows->data, (const float *)(const void *)t->data + first * width,
-                             rows->dim[0] * width);
+    double diff =
+        difference(rows->data, (const float *)(const void *)t->data + first * width,
+                   rows->dim[0] * width);
     /* Relative to the whole tensor's largest value, not to these rows'. */
     diff *= largest_of((const float *)(const void *)t->data + first * width,
                        rows->dim[0] * width) /
@@ -123,8 +125,8 @@ static struct cr_prompt *build_prompt(struct cr_engine *e, const json_t *c) {
     if (json_is_true(json_object_get(c, "raw")))
         T_OK(cr_prompt_raw(p, cr_buf_str(&text), images, n_images, &err));
     else
-        T_OK(cr_prompt_chat(p, images, n_images, (struct cr_str){NULL, 0}, cr_buf_str(&text),
-                            &err));
+        T_OK(cr_prompt_chat(p, images, n_images, (struct cr_str){NULL, 0},
+                            cr_buf_str(&text), &err));
     T_OK(cr_prompt_finish(p, &err));
     for (size_t i = 0; i < n_images; i++)
         cr_image_free(&images[i]);
@@ -176,14 +178,15 @@ static void check_forward(struct cr_engine *e, struct cr_prompt *p, const json_t
     double bf16 = json_number_value(json_object_get(c, "bf16_error"));
     bool f32 = cr_engine_exec(e)->compute == CR_COMPUTE_F32;
     double allowed = f32 ? F32_TOLERANCE : bf16;
-    if (logits > allowed || (f32 && (features > allowed || hidden > allowed ||
-                                     d->worst_layer > allowed)))
-        fail_msg("differs: features %.2g hidden %.2g layers %.2g logits %.2g, allowed %.2g",
-                 features, hidden, d->worst_layer, logits, allowed);
+    if (logits > allowed ||
+        (f32 && (features > allowed || hidden > allowed || d->worst_layer > allowed)))
+        fail_msg(
+            "differs: features %.2g hidden %.2g layers %.2g logits %.2g, allowed %.2g",
+            features, hidden, d->worst_layer, logits, allowed);
     print_message("  %-22s %-6s %-4s features %.1e hidden %.1e layers %.1e logits %.1e\n",
                   json_string_value(json_object_get(c, "name")),
-                  cr_isa_name(cr_engine_exec(e)->isa), f32 ? "f32" : "bf16", features, hidden,
-                  d->worst_layer, logits);
+                  cr_isa_name(cr_engine_exec(e)->isa), f32 ? "f32" : "bf16", features,
+                  hidden, d->worst_layer, logits);
     cr_arena_release(&arena, mark);
 }
 
@@ -210,6 +213,27 @@ static void check_greedy(struct cr_engine *e, struct cr_prompt *p, const json_t 
     cr_seq_free(s);
 }
 
+/* One checkpoint below tests/tiny against what is expected. */
+static void check_checkpoint(const char *name, const json_t *c, struct dump *d,
+                             enum cr_isa isa, enum cr_compute compute) {
+    critic_error err;
+    char path[512];
+    struct cr_engine *e;
+    struct cr_engine_opts opts;
+    cr_engine_opts_default(&opts);
+    opts.exec.isa = isa;
+    opts.exec.compute = compute;
+    opts.kv_bytes = (size_t)64 << 20;
+    snprintf(path, sizeof path, TINY "%s", name);
+    T_OK(cr_engine_open(&e, path, &opts, &err));
+    struct cr_prompt *p = build_prompt(e, c);
+    check_ids(d, p);
+    check_forward(e, p, c, d);
+    check_greedy(e, p, c);
+    cr_prompt_free(p);
+    cr_engine_free(e);
+}
+
 static void check_case(const json_t *c, enum cr_isa isa, enum cr_compute compute,
                        size_t n_checkpoints) {
     critic_error err;
@@ -220,25 +244,18 @@ static void check_case(const json_t *c, enum cr_isa isa, enum cr_compute compute
     snprintf(path, sizeof path, GOLDEN "forward/%s",
              json_string_value(json_object_get(c, "expected")));
     T_OK(cr_safetensors_open(&d.expected, &arena, path, &err));
-    T_OK(cr_safetensors_open(&normalise, &arena, GOLDEN "pixels/normalise.safetensors", &err));
-    d.byte_value = (const float *)(const void *)cr_safetensors_find(&normalise, "byte_value")->data;
+    T_OK(cr_safetensors_open(&normalise, &arena, GOLDEN "pixels/normalise.safetensors",
+                             &err));
+    d.byte_value =
+        (const float *)(const void *)cr_safetensors_find(&normalise, "byte_value")->data;
     const json_t *checkpoints = json_object_get(c, "checkpoints");
-    for (size_t i = 0; i < CR_MIN(json_array_size(checkpoints), n_checkpoints); i++) {
-        struct cr_engine *e;
-        struct cr_engine_opts opts;
-        cr_engine_opts_default(&opts);
-        opts.exec.isa = isa;
-        opts.exec.compute = compute;
-        opts.kv_bytes = (size_t)64 << 20;
-        snprintf(path, sizeof path, TINY "%s", json_string_value(json_array_get(checkpoints, i)));
-        T_OK(cr_engine_open(&e, path, &opts, &err));
-        struct cr_prompt *p = build_prompt(e, c);
-        check_ids(&d, p);
-        check_forward(e, p, c, &d);
-        check_greedy(e, p, c);
-        cr_prompt_free(p);
-        cr_engine_free(e);
-    }
+    for (size_t i = 0; i < CR_MIN(json_array_size(checkpoints), n_checkpoints); i++)
+        check_checkpoint(json_string_value(json_array_get(checkpoints, i)), c, &d, isa,
+                         compute);
+    /* The text part alone, as GGUF. */
+    const char *gguf = json_string_value(json_object_get(c, "gguf"));
+    if (gguf)
+        check_checkpoint(gguf, c, &d, isa, compute);
     cr_safetensors_close(&d.expected);
     cr_safetensors_close(&normalise);
     cr_arena_release(&arena, mark);
