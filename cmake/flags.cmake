@@ -4,10 +4,9 @@ add_library(critic_flags INTERFACE)
 target_compile_options(critic_flags INTERFACE
   -fno-math-errno -fno-trapping-math -ffp-contract=off
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+  $<$<C_COMPILER_ID:GNU>:-Wdouble-promotion> # clang's would warn of every NAN and INFINITY
   -Wundef -Wvla -Wformat=2 -Wcast-qual -Wcast-align -Wpointer-arith -Wwrite-strings
-  -Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough
-  # clang's would warn of every NAN and INFINITY
-  $<$<C_COMPILER_ID:GNU>:-Wdouble-promotion>)
+  -Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough)
 if(CRITIC_WERROR)
   target_compile_options(critic_flags INTERFACE -Werror)
 endif()
