@@ -97,7 +97,7 @@ struct cr_train_opts {
     /* true: keep only each block's input and compute the rest again in backward (a third more
      * products in the blocks, the least memory). false: keep all activations. Same bits. */
     bool recompute;
-    /* Rows of logits (head_rows, V) held at a time; 0: as many as fit 64 MiB. The same bits
+    /* Rows of logits (head_rows, V) held at a time; 0: as many as fit 256 MiB. The same bits
      * for log-probs; the head's gradient is summed chunk by chunk. */
     size_t head_rows;
     /* The tower is not trained: nothing of it is kept for backward. */

@@ -36,7 +36,7 @@ static void chunk(struct cr_train *t, struct cr_params *grads, size_t first, siz
 }
 
 static void run(struct cr_train *t, struct cr_params *grads, int what) {
-    size_t rows = cr_train_head_rows(t), n = t->sizes.n_targets;
+    size_t n = t->sizes.n_targets, rows = cr_train_head_rows(t, n);
     for (size_t first = 0; first < n; first += rows)
         chunk(t, grads, first, CR_MIN(rows, n - first), what);
 }

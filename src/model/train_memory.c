@@ -3,7 +3,8 @@
 #include "base/checked.h"
 #include "model/train_parts.h"
 
-#define LOGITS_BYTES ((size_t)64 << 20)
+/* Many rows keep a product with a large vocabulary at speed. */
+#define LOGITS_BYTES ((size_t)256 << 20)
 
 static void *take(struct cr_train *t, size_t n, size_t size) {
     size_t bytes;
@@ -122,10 +123,13 @@ void cr_train_allocate(struct cr_train *t, const struct cr_train_sizes *sizes,
     }
 }
 
-size_t cr_train_head_rows(const struct cr_train *t) {
+size_t cr_train_head_rows(const struct cr_train *t, size_t n_targets) {
     if (t->opts.head_rows)
         return t->opts.head_rows;
-    return CR_MAX(LOGITS_BYTES / (t->m->config->text.vocab * sizeof(float)), (size_t)1);
+    size_t most =
+        CR_MAX(LOGITS_BYTES / (t->m->config->text.vocab * sizeof(float)), (size_t)1);
+    size_t n_chunks = CR_MAX(CR_CEIL_DIV(n_targets, most), (size_t)1);
+    return CR_MAX(CR_CEIL_DIV(n_targets, n_chunks), (size_t)1);
 }
 
 /* ---- the plan ---- */
@@ -167,7 +171,8 @@ static size_t scratch_bytes(const struct cr_train *t,
     size_t most =
         block_scratch(&d, sizes->n_rows, act) +
         attention_scratch(sizes->longest, config->text.head_dim, t->ex->n_threads);
-    size_t head = CR_MIN(cr_train_head_rows(t), sizes->n_targets) * config->text.vocab;
+    size_t head = CR_MIN(cr_train_head_rows(t, sizes->n_targets), sizes->n_targets) *
+                  config->text.vocab;
     most = CR_MAX(most, head * (act == 4 ? 4 : 4 + act));
     if (sizes->n_tiles) {
         const struct cr_vision_config *c = &config->vision;

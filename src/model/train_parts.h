@@ -58,8 +58,8 @@ void cr_train_allocate(struct cr_train *t, const struct cr_train_sizes *sizes,
                        enum cr_keep keep);
 /* The tower's part alone. */
 void cr_train_allocate_tower(struct cr_train *t, size_t n_tiles, enum cr_keep keep);
-/* Rows of logits at a time. */
-size_t cr_train_head_rows(const struct cr_train *t);
+/* Rows of logits at a time, of n_targets: chunks as equal as can be. */
+size_t cr_train_head_rows(const struct cr_train *t, size_t n_targets);
 
 /* ---- train_tower.c ---- */
 
