@@ -12,6 +12,8 @@ static const struct {
     const char *summary;
     int (*run)(int n_args, const char *const *args);
 } commands[] = {
+    {"stats", "a judge beside a reference: every statistic, with intervals",
+     cr_eval_stats},
     {"wildvision", "WildVision-Bench table of a folder of judgements",
      cr_eval_wildvision},
     {"score mme", "MME scores of official result files", cr_eval_score_mme},

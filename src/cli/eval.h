@@ -7,6 +7,7 @@
 #include "eval/faults.h"
 #include "eval/stats.h"
 
+int cr_eval_stats(int n_args, const char *const *args);
 int cr_eval_wildvision(int n_args, const char *const *args);
 int cr_eval_score_mme(int n_args, const char *const *args);
 int cr_eval_score_pope(int n_args, const char *const *args);

@@ -138,3 +138,30 @@ contains "$err" "m.tsv:4: 'answer' is not a letter"
 contains "$err" 'm.tsv:5: has 3 columns; expected 5'
 contains "$err" "m.tsv:9: has no whole number 'index'"
 contains "$err" 'question 0 has 1 of 2 rotations'
+
+# ---- a judge beside a reference
+printf 'judge\treference\tother\tprompt\n1\t1\t2\ta\n2\t3\t2\ta\n2\t2\t2\tb\n3\t4\t1\tb\n' >"$tmp/s.tsv"
+expect 0 "$critic" eval stats "$tmp/s.tsv" --json
+contains "$out" '"kendall_tau_b":{"value":0.912870929175277,'
+contains "$out" '"mean_error":0.5,'
+contains "$out" '"n":4,"rows":4,"clusters":null'
+expect 0 "$critic" eval stats "$tmp/s.tsv" -z other --cluster prompt --method bca --draws 200 --json
+contains "$out" '"clusters":2'
+contains "$out" '"error_gain":{"value":0.75,'
+contains "$out" '"error_gain_permutation_p":0.5' # two clusters: 4 sign patterns, 2 as extreme
+expect 0 "$critic" eval stats "$tmp/s.tsv" -z other
+contains "$out" 'Kendall tau-b                0.9129'
+contains "$out" 'would tell the two apart'
+printf '%s\n' '{"judge": "first", "reference": "A"}' '{"judge": "tie", "reference": "B"}' '{"judge": null, "reference": "first"}' \
+    '{"judge": "tie", "reference": "tie"}' '{"judge": 7, "reference": "tie"}' '{"judge": "first"}' >"$tmp/p.jsonl"
+expect 1 "$critic" eval stats "$tmp/p.jsonl" --json
+contains "$out" '"accuracy_with_tie":0.5,"accuracy_no_tie_strict":0.333333333333333,"accuracy_no_tie_decisive":1.0'
+contains "$out" '"unparsed":1'
+contains "$out" '"n":4,"rows":6'
+one_line_error 'p.jsonl:5: has a number among choices; row left out (2 of this kind in the file)'
+printf '%s\n' '{"judge": 1, "reference": 2}' '{"judge": 1, "reference": 3}' '{"judge": 1, "reference": "x"}' >"$tmp/c.jsonl"
+expect 1 "$critic" eval stats "$tmp/c.jsonl" --json
+contains "$out" '"pearson":{"value":null,"why":"one side has a single value","ci":null}'
+one_line_error 'c.jsonl:3: has a value that is no finite number'
+expect 3 "$critic" eval stats "$tmp/c.jsonl" -x score
+one_line_error "has no 'score'; --x, --y and --z name the columns"
