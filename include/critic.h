@@ -148,7 +148,9 @@ typedef struct critic_engine critic_engine;
 enum critic_precision {
     CRITIC_PRECISION_AUTO, /* bf16 where the machine multiplies it at speed, else f32 */
     CRITIC_PRECISION_F32,
-    CRITIC_PRECISION_BF16
+    CRITIC_PRECISION_BF16,
+    CRITIC_PRECISION_INT8, /* weights quantised to 8 bits when the model is opened */
+    CRITIC_PRECISION_Q4    /* the same to 4 bits */
 };
 
 enum critic_preprocess {

@@ -25,13 +25,15 @@ static enum critic_status fill_options(struct cr_engine_opts *to,
         [CRITIC_PRECISION_AUTO] = CR_COMPUTE_AUTO,
         [CRITIC_PRECISION_F32] = CR_COMPUTE_F32,
         [CRITIC_PRECISION_BF16] = CR_COMPUTE_BF16,
+        [CRITIC_PRECISION_INT8] = CR_COMPUTE_AUTO,
+        [CRITIC_PRECISION_Q4] = CR_COMPUTE_AUTO,
     };
     static const enum cr_preprocess preprocess[] = {
         [CRITIC_PREPROCESS_AUTO] = CR_PREPROCESS_AUTO,
         [CRITIC_PREPROCESS_LMMS] = CR_PREPROCESS_LMMS,
         [CRITIC_PREPROCESS_HF] = CR_PREPROCESS_HF,
     };
-    if ((unsigned)from->precision > CRITIC_PRECISION_BF16 ||
+    if ((unsigned)from->precision > CRITIC_PRECISION_Q4 ||
         (unsigned)from->preprocess > CRITIC_PREPROCESS_HF)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "precision or preprocess is no value of its enumeration");
@@ -41,6 +43,10 @@ static enum critic_status fill_options(struct cr_engine_opts *to,
     if (from->n_threads < 0)
         return cr_fail(err, CRITIC_BAD_ARGUMENT, "n_threads is negative");
     to->exec.compute = compute[from->precision];
+    if (from->precision == CRITIC_PRECISION_INT8)
+        to->weights = CR_WEIGHTS_INT8;
+    else if (from->precision == CRITIC_PRECISION_Q4)
+        to->weights = CR_WEIGHTS_Q4;
     to->exec.n_threads = from->n_threads;
     to->preprocess = preprocess[from->preprocess];
     to->context = from->context;

@@ -38,17 +38,20 @@ double cr_work_projector(const struct cr_config *c, size_t n_tiles) {
            (double)n_tiles;
 }
 
-static double bytes_of(const struct cr_tensor *t) {
-    return (double)cr_tensor_rows(t) * (double)t->row_bytes;
+static double bytes_of(const struct cr_linear *lin) {
+    const struct cr_packed *packed = lin->packed;
+    if (packed)
+        return (double)cr_packed_bytes(packed->packing, packed->n, packed->k);
+    return (double)cr_tensor_rows(&lin->w) * (double)lin->w.row_bytes;
 }
 
 double cr_work_step_weights(const struct cr_model *m) {
-    double bytes = bytes_of(&m->params.head.w);
+    double bytes = bytes_of(&m->params.head);
     for (size_t l = 0; l < m->config->text.n_layers; l++) {
         const struct cr_decoder_layer *d = &m->params.layers[l];
-        bytes += bytes_of(&d->q.w) + bytes_of(&d->k.w) + bytes_of(&d->v.w) +
-                 bytes_of(&d->o.w) + bytes_of(&d->gate.w) + bytes_of(&d->up.w) +
-                 bytes_of(&d->down.w);
+        bytes += bytes_of(&d->q) + bytes_of(&d->k) + bytes_of(&d->v) +
+                 bytes_of(&d->o) + bytes_of(&d->gate) + bytes_of(&d->up) +
+                 bytes_of(&d->down);
     }
     return bytes;
 }

@@ -43,7 +43,8 @@ static void on_phase(void *user, const char *name, const struct cr_bench_phase *
 
 /* ---- the network ---- */
 
-/* Matrices of random weights have the type of the products. */
+/* Matrices of random weights have the type of the products; what is quantised anyway is made
+ * of the smallest there is, or 7B would not fit beside its own 8 bits. */
 static enum critic_status random_weights(const struct bench_flags *f,
                                          const struct cr_engine_opts *opts,
                                          struct cr_engine **out, critic_error *err) {
@@ -52,8 +53,11 @@ static enum critic_status random_weights(const struct bench_flags *f,
     CR_TRY(cr_config_preset(&config, f->opts.shape, err));
     CR_TRY(cr_exec_new(&ex, &opts->exec, err));
     enum cr_dtype dtype = ex->compute == CR_COMPUTE_BF16 ? CR_BF16 : CR_F32;
+    if (opts->weights != CR_WEIGHTS_FILE)
+        dtype = CR_Q4_0;
     cr_exec_free(ex);
-    double need = cr_params_elements(&config) * (double)cr_dtype_block_bytes(dtype);
+    double need = cr_params_elements(&config) * (double)cr_dtype_block_bytes(dtype) /
+                  (double)cr_dtype_block_len(dtype);
     double have = (double)cr_memory_bytes();
     if (have > 0 && need > 0.9 * have)
         return cr_fail(err, CRITIC_NO_MEMORY,
@@ -79,7 +83,7 @@ static enum critic_status open_engine(struct bench_flags *f, struct cr_engine **
         CR_TRY(cr_common_engine_opts(&f->common, &opts, err));
         CR_TRY(random_weights(f, &opts, out, err));
     }
-    f->opts.dtype = cr_engine_exec(*out)->compute == CR_COMPUTE_BF16 ? "bf16" : "f32";
+    f->opts.dtype = cr_engine_dtype(*out);
     return CRITIC_OK;
 }
 

@@ -55,8 +55,8 @@ void cr_engine_free(struct cr_engine *e) {
 
 static enum critic_status open_tokenizer(struct cr_engine *e, critic_error *err) {
     if (cr_store_gguf(e->store))
-        return cr_engine_tokenizer_from_gguf(&e->tokenizer, cr_store_gguf(e->store), e->name,
-                                             err);
+        return cr_engine_tokenizer_from_gguf(&e->tokenizer, cr_store_gguf(e->store),
+                                             e->name, err);
     return cr_tokenizer_open(&e->tokenizer, cr_store_dir(e->store), err);
 }
 
@@ -110,7 +110,8 @@ static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
     return CRITIC_OK;
 }
 
-static enum critic_status load(struct cr_engine *e, const char *model, critic_error *err) {
+static enum critic_status load(struct cr_engine *e, const char *model,
+                               critic_error *err) {
     CR_TRY(cr_store_open(&e->store, model, err));
     CR_TRY(cr_config_read(&e->config, e->store, err));
     CR_TRY(cr_arena_init(&e->arena, TABLE_BYTES, err));
@@ -122,7 +123,8 @@ static enum critic_status load(struct cr_engine *e, const char *model, critic_er
 }
 
 static enum critic_status engine_new(struct cr_engine **out, const char *name,
-                                     const struct cr_engine_opts *opts, critic_error *err) {
+                                     const struct cr_engine_opts *opts,
+                                     critic_error *err) {
     *out = NULL;
     struct cr_engine *e = calloc(1, sizeof *e);
     char *copy = cr_str_dup(cr_str_of(name));
@@ -148,7 +150,8 @@ enum critic_status cr_engine_open(struct cr_engine **out, const char *model,
     return status;
 }
 
-enum critic_status cr_engine_open_random(struct cr_engine **out, const struct cr_config *config,
+enum critic_status cr_engine_open_random(struct cr_engine **out,
+                                         const struct cr_config *config,
                                          enum cr_dtype dtype, uint64_t seed,
                                          const struct cr_engine_opts *opts,
                                          critic_error *err) {
@@ -161,7 +164,8 @@ enum critic_status cr_engine_open_random(struct cr_engine **out, const struct cr
     if (status == CRITIC_OK)
         status = cr_params_init(&e->model.params, &e->config, &e->arena, err);
     if (status == CRITIC_OK)
-        status = cr_params_random(&e->model.params, &e->config, dtype, seed, &e->arena, err);
+        status =
+            cr_params_random(&e->model.params, &e->config, dtype, seed, &e->arena, err);
     if (status == CRITIC_OK)
         status = set_up(e, err);
     if (status != CRITIC_OK) {
@@ -171,14 +175,17 @@ enum critic_status cr_engine_open_random(struct cr_engine **out, const struct cr
     return status;
 }
 
-enum critic_status cr_engine_reserve(struct cr_engine *e, size_t n_tokens, critic_error *err) {
+enum critic_status cr_engine_reserve(struct cr_engine *e, size_t n_tokens,
+                                     critic_error *err) {
     size_t n_pages = CR_CEIL_DIV(n_tokens, (size_t)CR_PAGE_LEN);
     double mib = (double)n_pages * (double)e->kv.layout.page_bytes / (1 << 20);
     if (n_pages > e->kv.n_pages)
-        return cr_fail(err, CRITIC_NO_MEMORY,
-                       "keys and values of %zu tokens need %.0f MiB; the limit is %.0f MiB",
-                       n_tokens, mib, (double)e->opts.kv_bytes / (1 << 20));
-    cr_engine_log(e, 1, "keys and values: %zu tokens, %.1f MiB", n_pages * CR_PAGE_LEN, mib);
+        return cr_fail(
+            err, CRITIC_NO_MEMORY,
+            "keys and values of %zu tokens need %.0f MiB; the limit is %.0f MiB",
+            n_tokens, mib, (double)e->opts.kv_bytes / (1 << 20));
+    cr_engine_log(e, 1, "keys and values: %zu tokens, %.1f MiB", n_pages * CR_PAGE_LEN,
+                  mib);
     return CRITIC_OK;
 }
 
@@ -196,6 +203,12 @@ struct cr_exec *cr_engine_exec(const struct cr_engine *e) {
 
 const struct cr_model *cr_engine_model(const struct cr_engine *e) {
     return &e->model;
+}
+
+const char *cr_engine_dtype(const struct cr_engine *e) {
+    if (e->opts.weights != CR_WEIGHTS_FILE)
+        return e->opts.weights == CR_WEIGHTS_INT8 ? "int8" : "q4";
+    return e->exec->compute == CR_COMPUTE_BF16 ? "bf16" : "f32";
 }
 
 const char *cr_engine_model_hash(const struct cr_engine *e) {

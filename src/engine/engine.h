@@ -69,6 +69,8 @@ const struct cr_tokenizer *cr_engine_tokenizer(const struct cr_engine *e);
 struct cr_exec *cr_engine_exec(const struct cr_engine *e);
 /* The network itself, for who runs a part of it alone (model/model.h). */
 const struct cr_model *cr_engine_model(const struct cr_engine *e);
+/* "f32", "bf16", "int8" or "q4": what products are computed in. */
+const char *cr_engine_dtype(const struct cr_engine *e);
 /* 32 hex digits over the weights (tensor/store.h, cr_store_hash). */
 const char *cr_engine_model_hash(const struct cr_engine *e);
 /* The path or name that was opened. */

@@ -301,7 +301,8 @@ enum critic_status cr_params_random(struct cr_params *p, const struct cr_config 
         struct cr_tensor *t = slot.tensor;
         *t = (struct cr_tensor){.n_dim = slot.n_dim, .name = "random"};
         memcpy(t->dim, slot.dim, sizeof t->dim);
-        t->dtype = slot.is_matrix ? dtype : CR_F32;
+        bool in_blocks = cr_tensor_cols(t) % cr_dtype_block_len(dtype) == 0;
+        t->dtype = !slot.is_matrix ? CR_F32 : in_blocks ? dtype : CR_F16;
         size_t bytes;
         if (!cr_dtype_row_bytes(t->dtype, cr_tensor_cols(t), &t->row_bytes) ||
             !cr_mul_size(t->row_bytes, cr_tensor_rows(t), &bytes))

@@ -69,7 +69,8 @@ void cr_params_slot(struct cr_params *p, const struct cr_config *config, size_t 
  * Errors: CRITIC_BAD_MODEL. */
 enum critic_status cr_params_bind(struct cr_params *p, const struct cr_config *config,
                                   const struct cr_store *store, critic_error *err);
-/* Fills every parameter with seeded random values of the given dtype (vectors F32): for
+/* Fills every parameter with seeded random values of the given dtype (vectors F32, matrices whose
+ * rows are no whole number of its blocks F16): for
  * benchmarks and tests of shapes whose weights are not at hand. The arena holds them. */
 enum critic_status cr_params_random(struct cr_params *p, const struct cr_config *config,
                                     enum cr_dtype dtype, uint64_t seed, struct cr_arena *arena,
