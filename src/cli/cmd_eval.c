@@ -19,6 +19,7 @@ static const struct {
     {"score mme", "MME scores of official result files", cr_eval_score_mme},
     {"score pope", "POPE scores of a file of predictions", cr_eval_score_pope},
     {"score mmbench", "MMBench with circular evaluation", cr_eval_score_mmbench},
+    {"micro", "a judge of the micro world held against its oracle", cr_eval_micro},
     {"llava-reviews", "scores and relative score of LLaVA-Bench review files",
      cr_eval_llava_reviews},
 };

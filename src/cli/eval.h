@@ -12,6 +12,7 @@ int cr_eval_wildvision(int n_args, const char *const *args);
 int cr_eval_score_mme(int n_args, const char *const *args);
 int cr_eval_score_pope(int n_args, const char *const *args);
 int cr_eval_score_mmbench(int n_args, const char *const *args);
+int cr_eval_micro(int n_args, const char *const *args);
 int cr_eval_llava_reviews(int n_args, const char *const *args);
 
 /* What the eval commands share. ---------------------------------------------------------- */

@@ -103,7 +103,7 @@ static void test_selection(void **state) {
                                 candidate("a bird", NAN),   candidate("a fish", 0.2)};
     struct cr_candidate cut = candidate("a long", 3);
     struct cr_select_opts opts = {.near_same = 0.9};
-    struct cr_pair pairs[15];
+    struct cr_preference pairs[15];
     size_t twin[6], best;
     assert_int_equal(cr_select_texts(c, 6, &opts, twin), 4);
     assert_int_equal(c[1].drop, CR_DROP_EMPTY);

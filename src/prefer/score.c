@@ -97,7 +97,7 @@ struct work {
     size_t asked[CR_MAX_K]; /* answers that the judge sees: index of each among all */
     size_t n_asked;
     size_t k;
-    struct cr_pair pairs[CR_MAX_K * (CR_MAX_K - 1) / 2];
+    struct cr_preference pairs[CR_MAX_K * (CR_MAX_K - 1) / 2];
     size_t n_pairs, best;
     struct cr_opinions o; /* of those asked */
     double order_gap;

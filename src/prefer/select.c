@@ -122,7 +122,7 @@ size_t cr_select_texts(struct cr_candidate *c, size_t k,
 }
 
 static int by_margin(const void *a, const void *b) {
-    const struct cr_pair *x = a, *y = b;
+    const struct cr_preference *x = a, *y = b;
     if (x->margin != y->margin)
         return x->margin < y->margin ? 1 : -1;
     if (x->chosen != y->chosen)
@@ -131,7 +131,7 @@ static int by_margin(const void *a, const void *b) {
 }
 
 size_t cr_select_pairs(struct cr_candidate *c, size_t k,
-                       const struct cr_select_opts *opts, struct cr_pair *pairs,
+                       const struct cr_select_opts *opts, struct cr_preference *pairs,
                        size_t *best) {
     size_t n = 0, worst = k;
     CR_ASSERT(k <= CR_MAX_K);
@@ -152,7 +152,7 @@ size_t cr_select_pairs(struct cr_candidate *c, size_t k,
             bool wanted = opts->pairing == CR_PAIR_ALL || (i == *best && j == worst);
             double margin = kept ? c[i].reward - c[j].reward : 0;
             if (wanted && margin > 0 && margin > opts->min_margin)
-                pairs[n++] = (struct cr_pair){i, j, margin};
+                pairs[n++] = (struct cr_preference){i, j, margin};
         }
     qsort(pairs, n, sizeof *pairs, by_margin);
     return n;

@@ -41,7 +41,7 @@ struct cr_candidate {
     enum cr_drop drop; /* out */
 };
 
-struct cr_pair {
+struct cr_preference {
     size_t chosen, rejected;
     double margin; /* reward of chosen - of rejected */
 };
@@ -56,7 +56,7 @@ size_t cr_select_texts(struct cr_candidate *candidates, size_t k,
  * k * (k - 1) / 2), largest margin first; returns how many. *best: the kept candidate with the
  * largest reward, k where there is none. */
 size_t cr_select_pairs(struct cr_candidate *candidates, size_t k,
-                       const struct cr_select_opts *opts, struct cr_pair *pairs,
+                       const struct cr_select_opts *opts, struct cr_preference *pairs,
                        size_t *best);
 
 /* Jaccard index of the two texts' sets of adjacent word pairs, case and punctuation aside; single
