@@ -75,12 +75,14 @@ static bool cut_at_stop(struct cr_completion *c, const struct cr_generate_opts *
 }
 
 /* Bytes at the end of the text that may be the beginning of a stop string. */
-static size_t held_back(const struct cr_completion *c, const struct cr_generate_opts *opts) {
+static size_t held_back(const struct cr_completion *c,
+                        const struct cr_generate_opts *opts) {
     size_t held = 0;
     for (size_t i = 0; i < opts->n_stop; i++) {
         const struct cr_str *stop = &opts->stop[i];
         for (size_t n = CR_MIN(stop->len, c->text.len); n > held; n--)
-            if (n < stop->len && memcmp(c->text.data + c->text.len - n, stop->data, n) == 0)
+            if (n < stop->len &&
+                memcmp(c->text.data + c->text.len - n, stop->data, n) == 0)
                 held = n;
     }
     return held;
@@ -90,14 +92,15 @@ static void stream(const struct generation *g, struct lane *lane, bool last) {
     struct cr_completion *c = lane->out;
     size_t end = last ? c->text.len : c->text.len - held_back(c, g->opts);
     if (g->opts->on_text && end > lane->n_streamed)
-        g->opts->on_text(g->opts->user, lane->index,
-                         (struct cr_str){c->text.data + lane->n_streamed,
-                                         end - lane->n_streamed});
+        g->opts->on_text(
+            g->opts->user, lane->index,
+            (struct cr_str){c->text.data + lane->n_streamed, end - lane->n_streamed});
     lane->n_streamed = CR_MAX(lane->n_streamed, end);
 }
 
 static enum critic_status keep_logprob(struct generation *g, struct cr_completion *c,
-                                       const float *logits, int32_t id, critic_error *err) {
+                                       const float *logits, int32_t id,
+                                       critic_error *err) {
     if (!g->opts->logprobs)
         return CRITIC_OK;
     size_t n = c->ids.len; /* the token is there already */
@@ -193,7 +196,19 @@ static enum critic_status begin(struct generation *g, struct cr_seq *s, size_t n
     return CRITIC_OK;
 }
 
-enum critic_status cr_generate(struct cr_seq *s, size_t n, const struct cr_generate_opts *opts,
+/* What n answers can take at most; most end earlier, so pages are taken as they are needed. */
+static void announce(const struct cr_seq *s, size_t n,
+                     const struct cr_generate_opts *opts) {
+    const struct cr_engine *e = s->engine;
+    size_t room = cr_engine_context(e) - CR_MIN(cr_seq_len(s), cr_engine_context(e));
+    size_t tokens = n * CR_MIN(opts->max_new_tokens, room);
+    double bytes = (double)tokens * (double)cr_engine_kv_bytes_per_token(e);
+    cr_engine_log(e, 1, "keys and values of the answers: at most %zu tokens, %.1f MiB",
+                  tokens, bytes / (1 << 20));
+}
+
+enum critic_status cr_generate(struct cr_seq *s, size_t n,
+                               const struct cr_generate_opts *opts,
                                struct cr_completion *out, struct cr_usage *usage,
                                critic_error *err) {
     struct generation g = {.engine = s->engine, .opts = opts};
@@ -205,6 +220,7 @@ enum critic_status cr_generate(struct cr_seq *s, size_t n, const struct cr_gener
     }
     if (n == 0 || opts->max_new_tokens == 0)
         return CRITIC_OK;
+    announce(s, n, opts);
     enum critic_status status = begin(&g, s, n, out, err);
     while (status == CRITIC_OK && g.n_running > 0) {
         if (cr_engine_cancelled(g.engine))

@@ -1,7 +1,7 @@
 /* Whole prompts into sequences: what the last prompt shares is taken over, the rest runs in
  * chunks. Also the parity microscope, which shares nothing. */
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -25,7 +25,8 @@ void cr_prompt_rows(const struct cr_prompt *p, size_t first, struct cr_tensor x)
         }
         if (image) {
             run = CR_MIN(image->first + image->plan.n_tokens - at, run);
-            memcpy(cr_tensor_row(&x, i), image->features->rows + (at - image->first) * width,
+            memcpy(cr_tensor_row(&x, i),
+                   image->features->rows + (at - image->first) * width,
                    run * width * sizeof(float));
         } else {
             cr_embed_fwd(cr_tensor_slice(&x, i, run), p->ids.data + at,
@@ -124,6 +125,7 @@ enum critic_status cr_engine_prefill(struct cr_engine *e, struct cr_prompt *p,
         usage = &ignored;
     double start = cr_clock_seconds();
     *out = NULL;
+    CR_TRY(cr_engine_reserve(e, p->ids.len, err));
     /* The last token always runs, so that its logits are there. */
     size_t shared = CR_MIN(common_prefix(e, p), p->ids.len - 1);
     struct cr_seq *s;
@@ -222,7 +224,8 @@ static void forward_head(struct cr_engine *e, struct microscope *m, size_t first
 }
 
 enum critic_status cr_engine_forward(struct cr_engine *e, struct cr_prompt *p,
-                                     const struct cr_forward_opts *opts, critic_error *err) {
+                                     const struct cr_forward_opts *opts,
+                                     critic_error *err) {
     CR_ASSERT(p->finished && p->engine == e);
     struct microscope m = {.opts = opts, .err = err};
     struct cr_layer_tap tap = {opts->layers ? show_layer : NULL, &m};
@@ -230,7 +233,8 @@ enum critic_status cr_engine_forward(struct cr_engine *e, struct cr_prompt *p,
     struct cr_seq *s;
     CR_TRY(cr_seq_new(&s, e, err));
     size_t n = p->ids.len;
-    size_t first_logits = opts->logits_last && opts->logits_last < n ? n - opts->logits_last : 0;
+    size_t first_logits =
+        opts->logits_last && opts->logits_last < n ? n - opts->logits_last : 0;
     m.status = cr_seq_make_room(s, n, err);
     /* Short passes: a row of logits is as long as the vocabulary. */
     size_t chunk = CR_MIN(e->opts.prefill_chunk, (size_t)256);

@@ -12,6 +12,11 @@ expect 0 "$critic" generate --model "$model" --image - --prompt 'What is it?' --
     --quiet <"$picture"
 equal "$out" "$text"
 equal "$err" ""
+# Memory is announced before it is taken.
+expect 0 "$critic" generate --model "$model" --image "$picture" --prompt 'What is it?' --max-new-tokens 12 -n 2 \
+    --temperature 1 --verbose
+contains "$err" "keys and values: 2"
+contains "$err" "keys and values of the answers: at most 24 tokens, "
 printf 'What is it?' >"$tmp/prompt.txt"
 expect 0 "$critic" generate --model "$model" --image "$picture" --prompt-file "$tmp/prompt.txt" \
     --max-new-tokens 12 --json --logprobs --threads 1
