@@ -46,6 +46,14 @@ enum critic_status cr_arena_init(struct cr_arena *a, size_t limit_bytes, critic_
     return CRITIC_OK;
 }
 
+void cr_arena_use_huge_pages(struct cr_arena *a) {
+#ifdef MADV_HUGEPAGE
+    (void)madvise(a->base, a->limit, MADV_HUGEPAGE); /* a hint: older systems say no */
+#else
+    (void)a;
+#endif
+}
+
 void cr_arena_fini(struct cr_arena *a) {
     if (a->base) {
         UNPOISON(a->base, a->high_water);

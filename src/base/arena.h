@@ -18,6 +18,9 @@ struct cr_arena {
 /* Reserves limit_bytes. Errors: CRITIC_NO_MEMORY. On failure *a is zeroed. */
 enum critic_status cr_arena_init(struct cr_arena *a, size_t limit_bytes, critic_error *err);
 /* Safe on a zeroed arena. */
+/* Asks for large pages where the system has them: memory is then taken 2 MiB at a time, and
+ * strided access costs fewer page walks. */
+void cr_arena_use_huge_pages(struct cr_arena *a);
 void cr_arena_fini(struct cr_arena *a);
 
 /* NULL when the reservation is used up. Contents are undefined. */

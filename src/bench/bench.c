@@ -1,7 +1,6 @@
 #include "bench/bench.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -17,8 +16,7 @@
 /* Short work in a quick run: about 3 seconds of two cores with AVX-512. */
 #define QUICK_OPS 1.0e12
 /* Longer phases run once, whatever was asked for. */
-#define LONG_SECONDS    30.0
-#define MAX_READ_SPEEDS 256
+#define LONG_SECONDS 30.0
 
 double cr_bench_ceiling(const struct cr_bench_run *r) {
     const struct cr_bench_ceilings *c = &r->report->ceilings;
@@ -88,14 +86,9 @@ enum critic_status cr_bench_random_ids(struct cr_bench_run *r, struct cr_prompt 
 /* ---- ceilings ---- */
 
 void cr_bench_read_pass(struct cr_bench_run *r) {
-    if (r->n_read_speeds < MAX_READ_SPEEDS)
-        r->read_speeds[r->n_read_speeds++] =
-            cr_ceiling_memory_read(r->ex->isa, r->ex->n_threads) / 1e9;
-}
-
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    double gbps = cr_ceiling_memory_read(r->ex->isa, r->ex->n_threads) / 1e9;
+    struct cr_bench_ceilings *c = &r->report->ceilings;
+    c->memory_read = CR_MAX(c->memory_read, gbps);
 }
 
 static void arithmetic_ceilings(struct cr_bench_run *r) {
@@ -121,8 +114,6 @@ static void first_ceilings(struct cr_bench_run *r) {
 static void finish(struct cr_bench_run *r) {
     struct cr_bench_ceilings *c = &r->report->ceilings;
     arithmetic_ceilings(r);
-    qsort(r->read_speeds, r->n_read_speeds, sizeof *r->read_speeds, by_size);
-    c->memory_read = r->read_speeds[r->n_read_speeds / 2];
     double gops = cr_bench_ceiling(r) / 1e9;
     for (size_t i = 0; i < r->report->n_phases; i++) {
         struct cr_bench_phase *p = &r->report->phases[i];
@@ -159,12 +150,8 @@ enum critic_status cr_bench_run(struct cr_bench_report *out, struct cr_engine *e
                              .report = out};
     memset(out, 0, sizeof *out);
     cr_rng_seed(&r.rng, 1);
-    r.read_speeds = calloc(MAX_READ_SPEEDS, sizeof *r.read_speeds);
-    if (!r.read_speeds)
-        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for measurements");
     enum critic_status status = run_phases(&r, err);
     cr_engine_drop_cache(e);
     cr_image_free(&r.picture);
-    free(r.read_speeds);
     return status;
 }

@@ -1,11 +1,10 @@
 /* Phases of judging beside what this machine can do at most, measured in the same run.
  *
- * Ceilings come first (kernel/ceiling.h) and again at the end; the best counts, because a
- * ceiling is what the machine can do. Memory drifts with the machine's other tenants, so read
- * passes stand between the rounds of decoding, and medians of both are compared.
+ * Ceilings come first (kernel/ceiling.h) and again at the end, and read passes over memory stand
+ * between the rounds of decoding; the best of each counts, because a ceiling is what the machine
+ * can do, and a phase's time is the best of its passes.
  * Arithmetic counts a multiplication and an addition as two operations, the useful ones only:
- * products with weights, and attention over the keys that a row may see. A phase's time is the
- * best of its passes, except where rounds alternate.
+ * products with weights, and attention over the keys that a row may see.
  * Threads: one run at a time per engine. */
 #ifndef CR_BENCH_BENCH_H
 #define CR_BENCH_BENCH_H

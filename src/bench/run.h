@@ -15,8 +15,6 @@ struct cr_bench_run {
     struct cr_bench_report *report;
     struct cr_rng rng;
     struct cr_image picture;
-    double *read_speeds; /* GB/s of every read pass */
-    size_t n_read_speeds;
 };
 
 /* Ceiling of the products' type, operations a second; 0 where there is none. */

@@ -52,8 +52,8 @@ enum critic_status cr_bench_prefill(struct cr_bench_run *r, critic_error *err) {
 
 /* ---- decode ---- */
 
-#define MAX_BATCH  8
-#define MAX_ROUNDS 9
+#define MAX_BATCH 8
+#define N_STEPS   4 /* of a round */
 
 /* Steps of `batch` continuations of `trunk`, logits of each as generation needs them. */
 static enum critic_status decode_round(struct cr_bench_run *r, const struct cr_seq *trunk,
@@ -77,30 +77,22 @@ static enum critic_status decode_round(struct cr_bench_run *r, const struct cr_s
     return status;
 }
 
-static void sort(double *x, size_t n) {
-    for (size_t i = 1; i < n; i++)
-        for (size_t j = i; j > 0 && x[j - 1] > x[j]; j--) {
-            double swap = x[j];
-            x[j] = x[j - 1];
-            x[j - 1] = swap;
-        }
-}
-
+/* Rounds of a few steps between read passes: memory drifts within seconds. */
 static enum critic_status decode_batch(struct cr_bench_run *r, const struct cr_seq *trunk,
                                        size_t batch, const char *name, float *logits,
                                        critic_error *err) {
-    double seconds[MAX_ROUNDS];
-    size_t n_rounds = r->opts->quick ? 3 : MAX_ROUNDS;
-    double weights = cr_work_step_weights(r->model);
-    size_t n_steps = (size_t)CR_MAX(4, CR_MIN(32, 16e9 / weights));
+    double best = 1e30, weights = cr_work_step_weights(r->model);
+    size_t n_rounds = (size_t)CR_MAX(4, CR_MIN(24, 48e9 / (weights * N_STEPS)));
     double kv = cr_work_kv_bytes(r->config, r->ex->act, cr_seq_len(trunk));
-    for (size_t i = 0; i < n_rounds; i++) {
-        CR_TRY(decode_round(r, trunk, batch, n_steps, logits, &seconds[i], err));
+    for (size_t i = 0; i < (r->opts->quick ? n_rounds / 2 : n_rounds); i++) {
+        double seconds;
         cr_bench_read_pass(r);
+        CR_TRY(decode_round(r, trunk, batch, N_STEPS, logits, &seconds, err));
+        best = CR_MIN(best, seconds);
     }
-    sort(seconds, n_rounds);
-    cr_bench_add(r, name, batch * n_steps, seconds[n_rounds / 2], 0,
-                 (double)n_steps * (weights + (double)batch * kv));
+    cr_bench_read_pass(r);
+    cr_bench_add(r, name, batch * N_STEPS, best, 0,
+                 N_STEPS * (weights + (double)batch * kv));
     return CRITIC_OK;
 }
 

@@ -97,7 +97,7 @@ static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
     size_t most = e->config.text.max_positions;
     e->context = e->opts.context ? CR_MIN(e->opts.context, most) : most;
     if (e->opts.prefill_chunk == 0)
-        e->opts.prefill_chunk = 1024;
+        e->opts.prefill_chunk = 2048;
     if (e->opts.kv_bytes == 0)
         e->opts.kv_bytes = CR_MAX(cr_memory_bytes() / 2, (size_t)256 << 20);
     struct cr_kv_layout layout =

@@ -45,7 +45,7 @@ struct cr_engine_opts {
     struct cr_image_limits image_limits;
     size_t context;       /* most tokens of one sequence; 0: the model's own maximum */
     size_t kv_bytes;      /* most memory for keys and values; 0: half of physical memory */
-    size_t prefill_chunk; /* rows a pass; 0: 1024 */
+    size_t prefill_chunk; /* rows a pass; 0: 2048 */
     cr_log_fn *log;       /* may be NULL */
     void *log_user;
     cr_cancel_fn *cancel; /* may be NULL */

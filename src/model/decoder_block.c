@@ -26,9 +26,9 @@ void cr_decoder_attention_fwd(struct cr_tensor y, struct cr_attention_acts *a,
     struct cr_tensor k32 = cr_exec_matrix(ex, CR_F32, x.dim[0], a->k.dim[1]);
     cr_rmsnorm_fwd(a->h, a->rstd ? &saved : NULL, x, layer->attn_norm, (float)c->rms_eps,
                    ex);
-    cr_linear_fwd(q32, a->h, &layer->q, CR_ASSIGN, p->phase, ex);
-    cr_linear_fwd(k32, a->h, &layer->k, CR_ASSIGN, p->phase, ex);
-    cr_linear_fwd(a->v, a->h, &layer->v, CR_ASSIGN, p->phase, ex);
+    cr_linear_group_fwd((struct cr_tensor[]){q32, k32, a->v},
+                        (const struct cr_linear *[]){&layer->q, &layer->k, &layer->v}, 3,
+                        a->h, p->phase, ex);
     cr_rope_fwd(a->q, q32, p->cos_table, p->sin_table, c->head_dim, ex);
     cr_rope_fwd(a->k, k32, p->cos_table, p->sin_table, c->head_dim, ex);
     cr_arena_release(&ex->scratch, mark);
@@ -81,9 +81,14 @@ void cr_decoder_ffn_fwd(struct cr_tensor y, struct cr_ffn_acts *a, struct cr_ten
     struct cr_rmsnorm_saved saved = {a->rstd};
     cr_rmsnorm_fwd(a->h, a->rstd ? &saved : NULL, x, layer->ffn_norm,
                    (float)p->c->rms_eps, ex);
-    cr_linear_fwd(a->gate, a->h, &layer->gate, CR_ASSIGN, p->phase, ex);
-    cr_linear_fwd(a->up, a->h, &layer->up, CR_ASSIGN, p->phase, ex);
-    cr_swiglu_fwd(a->act, a->gate, a->up, ex);
+    if (a->act.data == a->gate.data) { /* the two products are not kept */
+        cr_linear_swiglu_fwd(a->act, a->h, &layer->gate, &layer->up, p->phase, ex);
+    } else {
+        cr_linear_group_fwd((struct cr_tensor[]){a->gate, a->up},
+                            (const struct cr_linear *[]){&layer->gate, &layer->up}, 2, a->h,
+                            p->phase, ex);
+        cr_swiglu_fwd(a->act, a->gate, a->up, ex);
+    }
     if (!y.data)
         return;
     cr_copy_rows(y, x, ex);

@@ -17,8 +17,7 @@ void cr_projector_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_mo
         size_t mark = cr_arena_mark(&ex->scratch);
         struct cr_tensor in = cr_cast_act(cr_tensor_slice(&x, first, n), ex);
         struct cr_tensor h = cr_exec_matrix(ex, ex->act, n, y.dim[1]);
-        cr_linear_fwd(h, in, &m->params.project1, CR_ASSIGN, CR_PREFILL, ex);
-        cr_gelu_fwd(h, h, gelu_of(m), ex);
+        cr_linear_gelu_fwd(h, in, &m->params.project1, gelu_of(m), ex);
         cr_linear_fwd(cr_tensor_slice(&y, first, n), h, &m->params.project2, CR_ASSIGN,
                       CR_PREFILL, ex);
         cr_arena_release(&ex->scratch, mark);

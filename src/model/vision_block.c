@@ -38,9 +38,9 @@ void cr_vision_attention_fwd(struct cr_tensor y, struct cr_attention_acts *a,
     struct cr_attention_shape shape = attention_shape(c);
     cr_layernorm_fwd(a->h, a->rstd ? &saved : NULL, x, layer->norm1.w, layer->norm1.b,
                      (float)c->layer_norm_eps, ex);
-    cr_linear_fwd(a->q, a->h, &layer->q, CR_ASSIGN, CR_PREFILL, ex);
-    cr_linear_fwd(a->k, a->h, &layer->k, CR_ASSIGN, CR_PREFILL, ex);
-    cr_linear_fwd(a->v, a->h, &layer->v, CR_ASSIGN, CR_PREFILL, ex);
+    cr_linear_group_fwd((struct cr_tensor[]){a->q, a->k, a->v},
+                        (const struct cr_linear *[]){&layer->q, &layer->k, &layer->v}, 3,
+                        a->h, CR_PREFILL, ex);
     cr_packed_attention_fwd(a->out, a->lse, a->q, a->k, a->v, tiles(rows, n_patches, ex),
                             rows / n_patches, &shape, ex);
     cr_copy_rows(y, x, ex);
@@ -77,8 +77,12 @@ void cr_vision_ffn_fwd(struct cr_tensor y, struct cr_ffn_acts *a, struct cr_tens
     struct cr_layernorm_saved saved = {a->mean, a->rstd};
     cr_layernorm_fwd(a->h, a->rstd ? &saved : NULL, x, layer->norm2.w, layer->norm2.b,
                      (float)c->layer_norm_eps, ex);
-    cr_linear_fwd(a->gate, a->h, &layer->fc1, CR_ASSIGN, CR_PREFILL, ex);
-    cr_gelu_fwd(a->act, a->gate, gelu_of(c), ex);
+    if (a->act.data == a->gate.data) { /* fc1's own result is not kept */
+        cr_linear_gelu_fwd(a->act, a->h, &layer->fc1, gelu_of(c), ex);
+    } else {
+        cr_linear_fwd(a->gate, a->h, &layer->fc1, CR_ASSIGN, CR_PREFILL, ex);
+        cr_gelu_fwd(a->act, a->gate, gelu_of(c), ex);
+    }
     if (!y.data)
         return;
     cr_copy_rows(y, x, ex);

@@ -8,6 +8,7 @@
 #include "kernel/gemm.h"
 #include "kernel/int8.h"
 #include "kernel/row.h"
+#include "kernel/tiles.h"
 
 #define SCRATCH_BYTES_DEFAULT ((size_t)64 << 30)
 
@@ -30,9 +31,12 @@ enum critic_status cr_exec_new(struct cr_exec **out, const struct cr_exec_opts *
     ex->dense = cr_dense_for(opts->isa);
     ex->row = cr_row_kernels_for(opts->isa);
     ex->int8 = cr_int8_for(opts->isa);
+    ex->tiles = cr_tiles_for(opts->isa);
     ex->n_threads = opts->n_threads > 0 ? opts->n_threads : default_threads();
     size_t scratch = opts->scratch_bytes ? opts->scratch_bytes : SCRATCH_BYTES_DEFAULT;
     enum critic_status status = cr_arena_init(&ex->scratch, scratch, err);
+    if (status == CRITIC_OK)
+        cr_arena_use_huge_pages(&ex->scratch);
     if (status == CRITIC_OK && cr_gemm_serves(opts->isa))
         status = cr_gemm_new(&ex->gemm, ex->n_threads, err);
     if (status != CRITIC_OK) {
@@ -41,8 +45,7 @@ enum critic_status cr_exec_new(struct cr_exec **out, const struct cr_exec_opts *
     }
     ex->compute = opts->compute;
     if (ex->compute == CR_COMPUTE_AUTO)
-        ex->compute = ex->gemm && cr_gemm_multiplies_bf16(ex->gemm) ? CR_COMPUTE_BF16
-                                                                    : CR_COMPUTE_F32;
+        ex->compute = ex->tiles ? CR_COMPUTE_BF16 : CR_COMPUTE_F32;
     ex->act = ex->compute == CR_COMPUTE_BF16 ? CR_BF16 : CR_F32;
     *out = ex;
     return CRITIC_OK;

@@ -42,6 +42,7 @@ struct cr_dense;       /* kernel/dense.h: products, one table an ISA */
 struct cr_row_kernels; /* kernel/row.h: norms, activations, attention tiles */
 struct cr_gemm;        /* kernel/gemm.h: the dense product library behind one call */
 struct cr_int8;        /* kernel/int8.h: products in 8 bits */
+struct cr_tiles;       /* kernel/tiles.h: products of many rows in bf16; NULL: none */
 
 struct cr_exec {
     enum cr_isa isa;
@@ -52,6 +53,7 @@ struct cr_exec {
     const struct cr_row_kernels *row;
     const struct cr_int8 *int8;
     struct cr_gemm *gemm;
+    const struct cr_tiles *tiles;
     struct cr_arena scratch;
 };
 

@@ -1,6 +1,7 @@
 #include "op/linear.h"
 
 #include <omp.h>
+#include <string.h>
 
 #include "base/checked.h"
 #include "kernel/dense.h"
@@ -8,6 +9,7 @@
 #include "kernel/quant.h"
 #include "kernel/row.h"
 #include "op/columns.h"
+#include "op/linear_parts.h"
 
 static bool is_plain(enum cr_dtype dtype) {
     return dtype == CR_F32 || dtype == CR_F16 || dtype == CR_BF16;
@@ -25,71 +27,15 @@ static void check_shapes(const struct cr_tensor *y, const struct cr_tensor *x,
     CR_ASSERT(!bias->data || (cr_tensor_cols(bias) == n && is_plain(bias->dtype)));
 }
 
-/* The bias as f32 in scratch, NULL where there is none. */
-static const float *bias_f32(const struct cr_tensor *bias, struct cr_exec *ex) {
+const float *cr_linear_bias(const struct cr_tensor *bias, struct cr_exec *ex) {
     if (!bias->data)
         return NULL;
+    if (bias->dtype == CR_F32)
+        return bias->data;
     size_t n = cr_tensor_cols(bias);
     struct cr_tensor b = cr_exec_matrix(ex, CR_F32, 1, n);
     ex->dense->row_to_f32(bias->dtype, bias->data, b.data, n);
     return b.data;
-}
-
-/* y from the products p (in columns [first, last) of row t), with bias and mode. */
-static void store_row(const struct cr_tensor *y, size_t t, const float *p,
-                      const float *bias, enum cr_store_mode mode, size_t first,
-                      size_t last) {
-    float *to = cr_tensor_row(y, t);
-    uint16_t *to_bf16 = cr_tensor_row(y, t);
-    for (size_t n = first; n < last; n++) {
-        float value = bias ? p[n - first] + bias[n] : p[n - first];
-        if (y->dtype == CR_BF16)
-            to_bf16[n] = cr_bf16_from_f32(value);
-        else if (mode == CR_ADD)
-            to[n] += value;
-        else
-            to[n] = value;
-    }
-}
-
-/* Row kernels straight on the weights: rows of x are packed, then columns of y are split
- * over the threads, each reading its weight rows once. */
-static void linear_step(struct cr_tensor y, struct cr_tensor x,
-                        const struct cr_linear *lin, enum cr_store_mode mode,
-                        struct cr_exec *ex) {
-    const struct cr_dense *dense = ex->dense;
-    size_t n_rows = cr_tensor_rows(&x), k = cr_tensor_cols(&x),
-           n = cr_tensor_rows(&lin->w);
-    size_t mark = cr_arena_mark(&ex->scratch);
-    const float *bias = bias_f32(&lin->bias, ex);
-    size_t packed_bytes = dense->pack_bytes(lin->w.dtype, ex->act, k);
-    struct cr_tensor packed = cr_exec_matrix(ex, CR_U8, n_rows, packed_bytes);
-    struct cr_tensor p = cr_exec_matrix(ex, CR_F32, n_rows, n);
-#pragma omp parallel num_threads(ex->n_threads)
-    {
-#pragma omp for schedule(static)
-        for (size_t t = 0; t < n_rows; t++)
-            dense->pack(lin->w.dtype, ex->act, cr_tensor_row(&x, t),
-                        cr_tensor_row(&packed, t), k);
-            /* 16 columns are a cache line of y, which then has one writer. */
-#pragma omp for schedule(static)
-        for (size_t first = 0; first < n; first += 16) {
-            size_t last = CR_MIN(first + 16, n);
-            struct cr_step step = {.w_dtype = lin->w.dtype,
-                                   .act = ex->act,
-                                   .w = cr_tensor_row(&lin->w, first),
-                                   .w_row_bytes = lin->w.row_bytes,
-                                   .k = k,
-                                   .x = packed.data,
-                                   .m = n_rows,
-                                   .y = (float *)p.data + first,
-                                   .y_row = n};
-            dense->step(&step, last - first);
-            for (size_t t = 0; t < n_rows; t++)
-                store_row(&y, t, step.y + t * n, bias, mode, first, last);
-        }
-    }
-    cr_arena_release(&ex->scratch, mark);
 }
 
 /* Bytes of converted weights that one product takes; larger matrices go panel by panel. */
@@ -152,7 +98,7 @@ static void product_panel(const struct cr_tensor *y, const struct cr_tensor *x,
     cr_gemm_run(ex->gemm, &shape, x->data, w->data, NULL, p.data, &ex->scratch);
 #pragma omp parallel for num_threads(ex->n_threads) schedule(static)
     for (size_t t = 0; t < m; t++)
-        store_row(y, t, cr_tensor_row(&p, t), bias, mode, first, first + n);
+        cr_linear_store(y, t, cr_tensor_row(&p, t), bias, mode, first, first + n);
     cr_arena_release(&ex->scratch, mark);
 }
 
@@ -163,8 +109,8 @@ static void linear_prefill(struct cr_tensor y, struct cr_tensor x,
     const struct cr_tensor *w = &lin->w;
     size_t n = cr_tensor_rows(w), k = cr_tensor_cols(w);
     size_t mark = cr_arena_mark(&ex->scratch);
-    const float *bias = bias_f32(&lin->bias, ex);
-    enum cr_dtype type = cr_gemm_multiplies_bf16(ex->gemm) ? ex->act : CR_F32;
+    const float *bias = cr_linear_bias(&lin->bias, ex);
+    const enum cr_dtype type = CR_F32;
     struct cr_tensor rows = as_dense(&x, type, ex);
     if (w->dtype == type && is_dense(w)) {
         product_panel(&y, &rows, w, bias, 0, mode, ex);
@@ -211,7 +157,7 @@ static void linear_tiles(struct cr_tensor y, struct cr_tensor x,
     const struct cr_dense *dense = ex->dense;
     size_t m = cr_tensor_rows(&x), n = cr_tensor_rows(&lin->w), k = cr_tensor_cols(&x);
     size_t mark = cr_arena_mark(&ex->scratch);
-    const float *bias = bias_f32(&lin->bias, ex);
+    const float *bias = cr_linear_bias(&lin->bias, ex);
     struct cr_tensor rows = as_dense(&x, CR_F32, ex);
     size_t padded = CR_CEIL_DIV(n, BLOCK_COLS) * BLOCK_COLS;
     struct cr_tensor p = cr_exec_matrix(ex, CR_F32, m, padded);
@@ -232,8 +178,8 @@ static void linear_tiles(struct cr_tensor y, struct cr_tensor x,
                                 k0 > 0);
         }
         for (size_t t = 0; t < m; t++)
-            store_row(&y, t, (const float *)p.data + t * padded + first, bias, mode,
-                      first, CR_MIN(first + BLOCK_COLS, n));
+            cr_linear_store(&y, t, (const float *)p.data + t * padded + first, bias, mode,
+                            first, CR_MIN(first + BLOCK_COLS, n));
     }
     cr_arena_release(&ex->scratch, mark);
 }
@@ -242,9 +188,34 @@ static void linear_packed(struct cr_tensor y, struct cr_tensor x,
                           const struct cr_linear *lin, enum cr_store_mode mode,
                           enum cr_phase phase, struct cr_exec *ex) {
     size_t mark = cr_arena_mark(&ex->scratch);
-    const float *bias = bias_f32(&lin->bias, ex);
+    const float *bias = cr_linear_bias(&lin->bias, ex);
     cr_packed_fwd(y, x, lin->packed, bias, mode == CR_ADD, phase, ex);
     cr_arena_release(&ex->scratch, mark);
+}
+
+void cr_linear_store(const struct cr_tensor *y, size_t t, const float *p,
+                     const float *bias, enum cr_store_mode mode, size_t first,
+                     size_t last) {
+    float *to = cr_tensor_row(y, t);
+    uint16_t *to_bf16 = cr_tensor_row(y, t);
+    size_t n = last - first;
+    float with_bias[64];
+    for (size_t at = 0; bias && at < n; at += CR_COUNT(with_bias)) {
+        size_t part = CR_MIN(n - at, CR_COUNT(with_bias));
+        for (size_t i = 0; i < part; i++)
+            with_bias[i] = p[at + i] + bias[first + at + i];
+        cr_linear_store(y, t, with_bias, NULL, mode, first + at, first + at + part);
+    }
+    if (bias)
+        return;
+    if (y->dtype == CR_BF16)
+        for (size_t i = 0; i < n; i++)
+            to_bf16[first + i] = cr_bf16_from_f32(p[i]);
+    else if (mode == CR_ADD)
+        for (size_t i = 0; i < n; i++)
+            to[first + i] += p[i];
+    else
+        memcpy(to + first, p, n * sizeof *to);
 }
 
 void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
@@ -254,12 +225,75 @@ void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linea
         return;
     if (lin->packed)
         linear_packed(y, x, lin, mode, phase, ex);
-    else if (phase == CR_STEP || cr_tensor_cols(&x) == 0 || (!ex->gemm && !ex->dense->tile))
-        linear_step(y, x, lin, mode, ex);
+    else if (phase == CR_STEP || cr_tensor_cols(&x) == 0 ||
+             (!ex->gemm && !ex->dense->tile))
+        cr_linear_step(&y, &lin, 1, x, mode, ex);
+    else if (cr_linear_is_tiled(phase, ex))
+        cr_linear_tiles(&y, &lin, 1, x, mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE,
+                        ex);
     else if (!ex->gemm)
         linear_tiles(y, x, lin, mode, ex);
     else
         linear_prefill(y, x, lin, mode, ex);
+}
+
+/* May these maps of x be one job for the tiles? */
+static bool is_tiled(const struct cr_linear *const *lin, size_t n, struct cr_tensor x,
+                     enum cr_phase phase, const struct cr_exec *ex) {
+    for (size_t i = 0; i < n; i++)
+        if (lin[i]->packed)
+            return false;
+    return cr_tensor_rows(&x) > 0 && cr_tensor_cols(&x) > 0 &&
+           cr_linear_is_tiled(phase, ex);
+}
+
+void cr_linear_group_fwd(const struct cr_tensor *y, const struct cr_linear *const *lin,
+                         size_t n, struct cr_tensor x, enum cr_phase phase,
+                         struct cr_exec *ex) {
+    bool alike = phase == CR_STEP && cr_tensor_rows(&x) > 0;
+    for (size_t i = 0; i < n; i++) {
+        check_shapes(&y[i], &x, lin[i], CR_ASSIGN, ex);
+        alike = alike && !lin[i]->packed && lin[i]->w.dtype == lin[0]->w.dtype;
+    }
+    if (alike)
+        cr_linear_step(y, lin, n, x, CR_ASSIGN, ex);
+    else if (is_tiled(lin, n, x, phase, ex))
+        cr_linear_tiles(y, lin, n, x, CR_AFTER_STORE, ex);
+    else
+        for (size_t i = 0; i < n; i++)
+            cr_linear_fwd(y[i], x, lin[i], CR_ASSIGN, phase, ex);
+}
+
+void cr_linear_gelu_fwd(struct cr_tensor y, struct cr_tensor x,
+                        const struct cr_linear *lin, enum cr_gelu kind,
+                        struct cr_exec *ex) {
+    check_shapes(&y, &x, lin, CR_ASSIGN, ex);
+    if (is_tiled(&lin, 1, x, CR_PREFILL, ex)) {
+        cr_linear_tiles(&y, &lin, 1, x,
+                        kind == CR_GELU_TANH ? CR_AFTER_GELU_TANH : CR_AFTER_GELU_ERF,
+                        ex);
+        return;
+    }
+    cr_linear_fwd(y, x, lin, CR_ASSIGN, CR_PREFILL, ex);
+    cr_gelu_fwd(y, y, kind, ex);
+}
+
+void cr_linear_swiglu_fwd(struct cr_tensor y, struct cr_tensor x,
+                          const struct cr_linear *gate, const struct cr_linear *up,
+                          enum cr_phase phase, struct cr_exec *ex) {
+    const struct cr_linear *both[] = {gate, up};
+    check_shapes(&y, &x, gate, CR_ASSIGN, ex);
+    check_shapes(&y, &x, up, CR_ASSIGN, ex);
+    if (is_tiled(both, 2, x, phase, ex)) {
+        cr_linear_tiles(&y, both, 2, x, CR_AFTER_SWIGLU, ex);
+        return;
+    }
+    size_t mark = cr_arena_mark(&ex->scratch);
+    struct cr_tensor second =
+        cr_exec_matrix(ex, y.dtype, cr_tensor_rows(&y), cr_tensor_cols(&y));
+    cr_linear_group_fwd((struct cr_tensor[]){y, second}, both, 2, x, phase, ex);
+    cr_swiglu_fwd(y, y, second, ex);
+    cr_arena_release(&ex->scratch, mark);
 }
 
 /* Backward */
@@ -310,7 +344,7 @@ static void input_bwd(struct cr_tensor dx, struct cr_tensor dy, const struct cr_
     shape.out = CR_F32;
     cr_gemm_run(ex->gemm, &shape, rows.data, plain.data, NULL, p.data, &ex->scratch);
     for (size_t t = 0; t < shape.m; t++)
-        store_row(&dx, t, cr_tensor_row(&p, t), NULL, CR_ASSIGN, 0, shape.n);
+        cr_linear_store(&dx, t, cr_tensor_row(&p, t), NULL, CR_ASSIGN, 0, shape.n);
 }
 
 /* dw += dy' x */

@@ -9,11 +9,12 @@
 #ifndef CR_OP_LINEAR_H
 #define CR_OP_LINEAR_H
 
+#include "op/activation.h"
 #include "op/packed.h"
 
 struct cr_linear {
     struct cr_tensor w;
-    struct cr_tensor bias; /* data NULL: none */
+    struct cr_tensor bias;          /* data NULL: none */
     const struct cr_packed *packed; /* w in 8 or 4 bits, used in its place; NULL: none */
 };
 
@@ -21,6 +22,20 @@ enum cr_store_mode { CR_ASSIGN, CR_ADD };
 
 void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
                    enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex);
+/* y[i] = the i-th of n maps of the same rows, with the bits of n calls: x is prepared once, and a
+ * step reads all the weights in one go. */
+void cr_linear_group_fwd(const struct cr_tensor *y, const struct cr_linear *const *lin,
+                         size_t n, struct cr_tensor x, enum cr_phase phase,
+                         struct cr_exec *ex);
+/* y = gelu(x w^T + bias), prefill only; y (T, N) of type ex->act. */
+void cr_linear_gelu_fwd(struct cr_tensor y, struct cr_tensor x,
+                        const struct cr_linear *lin, enum cr_gelu kind,
+                        struct cr_exec *ex);
+/* y = silu(x gate^T) * (x up^T) with their biases; y (T, N) of type ex->act. The products are
+ * rounded to ex->act before the activation only where they pass through memory. */
+void cr_linear_swiglu_fwd(struct cr_tensor y, struct cr_tensor x,
+                          const struct cr_linear *gate, const struct cr_linear *up,
+                          enum cr_phase phase, struct cr_exec *ex);
 
 /* Backward, operands as above; dy (T, N) of type ex->act, dense; x as forward had it, dense.
  *   dx[t,k] (+)= sum_n dy[t,n] * w[n,k]     dx (T, K) F32 or (CR_ASSIGN) ex->act, dense; data NULL:

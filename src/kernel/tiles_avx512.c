@@ -1,0 +1,125 @@
+#if defined(__x86_64__)
+
+#include "kernel/tiles.h"
+#include "kernel/vec_avx512.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define LINE   32 /* bf16 elements */
+#define VECS   (CR_TILE_COLS / LANES)
+
+/* 16 rows by up to 16 pairs, transposed into 16 columns of the panel. */
+INLINE void pack_square(uint32_t *panel, const uint16_t *w, size_t w_row, size_t n,
+                        size_t elements) {
+    vec t[LANES];
+    size_t pairs = (elements + 1) / 2;
+    for (size_t i = 0; i < LANES; i++) {
+        if (i >= n)
+            t[i] = v_set(0.0f);
+        else if (elements >= 2 * LANES)
+            t[i] = v_load_f32((const float *)(const void *)(w + i * w_row));
+        else
+            t[i] = v_load_pairs_part(w + i * w_row, elements);
+    }
+    v_transpose(t);
+    for (size_t i = 0; i < LANES && i < pairs; i++)
+        v_store_f32((float *)(void *)(panel + i * CR_TILE_COLS), t[i]);
+}
+
+static void pack(uint32_t *panel, const uint16_t *w, size_t w_row, size_t n, size_t cols,
+                 size_t k) {
+    for (size_t col = 0; col < cols; col += LANES) {
+        size_t here = n > col ? n - col : 0;
+        for (size_t at = 0; at < k; at += 2 * LANES)
+            pack_square(panel + at / 2 * CR_TILE_COLS + col, w + col * w_row + at, w_row,
+                        here, k - at);
+    }
+}
+
+/* As assembly since gcc 12 loads the factor into a register of its own, and then spills. */
+INLINE vec multiply_add(vec acc, vec b, const uint16_t *a) {
+    __asm__("vdpbf16ps %2%{1to16%}, %1, %0"
+            : "+v"(acc)
+            : "v"(b), "m"(*(const uint32_t *)(const void *)a));
+    return acc;
+}
+
+INLINE void tile_of(float *y, const uint16_t *x, size_t x_row, const uint32_t *panel,
+                    size_t k, bool add, size_t m) {
+    vec acc[CR_TILE_ROWS][VECS];
+    const uint16_t *x3 = x + 3 * x_row;
+#pragma GCC unroll 8
+    for (size_t r = 0; r < m; r++)
+#pragma GCC unroll 8
+        for (size_t j = 0; j < VECS; j++)
+            acc[r][j] = add ? v_load_f32(y + r * CR_TILE_COLS + j * LANES) : v_set(0.0f);
+    for (size_t i = 0; i < k; i += 2) {
+        if (i % LINE ==
+            0) /* a cache line of each row of the next tile, to the second level */
+#pragma GCC unroll 8
+            for (size_t r = 0; r < m; r++)
+                _mm_prefetch((const char *)(x + (m + r) * x_row + i), _MM_HINT_T1);
+#pragma GCC unroll 8
+        for (size_t j = 0; j < VECS; j++) {
+            vec b = v_load_f32((const float *)(const void *)(panel + j * LANES));
+#pragma GCC unroll 8
+            for (size_t r = 0; r < m; r++) {
+                const uint16_t *row = r < 3 ? x + r * x_row : x3 + (r - 3) * x_row;
+                acc[r][j] = multiply_add(acc[r][j], b, row + i);
+            }
+        }
+        panel += CR_TILE_COLS;
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < m; r++)
+#pragma GCC unroll 8
+        for (size_t j = 0; j < VECS; j++)
+            v_store_f32(y + r * CR_TILE_COLS + j * LANES, acc[r][j]);
+}
+
+static void tile(float *y, const uint16_t *x, size_t x_row, size_t m,
+                 const uint32_t *panel, size_t k, bool add) {
+    switch (m) {
+    case 6:
+        tile_of(y, x, x_row, panel, k, add, 6);
+        break;
+    case 5:
+        tile_of(y, x, x_row, panel, k, add, 5);
+        break;
+    case 4:
+        tile_of(y, x, x_row, panel, k, add, 4);
+        break;
+    case 3:
+        tile_of(y, x, x_row, panel, k, add, 3);
+        break;
+    case 2:
+        tile_of(y, x, x_row, panel, k, add, 2);
+        break;
+    default:
+        tile_of(y, x, x_row, panel, k, add, 1);
+    }
+}
+
+static void store(void *y, enum cr_dtype type, const float *p, const float *bias,
+                  size_t n, bool add) {
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t part = n - i < LANES ? n - i : LANES;
+        __mmask16 mask = part < LANES ? v_mask(part) : (__mmask16)0xffff;
+        vec v = _mm512_maskz_loadu_ps(mask, p + i);
+        if (bias)
+            v = v_add(v, _mm512_maskz_loadu_ps(mask, bias + i));
+        if (type == CR_BF16) {
+            _mm256_mask_storeu_epi16((uint16_t *)y + i, mask,
+                                     (__m256i)_mm512_cvtneps_pbh(v));
+            continue;
+        }
+        if (add)
+            v = v_add(v, _mm512_maskz_loadu_ps(mask, (float *)y + i));
+        _mm512_mask_storeu_ps((float *)y + i, mask, v);
+    }
+}
+
+const struct cr_tiles cr_tiles_avx512 = {.pack = pack, .tile = tile, .store = store};
+
+#else
+typedef int not_for_this_architecture; /* ISO C wants a declaration */
+#endif
