@@ -84,7 +84,11 @@ static enum critic_status decode_batch(struct cr_bench_run *r, const struct cr_s
     double best = 1e30, weights = cr_work_step_weights(r->model);
     size_t n_rounds = (size_t)CR_MAX(4, CR_MIN(24, 48e9 / (weights * N_STEPS)));
     double kv = cr_work_kv_bytes(r->config, r->ex->act, cr_seq_len(trunk));
-    for (size_t i = 0; i < (r->opts->quick ? n_rounds / 2 : n_rounds); i++) {
+    if (r->opts->n_passes)
+        n_rounds = r->opts->n_passes;
+    else if (r->opts->quick)
+        n_rounds /= 2;
+    for (size_t i = 0; i < n_rounds; i++) {
         double seconds;
         cr_bench_read_pass(r);
         CR_TRY(decode_round(r, trunk, batch, N_STEPS, logits, &seconds, err));

@@ -3,7 +3,7 @@
 set -eu
 . "$CRITIC_SOURCE_DIR/tests/e2e/lib.sh"
 
-bench="bench --shape tiny --quick --threads 1 --image-width 60 --image-height 50"
+bench="bench --shape tiny --passes 1 --threads 1 --image-width 60 --image-height 50"
 # shellcheck disable=SC2086
 {
     expect 0 "$critic" $bench --only pre --json --quiet
@@ -27,5 +27,7 @@ bench="bench --shape tiny --quick --threads 1 --image-width 60 --image-height 50
 }
 expect 2 "$critic" bench --shape giant
 one_line_error "qwen-1.5b"
-expect 0 "$critic" bench --model "$tiny/ov-lmms" --quick --only projector --threads 1 --json
+expect 0 "$critic" bench --model "$tiny/ov-lmms" --passes 1 --only projector --threads 1 --json
 contains "$out" '"shape":"ov-lmms"'
+expect 0 "$critic" bench --shape tiny --quick --only jpeg --threads 1 --dtype f32 --json
+contains "$out" '"name":"jpeg","dtype":"f32"'

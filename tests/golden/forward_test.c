@@ -13,6 +13,8 @@
 #define TINY   T_SOURCE("tests/tiny/")
 
 /* f32 sums in another order; see docs/numerics.md. */
+/* Largest errors of two bf16 implementations scatter around each other (docs/numerics.md). */
+#define BF16_SCATTER 1.25
 #define F32_TOLERANCE 1e-5
 
 struct dump {
@@ -177,7 +179,7 @@ static void check_forward(struct cr_engine *e, struct cr_prompt *p, const json_t
     double logits = compare(d, d->logits, "logits");
     double bf16 = json_number_value(json_object_get(c, "bf16_error"));
     bool f32 = cr_engine_exec(e)->compute == CR_COMPUTE_F32;
-    double allowed = f32 ? F32_TOLERANCE : bf16;
+    double allowed = f32 ? F32_TOLERANCE : BF16_SCATTER * bf16;
     if (logits > allowed ||
         (f32 && (features > allowed || hidden > allowed || d->worst_layer > allowed)))
         fail_msg(
