@@ -123,11 +123,10 @@ static void note_differences(const char *path, const struct cr_reviews *r) {
 
 static enum critic_status do_file(const struct cr_common *c, const char *path,
                                   json_t *files, struct cr_faults *faults,
-                                  size_t *n_scored, critic_error *err) {
+                                  critic_error *err) {
     struct cr_reviews r;
     enum critic_status status = cr_reviews_read(&r, path, faults, err);
     if (status == CRITIC_OK) {
-        *n_scored += cr_reviews_relative(&r, CR_REVIEW_RULE_HEADLINE, NULL).n_scored;
         if (!c->quiet)
             note_differences(path, &r);
         if (c->json)
@@ -143,17 +142,14 @@ static int run_parsed(const struct cr_common *c, const struct cr_args *args) {
     critic_error err = {0};
     struct cr_faults faults = {0};
     json_t *files = json_array();
-    size_t n_scored = 0;
     enum critic_status status = CRITIC_OK;
     for (size_t i = 0; i < args->n_positional && status == CRITIC_OK; i++)
-        status = do_file(c, args->positional[i], files, &faults, &n_scored, &err);
+        status = do_file(c, args->positional[i], files, &faults, &err);
     if (status == CRITIC_OK && c->json)
         status = cr_eval_print_json(json_pack("{s:O}", "files", files), &err);
     json_decref(files);
     cr_eval_print_faults(&faults);
     int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
-    if (status == CRITIC_OK && n_scored == 0)
-        rc = CR_EXIT_FAILED;
     cr_faults_fini(&faults);
     return rc;
 }

@@ -214,6 +214,10 @@ enum critic_status cr_mmbench_score(struct cr_mmbench *out, const char *path,
                              : cr_fail(err, CRITIC_NO_MEMORY, "no memory for %s", path);
     if (status == CRITIC_OK)
         status = group_all(&in, err);
+    if (status == CRITIC_OK && out->n_rows > 0 &&
+        out->n_unread[CR_MMBENCH_OFFICIAL] == out->n_rows)
+        status = cr_faults_add(faults, path, "silent", 0, err,
+                               "no letter was read from %zu rows", out->n_rows);
     if (status == CRITIC_OK && out->n_rows == 0)
         status = cr_fail(err, CRITIC_BAD_FILE,
                          "%.160s: has no usable row; expected index, A, B, …, answer, "

@@ -53,12 +53,16 @@ static enum critic_status on_label(void *user, json_t *object, size_t line,
                                    critic_error *err) {
     struct entries *e = user;
     struct entry *entry = NULL;
-    const char *label = json_string_value(json_object_get(object, "label"));
+    const json_t *value = json_object_get(object, "label");
+    if (!json_is_string(value))
+        value = json_object_get(object, "answer");
+    struct cr_str label = {json_string_value(value), json_string_length(value)};
+    enum cr_yes truth = label.data ? cr_rule_pope_exact(label) : CR_YES_OTHER;
     CR_TRY(add_entry(e, object, &entry, err));
-    if (!label || (strcmp(label, "yes") != 0 && strcmp(label, "no") != 0))
+    if (truth == CR_YES_OTHER)
         return cr_fail(err, CRITIC_BAD_DATA,
                        "%.160s:%zu: 'label' is not \"yes\" or \"no\"", e->path, line);
-    entry->yes = strcmp(label, "yes") == 0;
+    entry->yes = truth == CR_YES_YES;
     return CRITIC_OK;
 }
 

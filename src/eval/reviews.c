@@ -98,7 +98,21 @@ static enum critic_status on_review(void *user, json_t *object, size_t line,
     if ((id.data && !r->id) || (category.data && !r->category))
         return cr_fail(err, CRITIC_NO_MEMORY, "no memory for a review");
     read_scores(r, object, text);
+    for (size_t k = 0; k < 2; k++)
+        if (r->source != CR_REVIEW_UNPARSED && !(r->pair[k] >= 0 && r->pair[k] <= 10))
+            return cr_faults_add(in->faults, in->path, "scale", line, err,
+                                 "a score of %g is off the scale of 1 to 10; it counts",
+                                 r->pair[k]);
     return CRITIC_OK;
+}
+
+/* A file without a single score has no relative score, and says so. */
+static enum critic_status check_scored(const struct reading *in, critic_error *err) {
+    for (size_t i = 0; i < in->out->n; i++)
+        if (in->out->items[i].source != CR_REVIEW_UNPARSED)
+            return CRITIC_OK;
+    return cr_faults_add(in->faults, in->path, "silent", 0, err,
+                         "no pair of scores was read from %zu reviews", in->out->n);
 }
 
 enum critic_status cr_reviews_read(struct cr_reviews *out, const char *path,
@@ -112,7 +126,7 @@ enum critic_status cr_reviews_read(struct cr_reviews *out, const char *path,
     if (status == CRITIC_OK && out->n == 0)
         status = cr_fail(err, CRITIC_BAD_FILE,
                          "%.160s: holds no review; expected lines with 'text'", path);
-    return status;
+    return status == CRITIC_OK ? check_scored(&in, err) : status;
 }
 
 static const double *pair_by(const struct cr_review *r, enum cr_review_rule rule) {

@@ -51,8 +51,10 @@ static enum critic_status next_row(struct table *t, json_t **row, bool *valid,
     *valid = true;
     if (t->at >= t->text.len)
         return CRITIC_OK;
-    cr_buf_init(&field, MAX_FIELD);
     *row = json_array();
+    if (!*row)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory to read %.160s", t->path);
+    cr_buf_init(&field, MAX_FIELD);
     while (end == '\t' && status == CRITIC_OK) {
         status = next_field(t, &field, &end, err);
         json_t *value = status == CRITIC_OK
@@ -82,12 +84,13 @@ static enum critic_status take_row(struct table *t, const json_t *row, bool vali
             "has %zu columns; expected %zu as in the header; row left out",
             json_array_size(row), n);
     json_t *object = json_object();
-    for (size_t i = 0; i < n; i++)
-        json_object_set(object, json_string_value(json_array_get(t->header, i)),
-                        json_array_get(row, i));
+    bool done = object != NULL;
+    for (size_t i = 0; i < n && done; i++)
+        done = json_object_set(object, json_string_value(json_array_get(t->header, i)),
+                               json_array_get(row, i)) == 0;
     enum critic_status status =
-        object ? on_object(user, object, line, err)
-               : cr_fail(err, CRITIC_NO_MEMORY, "no memory to read %.160s", t->path);
+        done ? on_object(user, object, line, err)
+             : cr_fail(err, CRITIC_NO_MEMORY, "no memory to read %.160s", t->path);
     json_decref(object);
     return status;
 }

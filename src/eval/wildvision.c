@@ -162,28 +162,72 @@ static enum critic_status compute(struct cr_wildvision_model *m,
 
 /* ---- all candidates ------------------------------------------------------------------------- */
 
-/* Which questions the folder has, and how many of them each candidate lacks. */
-static enum critic_status find_missing(struct cr_wildvision *w, struct cr_faults *faults,
-                                       critic_error *err) {
+/* How many candidates have a question, by its id. NULL where memory is out. */
+static json_t *count_questions(const struct cr_wildvision *w) {
     json_t *questions = json_object();
-    bool done = questions != NULL;
-    for (size_t i = 0; i < w->n_models && done; i++)
-        for (size_t j = 0; j < w->models[i].n_items && done; j++)
-            done = json_object_set_new(questions, w->models[i].items[j].question_id,
-                                       json_true()) == 0;
-    w->n_questions = json_object_size(questions);
-    json_decref(questions);
-    if (!done)
-        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for a list of questions");
+    for (size_t i = 0; i < w->n_models && questions; i++)
+        for (size_t j = 0; j < w->models[i].n_items && questions; j++) {
+            const char *id = w->models[i].items[j].question_id;
+            json_int_t n = json_integer_value(json_object_get(questions, id));
+            if (json_object_set_new(questions, id, json_integer(n + 1))) {
+                json_decref(questions);
+                questions = NULL;
+            }
+        }
+    return questions;
+}
+
+/* Among three candidates and more, a question that only one has is nobody's question. */
+static bool is_unknown(const struct cr_wildvision *w, const json_t *questions,
+                       const char *id) {
+    return w->n_models >= 3 && json_integer_value(json_object_get(questions, id)) == 1;
+}
+
+static enum critic_status check_questions(struct cr_wildvision *w, json_t *questions,
+                                          struct cr_faults *faults, critic_error *err) {
+    const char *id;
+    json_t *n;
+    json_object_foreach(questions, id, n) w->n_questions += !is_unknown(w, questions, id);
     for (size_t i = 0; i < w->n_models; i++) {
         struct cr_wildvision_model *m = &w->models[i];
-        m->n_missing = w->n_questions - m->n_items;
+        size_t n_known = 0;
+        for (size_t j = 0; j < m->n_items; j++)
+            if (is_unknown(w, questions, m->items[j].question_id))
+                CR_TRY(
+                    cr_faults_add(faults, m->file, "unknown", 0, err,
+                                  "no other candidate has question_id '%.60s'; it counts",
+                                  m->items[j].question_id));
+            else
+                n_known++;
+        m->n_missing = w->n_questions - n_known;
         if (m->n_missing > 0)
             CR_TRY(cr_faults_add(faults, m->file, "missing", 0, err,
                                  "%zu of %zu questions judged; the others are judged for "
                                  "other candidates",
-                                 m->n_items, w->n_questions));
+                                 n_known, w->n_questions));
     }
+    return CRITIC_OK;
+}
+
+/* Which questions the folder has, and how many of them each candidate lacks. */
+static enum critic_status find_missing(struct cr_wildvision *w, struct cr_faults *faults,
+                                       critic_error *err) {
+    json_t *questions = count_questions(w);
+    if (!questions)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for a list of questions");
+    enum critic_status status = check_questions(w, questions, faults, err);
+    json_decref(questions);
+    return status;
+}
+
+static enum critic_status find_silent(const struct cr_wildvision *w,
+                                      struct cr_faults *faults, critic_error *err) {
+    for (size_t i = 0; i < w->n_models; i++)
+        if (!cr_stat_ok(w->models[i].score))
+            CR_TRY(cr_faults_add(
+                faults, w->models[i].file, "silent", 0, err,
+                "no verdict was read from %zu judgements; there is no score",
+                w->models[i].n_items));
     return CRITIC_OK;
 }
 
@@ -217,6 +261,7 @@ enum critic_status cr_wildvision_run(struct cr_wildvision *out, const char *fold
     CR_TRY(find_doubled(out, faults, err));
     for (size_t i = 0; i < out->n_models; i++)
         CR_TRY(compute(&out->models[i], options, err));
+    CR_TRY(find_silent(out, faults, err));
     qsort(out->models, out->n_models, sizeof *out->models, by_score);
     return CRITIC_OK;
 }

@@ -30,6 +30,11 @@ equal "$(wc -l <"$tmp/.err")" 3
 printf '%s\n' '{"question_id": 1, "text": "no"}' >"$tmp/none.jsonl"
 expect 1 "$critic" eval llava-reviews --json "$tmp/none.jsonl"
 contains "$out" '"relative_score":null'
+one_line_error 'no pair of scores was read from 1 reviews'
+printf '%s\n' '{"question_id": 1, "text": "8 9"}' '{"question_id": 2, "text": "80 90"}' >"$tmp/scales.jsonl"
+expect 1 "$critic" eval llava-reviews --json "$tmp/scales.jsonl"
+one_line_error 'scales.jsonl:2: a score of 80 is off the scale of 1 to 10; it counts'
+contains "$out" '"scored":2'
 : >"$tmp/empty.jsonl"
 expect 3 "$critic" eval llava-reviews "$tmp/empty.jsonl"
 one_line_error 'is empty'
@@ -85,8 +90,19 @@ expect 3 "$critic" eval wildvision --judgements "$tmp/none"
 contains "$err" 'none of 1 files has a judgement in it'
 # No verdict at all: no score.
 printf '%s\n' '{"question_id": "a", "model": "m", "judgment": "none"}' >"$tmp/none/x.jsonl"
-expect 0 "$critic" eval wildvision --judgements "$tmp/none" --json
+expect 1 "$critic" eval wildvision --judgements "$tmp/none" --json
 contains "$out" '"score":null,"ci":null'
+one_line_error 'no verdict was read from 1 judgements; there is no score'
+# Three candidates: an id that one of them alone has is nobody's question.
+mkdir "$tmp/three"
+for m in x y z; do
+    printf '{"question_id": "a", "model": "%s", "judgment": "[[A>B]]"}\n' $m >"$tmp/three/$m.jsonl"
+done
+printf '%s\n' '{"question_id": "stray", "model": "x", "judgment": "[[A=B]]"}' >>"$tmp/three/x.jsonl"
+expect 1 "$critic" eval wildvision --judgements "$tmp/three" --json
+one_line_error "x.jsonl: no other candidate has question_id 'stray'; it counts"
+contains "$out" '"judged":2,"missing":0'
+contains "$out" '"questions":1'
 
 # ---- MME, POPE, MMBench (their scores: src/eval/plain_test.c)
 expect 0 "$critic" eval score mme --predictions "$data/mme" --json
