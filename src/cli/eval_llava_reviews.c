@@ -121,12 +121,39 @@ static void note_differences(const char *path, const struct cr_reviews *r) {
                 r->items[i].robust[0], r->items[i].robust[1]);
 }
 
+/* Of all files together. */
+struct totals {
+    size_t n, n_scored;
+    double reference, candidate; /* sums */
+};
+
+static void add_totals(struct totals *t, const struct cr_reviews *r) {
+    struct cr_relative s = cr_reviews_relative(r, CR_REVIEW_RULE_HEADLINE, NULL);
+    t->n += s.n;
+    t->n_scored += s.n_scored;
+    if (s.n_scored == 0)
+        return;
+    t->reference += s.reference.value * (double)s.n_scored;
+    t->candidate += s.candidate.value * (double)s.n_scored;
+}
+
+static json_t *report_json(const struct totals *t, json_t *files) {
+    struct cr_stat relative = t->reference > 0
+                                  ? cr_stat_of(100 * t->candidate / t->reference)
+                                  : cr_stat_undefined(cr_why_empty);
+    return json_pack("{s:I, s:I, s:I, s:o, s:O}", "n", (json_int_t)t->n, "parsed",
+                     (json_int_t)t->n_scored, "unparsed",
+                     (json_int_t)(t->n - t->n_scored), "relative_score",
+                     cr_eval_json(relative), "files", files);
+}
+
 static enum critic_status do_file(const struct cr_common *c, const char *path,
-                                  json_t *files, struct cr_faults *faults,
-                                  critic_error *err) {
+                                  json_t *files, struct totals *totals,
+                                  struct cr_faults *faults, critic_error *err) {
     struct cr_reviews r;
     enum critic_status status = cr_reviews_read(&r, path, faults, err);
     if (status == CRITIC_OK) {
+        add_totals(totals, &r);
         if (!c->quiet)
             note_differences(path, &r);
         if (c->json)
@@ -141,12 +168,13 @@ static enum critic_status do_file(const struct cr_common *c, const char *path,
 static int run_parsed(const struct cr_common *c, const struct cr_args *args) {
     critic_error err = {0};
     struct cr_faults faults = {0};
+    struct totals totals = {0};
     json_t *files = json_array();
     enum critic_status status = CRITIC_OK;
     for (size_t i = 0; i < args->n_positional && status == CRITIC_OK; i++)
-        status = do_file(c, args->positional[i], files, &faults, &err);
+        status = do_file(c, args->positional[i], files, &totals, &faults, &err);
     if (status == CRITIC_OK && c->json)
-        status = cr_eval_print_json(json_pack("{s:O}", "files", files), &err);
+        status = cr_eval_print_json(report_json(&totals, files), &err);
     json_decref(files);
     cr_eval_print_faults(&faults);
     int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);

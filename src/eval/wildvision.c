@@ -60,8 +60,12 @@ static void count(struct cr_wildvision_model *m) {
     for (size_t i = 0; i < m->n_items; i++) {
         double own = 0;
         for (size_t g = 0; g < m->items[i].n_games; g++) {
-            count_verdict(m, m->items[i].verdict[g]);
-            own += reward_of(m->items[i].verdict[g]);
+            const struct cr_wildvision_game *game = &m->items[i].games[g];
+            count_verdict(m, game->verdict);
+            own += reward_of(game->verdict);
+            m->n_unparsed += game->unparsed;
+            m->n_from_label += game->from_label;
+            m->n_label_differs += game->label_differs;
         }
         reward += own;
         n_won += own > 0;
@@ -93,7 +97,7 @@ static enum critic_status collect(struct battles *b, const struct cr_wildvision_
         return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu battles", most);
     for (size_t i = 0; i < m->n_items; i++)
         for (size_t g = 0; g < m->items[i].n_games; g++) {
-            enum cr_arena_verdict v = m->items[i].verdict[g];
+            enum cr_arena_verdict v = m->items[i].games[g].verdict;
             if (v == CR_ARENA_NONE)
                 continue;
             bool is_strong = v == CR_ARENA_A_MUCH || v == CR_ARENA_B_MUCH;

@@ -24,11 +24,17 @@ struct cr_wildvision_options {
 };
 void cr_wildvision_options_default(struct cr_wildvision_options *o);
 
+struct cr_wildvision_game {
+    enum cr_arena_verdict verdict; /* candidate is B: the second game is turned round */
+    bool unparsed;                 /* its text gives no verdict */
+    bool from_label;               /* unparsed, and the recorded label counts */
+    bool label_differs;            /* text and recorded label name different verdicts */
+};
+
 struct cr_wildvision_item {
     char *question_id;
     size_t n_games; /* 1 or 2 */
-    enum cr_arena_verdict
-        verdict[2]; /* candidate is B in both: the second game is turned round */
+    struct cr_wildvision_game games[2];
 };
 
 struct cr_wildvision_model {

@@ -26,37 +26,36 @@ static struct cr_str string_member(const json_t *object, const char *key) {
 
 /* The verdict of one game, the judge's raw text before the recorded label. Where there is no
  * text but a label field with prose in it, that prose is the text (older files have it so). */
-static enum cr_arena_verdict read_game(struct cr_wildvision_model *m,
-                                       const json_t *game) {
-    struct cr_str text = string_member(game, "judgement");
-    struct cr_str label = string_member(game, "score");
+static struct cr_wildvision_game read_game(const json_t *object) {
+    struct cr_wildvision_game game = {.verdict = CR_ARENA_NONE};
+    struct cr_str text = string_member(object, "judgement");
+    struct cr_str label = string_member(object, "score");
     if (!text.data)
-        text = string_member(game, "judgment");
+        text = string_member(object, "judgment");
     enum cr_arena_verdict recorded = cr_arena_of_label(label);
-    if (!text.data && recorded != CR_ARENA_NONE)
-        return recorded;
-    enum cr_arena_verdict said = cr_rule_arena(text.data ? text : label);
-    if (said != CR_ARENA_NONE) {
-        m->n_label_differs += recorded != CR_ARENA_NONE && recorded != said;
-        return said;
+    if (!text.data && recorded != CR_ARENA_NONE) {
+        game.verdict = recorded;
+        return game;
     }
-    m->n_unparsed++;
-    m->n_from_label += recorded != CR_ARENA_NONE;
-    return recorded;
+    game.verdict = cr_rule_arena(text.data ? text : label);
+    game.unparsed = game.verdict == CR_ARENA_NONE;
+    game.from_label = game.unparsed && recorded != CR_ARENA_NONE;
+    game.label_differs =
+        !game.unparsed && recorded != CR_ARENA_NONE && recorded != game.verdict;
+    if (game.unparsed)
+        game.verdict = recorded;
+    return game;
 }
 
-static void read_games(struct cr_wildvision_model *m, struct cr_wildvision_item *item,
-                       const json_t *object) {
+static void read_games(struct cr_wildvision_item *item, const json_t *object) {
     const json_t *games = json_object_get(object, "games");
-    if (json_array_size(games) == 0) {
-        item->n_games = 1;
-        item->verdict[0] = read_game(m, object);
-        return;
-    }
     item->n_games = json_array_size(games) > 1 ? 2 : 1;
-    item->verdict[0] = read_game(m, json_array_get(games, 0));
-    if (item->n_games == 2)
-        item->verdict[1] = cr_arena_swap(read_game(m, json_array_get(games, 1)));
+    item->games[0] =
+        read_game(json_array_size(games) ? json_array_get(games, 0) : object);
+    if (item->n_games == 2) {
+        item->games[1] = read_game(json_array_get(games, 1));
+        item->games[1].verdict = cr_arena_swap(item->games[1].verdict);
+    }
 }
 
 /* ---- one file ------------------------------------------------------------------------------- */
@@ -119,7 +118,7 @@ static enum critic_status on_judgement(void *user, json_t *object, size_t line,
     } else {
         CR_TRY(new_item(in, id, &item, err));
     }
-    read_games(in->model, item, object);
+    read_games(item, object);
     return CRITIC_OK;
 }
 

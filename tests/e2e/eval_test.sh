@@ -14,6 +14,7 @@ contains "$out" 'llava-reviews'
 # ---- LLaVA-Bench reviews
 expect 0 "$critic" eval llava-reviews --json --quiet "$data"/llava-reviews/*.jsonl
 contains "$out" '"n":80,"scored":80,"mean_reference":8.3,"mean_candidate":8.19375,"relative_score":98.7198795180723,"parsed":80,"by_rule":77,"recorded":3,"unparsed":0,"differ":1'
+contains "$out" '{"n":160,"parsed":160,"unparsed":0,"relative_score":95.3205600589536,"files":['
 contains "$out" '"relative_score":92.0634920634921,"parsed":80,"by_rule":77,"recorded":3,"unparsed":0,"differ":0'
 expect 0 "$critic" eval llava-reviews "$data"/llava-reviews/review_bard_vicuna-13b.jsonl
 contains "$err" 'review 70: counts as 10, 2 (recorded); the text says 10, 4'
@@ -66,7 +67,7 @@ printf '%s\n' \
 expect 0 "$critic" eval wildvision --judgements "$tmp/wv" --json
 contains "$out" '"win_rate":50.0,"reward":37.5,"counts":{"much_better":1,"better":2,"tie":1,"worse":1,"much_worse":0},"unparsed":2,"from_label":1,"label_differs":1,"judged":4,"missing":0'
 contains "$out" '"score":83.333' # 5 of 6 battles
-printf '%s\n' '{"question_id": "a", "model": "k", "judgment": "[[A>B]]"}' \
+printf '%s\n' '{"question_id": "a", "model": "k", "judgment": "nothing"}' \
     '{"question_id": "a", "model": "k", "judgment": "[[B>A]]"}' '{"model": "k"}' \
     '{"question_id": "b", "model": "other", "judgment": "[[A=B]]"}' '{"question_id": "c", "model": "k", "judg' >"$tmp/wv/k.jsonl"
 : >"$tmp/wv/empty.jsonl"
@@ -81,7 +82,7 @@ contains "$err" 'empty.jsonl: is empty'
 contains "$err" 'wide.jsonl: is UTF-16'
 equal "$(wc -l <"$tmp/.err")" 7
 contains "$out" '"judged":2,"missing":2'
-contains "$out" '"counts":{"much_better":0,"better":1,"tie":1,'
+contains "$out" '"counts":{"much_better":0,"better":1,"tie":1,"worse":0,"much_worse":0},"unparsed":0,'
 mkdir "$tmp/none"
 expect 3 "$critic" eval wildvision --judgements "$tmp/none"
 one_line_error 'has no *.jsonl in it'
