@@ -144,19 +144,22 @@ enum critic_status cr_out_dir_commit(struct cr_out_dir *d, critic_error *err) {
     return status;
 }
 
+void cr_dir_remove(const char *path) {
+    struct cr_buf names, file;
+    cr_buf_init(&names, 1 << 20);
+    cr_buf_init(&file, 1 << 16);
+    if (cr_dir_list(&names, path, NULL) == CRITIC_OK)
+        for (const char *p = cr_dir_next(&names, NULL); p; p = cr_dir_next(&names, p))
+            if (cr_path_join(&file, path, p, NULL) == CRITIC_OK)
+                unlink(file.data);
+    rmdir(path);
+    cr_buf_fini(&names);
+    cr_buf_fini(&file);
+}
+
 void cr_out_dir_abort(struct cr_out_dir *d) {
-    if (d->temporary) {
-        struct cr_buf names, file;
-        cr_buf_init(&names, 1 << 20);
-        cr_buf_init(&file, 1 << 16);
-        if (cr_dir_list(&names, d->temporary, NULL) == CRITIC_OK)
-            for (const char *p = cr_dir_next(&names, NULL); p; p = cr_dir_next(&names, p))
-                if (cr_path_join(&file, d->temporary, p, NULL) == CRITIC_OK)
-                    unlink(file.data);
-        rmdir(d->temporary);
-        cr_buf_fini(&names);
-        cr_buf_fini(&file);
-    }
+    if (d->temporary)
+        cr_dir_remove(d->temporary);
     free(d->path);
     free(d->temporary);
     memset(d, 0, sizeof *d);

@@ -20,6 +20,9 @@ enum critic_status cr_dir_list(struct cr_buf *out, const char *path, critic_erro
 /* The first name where previous is NULL; NULL after the last. */
 const char *cr_dir_next(const struct cr_buf *names, const char *previous);
 
+/* Removes a folder and the files in it, as far as it goes; folders inside it stay, and it then. */
+void cr_dir_remove(const char *path);
+
 /* Output folder, filled under `temporary` and then renamed. An empty folder may stand in the
  * final place already; a folder with anything in it is CRITIC_IO. Holds files only. */
 struct cr_out_dir {

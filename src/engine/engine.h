@@ -80,6 +80,9 @@ size_t cr_engine_kv_bytes_per_token(const struct cr_engine *e);
 /* How the pictures of a prompt of n_images are processed: one alone as the checkpoint says, several
  * padded to squares (LLaVA-NeXT train.py and every evaluation harness do so). */
 struct cr_anyres_config cr_engine_picture_config(const struct cr_engine *e, size_t n_images);
+/* The same from a configuration alone, as its layout says. *out borrows the pinpoints of c. */
+void cr_picture_anyres(struct cr_anyres_config *out, const struct cr_config *c,
+                       size_t n_images);
 /* Most tokens of one sequence. */
 size_t cr_engine_context(const struct cr_engine *e);
 /* Replaces the cancel function of the options. */

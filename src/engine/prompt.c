@@ -130,19 +130,23 @@ enum critic_status cr_prompt_raw(struct cr_prompt *p, struct cr_str text,
     return CRITIC_OK;
 }
 
+void cr_picture_anyres(struct cr_anyres_config *out, const struct cr_config *c,
+                       size_t n_images) {
+    cr_anyres_config_default(out);
+    out->aspect = n_images > 1 ? CR_ASPECT_PAD : c->picture.aspect;
+    out->tile_px = c->vision.image_px;
+    out->patch_px = c->vision.patch_px;
+    out->max_tiles = c->picture.max_tiles;
+    out->pinpoints = c->picture.pinpoints;
+    out->n_pinpoints = c->picture.n_pinpoints;
+    out->rounding = c->picture.rounding;
+    memcpy(out->normalize.mean, c->picture.mean, sizeof c->picture.mean);
+    memcpy(out->normalize.std, c->picture.std, sizeof c->picture.std);
+}
+
 struct cr_anyres_config cr_engine_picture_config(const struct cr_engine *e, size_t n_images) {
-    const struct cr_config *c = &e->config;
     struct cr_anyres_config config;
-    cr_anyres_config_default(&config);
-    config.aspect = n_images > 1 ? CR_ASPECT_PAD : c->picture.aspect;
-    config.tile_px = c->vision.image_px;
-    config.patch_px = c->vision.patch_px;
-    config.max_tiles = c->picture.max_tiles;
-    config.pinpoints = c->picture.pinpoints;
-    config.n_pinpoints = c->picture.n_pinpoints;
-    config.rounding = c->picture.rounding;
-    memcpy(config.normalize.mean, c->picture.mean, sizeof c->picture.mean);
-    memcpy(config.normalize.std, c->picture.std, sizeof c->picture.std);
+    cr_picture_anyres(&config, &e->config, n_images);
     if (e->opts.preprocess == CR_PREPROCESS_LMMS)
         config.rounding = CR_ROUND_LMMS;
     if (e->opts.preprocess == CR_PREPROCESS_HF)

@@ -121,9 +121,23 @@ enum critic_status cr_config_read(struct cr_config *out, const struct cr_store *
     cr_config_defaults(out, cr_store_layout(store));
     enum critic_status status = cr_store_gguf(store)
                                     ? cr_config_from_gguf(out, store, err)
-                                    : cr_config_from_json(out, store, err);
+                                    : cr_config_from_json(out, cr_store_dir(store), err);
     if (status == CRITIC_OK)
         status = check(out, cr_store_dir(store), err);
+    if (status != CRITIC_OK)
+        memset(out, 0, sizeof *out);
+    return status;
+}
+
+enum critic_status cr_config_read_dir(struct cr_config *out, const char *dir,
+                                      critic_error *err) {
+    enum cr_layout layout;
+    memset(out, 0, sizeof *out);
+    CR_TRY(cr_config_layout(&layout, dir, err));
+    cr_config_defaults(out, layout);
+    enum critic_status status = cr_config_from_json(out, dir, err);
+    if (status == CRITIC_OK)
+        status = check(out, dir, err);
     if (status != CRITIC_OK)
         memset(out, 0, sizeof *out);
     return status;

@@ -89,5 +89,9 @@ static inline size_t cr_vision_grid(const struct cr_vision_config *v) {
  * starts with the file and names the key. On failure *out is zeroed. Nothing to free. */
 enum critic_status cr_config_read(struct cr_config *out, const struct cr_store *store,
                                   critic_error *err);
+/* The same of a folder without weights, for a network that is to be trained from nothing; the
+ * layout follows from config.json's own words. */
+enum critic_status cr_config_read_dir(struct cr_config *out, const char *dir,
+                                      critic_error *err);
 
 #endif

@@ -563,13 +563,13 @@ static enum critic_status read_root(struct cr_config *c, struct section s,
 /* ---- files ---- */
 
 /* NULL where the file is absent. */
-static enum critic_status read_file(json_t **out, const struct cr_store *store,
-                                    const char *name, critic_error *err) {
+static enum critic_status read_file(json_t **out, const char *dir, const char *name,
+                                    critic_error *err) {
     struct cr_buf path;
     enum critic_status status;
     *out = NULL;
     cr_buf_init(&path, 1 << 16);
-    CR_TRY_GOTO(cr_path_join(&path, cr_store_dir(store), name, err));
+    CR_TRY_GOTO(cr_path_join(&path, dir, name, err));
     if (cr_file_exists(path.data))
         CR_TRY_GOTO(cr_json_read(out, path.data, MAX_JSON_BYTES, err));
     if (*out && !json_is_object(*out)) {
@@ -582,11 +582,11 @@ fail:
     return status;
 }
 
-static enum critic_status
-read_generation(struct cr_config *c, const struct cr_store *store, critic_error *err) {
+static enum critic_status read_generation(struct cr_config *c, const char *dir,
+                                          critic_error *err) {
     json_t *root;
     struct cr_generation_config *g = &c->generation;
-    CR_TRY(read_file(&root, store, "generation_config.json", err));
+    CR_TRY(read_file(&root, dir, "generation_config.json", err));
     if (!root)
         return CRITIC_OK;
     struct section s = {root, "generation_config.json"};
@@ -611,12 +611,11 @@ fail:
     return status;
 }
 
-static enum critic_status read_processor_files(struct cr_config *c,
-                                               const struct cr_store *store,
+static enum critic_status read_processor_files(struct cr_config *c, const char *dir,
                                                critic_error *err) {
     json_t *root = NULL, *inner = NULL;
     enum critic_status status;
-    CR_TRY_GOTO(read_file(&root, store, "processor_config.json", err));
+    CR_TRY_GOTO(read_file(&root, dir, "processor_config.json", err));
     if (root)
         CR_TRY_GOTO(cr_json_object(root, "image_processor", &inner,
                                    "processor_config.json", err));
@@ -627,7 +626,7 @@ static enum critic_status read_processor_files(struct cr_config *c,
     }
     json_decref(root);
     root = NULL;
-    CR_TRY_GOTO(read_file(&root, store, "preprocessor_config.json", err));
+    CR_TRY_GOTO(read_file(&root, dir, "preprocessor_config.json", err));
     if (root) {
         struct section s = {root, "preprocessor_config.json"};
         CR_TRY_GOTO(read_processor(c, s, err));
@@ -637,18 +636,35 @@ fail:
     return status;
 }
 
-enum critic_status cr_config_from_json(struct cr_config *c, const struct cr_store *store,
+enum critic_status cr_config_from_json(struct cr_config *c, const char *dir,
                                        critic_error *err) {
     json_t *root;
-    CR_TRY(read_generation(c, store, err));
-    CR_TRY(read_file(&root, store, "config.json", err));
+    CR_TRY(read_generation(c, dir, err));
+    CR_TRY(read_file(&root, dir, "config.json", err));
     if (!root)
-        return cr_fail(err, CRITIC_BAD_MODEL, "%s: no config.json", cr_store_dir(store));
+        return cr_fail(err, CRITIC_BAD_MODEL, "%s: no config.json", dir);
     struct section s = {root, "config.json"};
     enum critic_status status = read_root(c, s, err);
     json_decref(root);
     /* lmms-lab's own processing is fixed; it reads no processor file. */
     if (status == CRITIC_OK && c->layout == CR_LAYOUT_HF)
-        status = read_processor_files(c, store, err);
+        status = read_processor_files(c, dir, err);
     return status;
+}
+
+enum critic_status cr_config_layout(enum cr_layout *out, const char *dir,
+                                    critic_error *err) {
+    json_t *root;
+    *out = CR_LAYOUT_TEXT;
+    CR_TRY(read_file(&root, dir, "config.json", err));
+    if (!root)
+        return cr_fail(err, CRITIC_BAD_MODEL, "%s: no config.json", dir);
+    const char *type = json_string_value(json_object_get(root, "model_type"));
+    if (type && strcmp(type, "llava_onevision") == 0)
+        *out = CR_LAYOUT_HF;
+    else if (json_object_get(root, "mm_vision_tower") ||
+             (type && strncmp(type, "llava", 5) == 0))
+        *out = CR_LAYOUT_LMMS;
+    json_decref(root);
+    return CRITIC_OK;
 }

@@ -7,8 +7,11 @@
 /* The defaults of a layout that says nothing. */
 void cr_config_defaults(struct cr_config *c, enum cr_layout layout);
 /* config_json.c: config.json and the files beside it. */
-enum critic_status cr_config_from_json(struct cr_config *c, const struct cr_store *store,
+enum critic_status cr_config_from_json(struct cr_config *c, const char *dir,
                                        critic_error *err);
+/* The layout that the folder's config.json belongs to, where no tensor names tell it. */
+enum critic_status cr_config_layout(enum cr_layout *out, const char *dir,
+                                    critic_error *err);
 /* config_gguf.c: metadata of text and vision part. */
 enum critic_status cr_config_from_gguf(struct cr_config *c, const struct cr_store *store,
                                        critic_error *err);
