@@ -12,12 +12,13 @@ pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.85)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 
 add_library(critic_dependencies INTERFACE)
 target_include_directories(critic_dependencies SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
 target_link_libraries(critic_dependencies INTERFACE
   ${DNNL_LIBRARY} PkgConfig::JANSSON PkgConfig::UTF8PROC PkgConfig::PCRE2 PkgConfig::JPEG
-  PkgConfig::PNG PkgConfig::WEBP PkgConfig::CURL PkgConfig::SQLITE OpenMP::OpenMP_C Threads::Threads m)
+  PkgConfig::PNG PkgConfig::WEBP PkgConfig::CURL PkgConfig::SQLITE PkgConfig::YAML OpenMP::OpenMP_C Threads::Threads m)
 
 # Chart.js goes into the reports (src/report). Without it they hold their tables only, and say so.
 find_file(CRITIC_CHART_JS NAMES chart.min.js chart.umd.js Chart.min.js

@@ -20,6 +20,7 @@ pc:libpng|libpng-dev|libpng-devel|libpng|PNG pictures
 pc:libwebp|libwebp-dev|libwebp-devel|webp|WebP pictures
 pc:libcurl|libcurl4-openssl-dev|libcurl-devel|curl|judges behind an endpoint
 pc:sqlite3|libsqlite3-dev|sqlite-devel|sqlite|cache of their replies
+pc:yaml-0.1|libyaml-dev|libyaml-devel|libyaml|data mixtures of the trainer (YAML)
 '
 # Wanted, not needed: installed where apt-get can, else gone without.
 wants_to_build='
