@@ -25,6 +25,7 @@ int cr_cmd_judge(int n_args, const char *const *args);
 int cr_cmd_generate(int n_args, const char *const *args);
 int cr_cmd_forward(int n_args, const char *const *args);
 int cr_cmd_tokenize(int n_args, const char *const *args);
+int cr_cmd_train(int n_args, const char *const *args);
 int cr_cmd_info(int n_args, const char *const *args);
 int cr_cmd_inspect(int n_args, const char *const *args);
 int cr_cmd_convert(int n_args, const char *const *args);

@@ -19,6 +19,7 @@ static const struct {
     {"generate", "answer a prompt about pictures", cr_cmd_generate},
     {"prefer", "preference pairs: a policy's answers, compared by a critic",
      cr_cmd_prefer},
+    {"train", "tune a model on conversations, or its tower on labels", cr_cmd_train},
     {"forward", "write every tensor of one forward pass to a file", cr_cmd_forward},
     {"tokenize", "text to token ids and back", cr_cmd_tokenize},
     {"inspect", "what is in a checkpoint and the memory it needs", cr_cmd_inspect},

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Holds the gradients of critic train sft against PyTorch's autograd of transformers.
+
+  compare_gradients.py CRITIC MODEL_DIR DATA.jsonl IMAGE_FOLDER [--pack none] [--tolerance 1e-4]
+
+Loss: next-token cross-entropy over LLaVA-NeXT's targets, the sum over the file divided by their number. Prints for the loss
+and each tensor the largest difference over the reference's largest value, worst last; leaves with 1 where one is above
+the tolerance. Gradients that are zero in theory (a key's bias) are measured against the largest gradient of their
+layer's biases. Needs the packages of scripts/golden/requirements.txt.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import torch
+from safetensors.torch import load_file
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "golden"))
+from reference import Reference, from_lmms_name, rounding  # noqa: E402
+from train import IGNORE, IMAGE, Masks  # noqa: E402
+
+
+def canonical(name):
+    name = re.sub(r"^(model\.)?(language_model\.)?(model\.)?", "", from_lmms_name(name))
+    return name.replace("vision_tower.vision_model.", "vision_tower.")
+
+
+def expand(ids, labels, counts, mark):
+    """Marks to picture rows."""
+    out, targets, counts = [], [], iter(counts)
+    for token, label in zip(ids, labels, strict=True):
+        n = next(counts) if token == IMAGE else 1
+        out += [mark if token == IMAGE else token] * n
+        targets += [IGNORE if token == IMAGE else label] * n
+    return out, targets
+
+
+def reference(args):
+    ref = Reference(pathlib.Path(args.model), pathlib.Path(args.images))
+    model = ref.model.double() if args.double else ref.model
+    masks, mark = Masks(ref.ids.special), ref.ids.special.token_to_id("<image>")
+    total, n_targets = 0.0, 0
+    records = [json.loads(line) for line in open(args.data, encoding="utf-8") if line.strip()]
+    for record in records:
+        files = record.get("image") or []
+        files = [files] if isinstance(files, str) else files
+        with rounding(ref.rounding):
+            batch, counts = {}, []
+            if files:
+                _, _, batch, counts, _ = ref.vision(files, ref.rounding)
+            ids, labels = expand(*masks.sample(record), counts, mark)
+            if args.double and batch:
+                batch["pixel_values"] = batch["pixel_values"].double()
+            logits = model(input_ids=torch.tensor([ids]), **batch).logits[0]
+        labels = torch.tensor(labels)
+        loss = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=IGNORE, reduction="sum")
+        loss.backward()
+        total += float(loss.detach())
+        n_targets += int((labels[1:] != IGNORE).sum())
+    grads = {canonical(n): p.grad / n_targets for n, p in model.named_parameters() if p.grad is not None}
+    return total / n_targets, n_targets, grads
+
+
+def critic(args, folder):
+    out = folder / "gradients.safetensors"
+    command = [args.critic, "train", "sft", "--model", args.model, "--data", args.data, "--image-folder", args.images]
+    command += ["--dtype", args.dtype, "--pack", args.pack, "--dump-gradients", str(out), "--quiet"]
+    subprocess.run(command, check=True)
+    return load_file(out)
+
+
+def scale_of(name, grads):
+    """The largest value that the gradient is measured by."""
+    own = float(grads[name].abs().max())
+    if not name.endswith("k_proj.bias"):
+        return own
+    return max(own, *(float(grads[name.replace("k_proj", p)].abs().max()) for p in ("q_proj", "v_proj")))
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("critic")
+    ap.add_argument("model")
+    ap.add_argument("data")
+    ap.add_argument("images")
+    ap.add_argument("--dtype", default="f32")
+    ap.add_argument("--pack", default="none")
+    ap.add_argument("--show", type=int, default=8)
+    ap.add_argument("--double", action="store_true", help="the reference in f64")
+    ap.add_argument("--tolerance", type=float, default=1e-4)
+    args = ap.parse_args()
+
+    loss, n_targets, want = reference(args)
+    with tempfile.TemporaryDirectory() as folder:
+        got = {canonical(n): t for n, t in critic(args, pathlib.Path(folder)).items()}
+    rows = [(abs(float(got.pop("loss")) - loss) / abs(loss), f"loss {loss:.6f} over {n_targets} targets")]
+    for name, g in got.items():
+        w = want.get(name)
+        if w is None:
+            rows.append((float(g.abs().max()), name + " (no gradient in the reference)"))
+            continue
+        assert w.shape == g.shape, (name, w.shape, g.shape)
+        rows.append((float((g.double() - w.double()).abs().max()) / max(scale_of(name, want), 1e-30), name))
+    missing = [n for n in want if n not in got]
+    rows.sort()
+    for error, what in rows[-args.show :]:
+        print(f"{error:.3g}  {what}")
+    print(f"{len(got)} tensors, largest {rows[-1][0]:.3g}" + (f"; MISSING {missing}" if missing else ""))
+    sys.exit(0 if rows[-1][0] <= args.tolerance and not missing else 1)
+
+
+if __name__ == "__main__":
+    main()

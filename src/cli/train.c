@@ -1,0 +1,211 @@
+/* critic train: what its sub-commands share. */
+#include "cli/train.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/cpu.h"
+#include "cli/signals.h"
+
+void cr_train_flags_init(struct cr_train_flags *f) {
+    struct cr_loop_opts o;
+    memset(f, 0, sizeof *f);
+    cr_common_init(&f->common);
+    cr_loop_opts_default(&o);
+    f->batch = o.batch;
+    f->accumulate = o.accumulate;
+    f->warmup = o.schedule.warmup;
+    f->epochs = o.epochs;
+    f->warmup_ratio = o.warmup_ratio;
+    f->decay_from = o.schedule.decay_from;
+    f->lr = o.optim.lr[CR_PART_DECODER];
+    f->lr_tower = f->lr_projector = -1;
+    f->beta1 = o.optim.beta1;
+    f->beta2 = o.optim.beta2;
+    f->eps = o.optim.eps;
+    f->momentum = o.optim.momentum;
+    f->clip = o.optim.clip;
+    f->log_every = o.log_every;
+    f->save_every = o.save_every;
+    f->keep = o.keep;
+    f->keep_pictures = (size_t)1 << 30;
+}
+
+static enum critic_status read_freeze(const struct cr_train_flags *f, bool frozen[3],
+                                      critic_error *err) {
+    static const struct {
+        const char *name;
+        enum cr_param_part part;
+    } parts[] = {{"decoder", CR_PART_DECODER},
+                 {"projector", CR_PART_PROJECTOR},
+                 {"tower", CR_PART_TOWER}};
+    for (size_t i = 0; i < f->freeze.n; i++) {
+        size_t p = 0;
+        while (p < CR_COUNT(parts) && !cr_str_eq_c(f->freeze.items[i], parts[p].name))
+            p++;
+        if (p == CR_COUNT(parts))
+            return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                           "--freeze '%.40s'; expected tower, projector or decoder",
+                           f->freeze.items[i].data);
+        frozen[parts[p].part] = true;
+    }
+    return CRITIC_OK;
+}
+
+enum critic_status cr_train_net_opts(struct cr_train_flags *f, struct cr_buf *path,
+                                     struct cr_net_opts *out, critic_error *err) {
+    static const enum cr_dtype dtypes[] = {CR_DTYPE_COUNT, CR_F32, CR_BF16, CR_F16};
+    struct cr_engine_opts engine;
+    if (!f->data)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT, "no data: give --data FILE");
+    if (!f->out)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT, "no place for the run: give --out RUN");
+    if (f->init && f->common.model)
+        return cr_fail(
+            err, CRITIC_BAD_ARGUMENT,
+            "--init starts from nothing and --model from a checkpoint: give one");
+    CR_TRY(cr_common_engine_opts(&f->common, &engine, err));
+    *out = (struct cr_net_opts){.exec = engine.exec,
+                                .init = f->init,
+                                .seed = f->seed,
+                                .save = dtypes[f->save_dtype],
+                                .recompute = f->recompute};
+    CR_TRY(read_freeze(f, out->frozen, err));
+    if (f->init)
+        return CRITIC_OK;
+    CR_TRY(cr_model_path(f->common.model, path, err));
+    out->model = path->data;
+    return CRITIC_OK;
+}
+
+static void log_line(void *user, int level, const char *line) {
+    struct cr_train_flags *f = user;
+    if (f->common.quiet || level > f->common.verbose)
+        return;
+    cr_progress_clear(&f->progress);
+    fprintf(stderr, "%s\n", line);
+}
+
+static void on_step(void *user, const struct cr_loop_progress *p) {
+    struct cr_train_flags *f = user;
+    snprintf(f->what, sizeof f->what, "training: loss %.4f, lr %.2g, %.0f tokens/s",
+             p->loss, p->lr, p->tokens_per_second);
+    cr_progress_update(&f->progress, p->step, p->n_steps);
+}
+
+enum critic_status cr_train_loop_opts(struct cr_train_flags *f, struct cr_loop_opts *out,
+                                      critic_error *err) {
+    cr_loop_opts_default(out);
+    out->out = f->out;
+    out->resume = f->resume;
+    out->seed = f->seed;
+    out->optim = (struct cr_optim_opts){.kind = (enum cr_optimizer)f->optimizer,
+                                        .lr_vector = f->lr_vector,
+                                        .beta1 = f->beta1,
+                                        .beta2 = f->beta2,
+                                        .eps = f->eps,
+                                        .momentum = f->momentum,
+                                        .weight_decay = f->weight_decay,
+                                        .clip = f->clip};
+    out->optim.lr[CR_PART_DECODER] = f->lr;
+    out->optim.lr[CR_PART_PROJECTOR] = f->lr_projector >= 0 ? f->lr_projector : f->lr;
+    out->optim.lr[CR_PART_TOWER] = f->lr_tower >= 0 ? f->lr_tower : f->lr;
+    out->schedule = (struct cr_schedule_opts){.kind = (enum cr_schedule)f->schedule,
+                                              .n_steps = f->steps,
+                                              .warmup = f->warmup,
+                                              .decay_from = f->decay_from};
+    out->epochs = f->epochs;
+    out->warmup_ratio = f->warmup_ratio;
+    out->batch = f->batch;
+    out->accumulate = f->accumulate;
+    out->log_every = f->log_every;
+    out->eval_every = f->eval_every;
+    out->save_every = f->save_every;
+    out->keep = f->keep;
+    out->log = log_line;
+    out->log_user = f;
+    out->cancel = cr_cancelled;
+    out->on_step = on_step;
+    out->on_step_user = f;
+    if (f->lr_vector > 0 && f->optimizer != CR_OPTIM_MUON)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "--lr-vector is for --optimizer muon; expected --lr");
+    return CRITIC_OK;
+}
+
+enum critic_status cr_train_announce(struct cr_train_flags *f, const struct cr_net *net,
+                                     const struct cr_train_sizes *sizes,
+                                     const struct cr_loop_opts *loop, critic_error *err) {
+    struct cr_train_plan plan = cr_train_plan(net->train, &net->grads, sizes);
+    size_t state = 0, machine = cr_memory_bytes();
+    for (size_t i = 0; i < net->n_tensors; i++) {
+        const struct cr_train_tensor *t = &net->tensors[i];
+        size_t n = t->rows * t->cols;
+        /* The master where a copy computes, one moment or two. */
+        state += n * sizeof(float) *
+                 ((t->copy ? 1 : 0) + (cr_optim_is_muon(&loop->optim, t) ? 1 : 2));
+    }
+    if (!f->common.quiet)
+        fprintf(
+            stderr,
+            "memory: weights %s, gradients %s, optimiser %s, activations %s, scratch %s; "
+            "%s in all\n",
+            cr_size_text((double)plan.parameters).text,
+            cr_size_text((double)plan.gradients).text, cr_size_text((double)state).text,
+            cr_size_text((double)plan.activations).text,
+            cr_size_text((double)plan.scratch).text,
+            cr_size_text((double)(plan.total + state)).text);
+    if (machine > 0 && plan.total + state > machine)
+        return cr_fail(err, CRITIC_NO_MEMORY,
+                       "the run needs %s; this machine has %s (a smaller --batch, "
+                       "--recompute or --freeze needs less)",
+                       cr_size_text((double)(plan.total + state)).text,
+                       cr_size_text((double)machine).text);
+    return CRITIC_OK;
+}
+
+enum critic_status cr_train_loop(struct cr_train_flags *f, struct cr_net *net,
+                                 const struct cr_task *task,
+                                 const struct cr_loop_opts *loop, critic_error *err) {
+    struct cr_loop_result result;
+    snprintf(f->what, sizeof f->what, "training");
+    cr_progress_begin(&f->progress, f->what, "steps", f->common.quiet);
+    enum critic_status status = cr_loop_run(net, task, loop, &result, err);
+    cr_progress_clear(&f->progress);
+    if (status != CRITIC_OK)
+        return status;
+    if (f->common.json)
+        return cr_print_json(json_pack("{s:s,s:I,s:f,s:I,s:f}", "out", f->out, "steps",
+                                       (json_int_t)result.n_steps, "loss", result.loss,
+                                       "tokens", (json_int_t)result.n_tokens, "seconds",
+                                       result.seconds),
+                             err);
+    if (!f->common.quiet)
+        fprintf(
+            stderr,
+            "%zu steps, last loss %.4f, %llu tokens in all, %.1f s; the model is %s\n",
+            result.n_steps, result.loss, (unsigned long long)result.n_tokens,
+            result.seconds, f->out);
+    return CRITIC_OK;
+}
+
+int cr_cmd_train(int n_args, const char *const *args) {
+    static const struct {
+        const char *name;
+        int (*run)(int n_args, const char *const *args);
+    } kinds[] = {{"sft", cr_train_sft}, {"tower", cr_train_tower}};
+    for (size_t i = 0; n_args > 0 && i < CR_COUNT(kinds); i++)
+        if (strcmp(args[0], kinds[i].name) == 0)
+            return kinds[i].run(n_args - 1, args + 1);
+    if (n_args > 0 && (strcmp(args[0], "--help") == 0 || strcmp(args[0], "-h") == 0)) {
+        printf("usage: critic train KIND [FLAGS]\n\n"
+               "  sft      supervised fine-tuning on conversations\n"
+               "  tower    the vision tower alone, on dense labels\n\n"
+               "critic train KIND --help lists the flags.\n");
+        return cr_finish(CR_EXIT_DONE);
+    }
+    critic_error err = {0};
+    cr_fail(&err, CRITIC_BAD_ARGUMENT, "critic train: expected sft or tower");
+    return cr_report(&err);
+}

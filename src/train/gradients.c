@@ -1,0 +1,70 @@
+#include "train/gradients.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "train/tensor_file.h"
+
+/* Packs [first, first + n) in the order of the data. */
+static enum critic_status build(struct cr_sft *s, size_t first, size_t n,
+                                critic_error *err) {
+    uint32_t *packs = malloc(n * sizeof *packs);
+    if (!packs)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a batch");
+    for (size_t i = 0; i < n; i++)
+        packs[i] = (uint32_t)(first + i);
+    enum critic_status status =
+        cr_pack_batch_build(&s->slots[0], &s->data, packs, n, err);
+    free(packs);
+    return status;
+}
+
+/* Adds the gradients of one batch; total is the weight of all. */
+static enum critic_status add_batch(struct cr_sft *s, double total, double *loss,
+                                    critic_error *err) {
+    const struct cr_pack_batch *p = &s->slots[0];
+    float *logp = malloc(2 * p->n_rows * sizeof *logp);
+    if (!logp)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a batch");
+    float *dlogp = logp + p->n_rows;
+    enum critic_status status = cr_batch_check(&p->batch, &s->net->config, err);
+    if (status == CRITIC_OK) {
+        cr_pack_batch_coefficients(p, total, dlogp);
+        cr_train_forward_backward(s->net->train, &p->batch, dlogp, NULL, logp,
+                                  &s->net->grads);
+        *loss += cr_pack_batch_loss(p, logp) * p->weight / total;
+    }
+    free(logp);
+    return status;
+}
+
+static enum critic_status write(const struct cr_net *net, const char *path, double loss,
+                                critic_error *err) {
+    struct cr_tensor_file file = {0};
+    float value = (float)loss;
+    const struct cr_tensor scalar = {.data = &value, .dtype = CR_F32};
+    enum critic_status status = cr_tensor_file_raw(&file, "loss", &scalar, err);
+    for (size_t i = 0; i < net->n_tensors && status == CRITIC_OK; i++)
+        status = cr_tensor_file_f32(&file, "", net->tensors[i].saved, &net->tensors[i],
+                                    net->tensors[i].g, CR_F32, err);
+    if (status == CRITIC_OK)
+        status = cr_tensor_file_write(&file, path, err);
+    cr_tensor_file_fini(&file);
+    return status;
+}
+
+enum critic_status cr_sft_dump_gradients(struct cr_sft *s, const char *path, size_t n,
+                                         double *loss, critic_error *err) {
+    double total = 0;
+    size_t n_packs = s->data.n_packs;
+    *loss = 0;
+    cr_optim_zero_grad(s->net->tensors, s->net->n_tensors);
+    for (size_t i = 0; i < n_packs; i++)
+        total += cr_pack_weight(&s->data, i);
+    for (size_t i = 0; i < n_packs; i += n) {
+        CR_TRY(build(s, i, CR_MIN(n, n_packs - i), err));
+        CR_TRY(add_batch(s, total, loss, err));
+    }
+    return write(s->net, path, *loss, err);
+}

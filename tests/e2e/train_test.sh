@@ -1,0 +1,92 @@
+#!/bin/sh
+# critic train on a tiny checkpoint: runs, stops, goes on to the same bytes, fails in one line.
+set -eu
+. "$CRITIC_SOURCE_DIR/tests/e2e/lib.sh"
+model=$tiny/ov-lmms
+pictures=$CRITIC_SOURCE_DIR/tests/golden/images
+
+for i in 1 2 3 4 5 6; do
+    for p in 94x235.png 1x1.png; do
+        printf '{"id":"%s-%s","image":"%s","conversations":[{"from":"human","value":"<image>\\nWhat is %s?"},{"from":"gpt","value":"It is %s."}]}\n' \
+            "$p" $i $p $i $i
+    done
+    printf '{"conversations":[{"from":"human","value":"Add %s and 1."},{"from":"gpt","value":"The sum."}]}\n' $i
+done >"$tmp/data.jsonl"
+for p in 94x235.png 1x1.png palette.png rgba.png; do
+    printf '{"image":"%s","grid":[2,2],"labels":{"shape":[0,1,2,1],"dark":[1,0,0,1]}}\n' $p
+done >"$tmp/labels.jsonl"
+
+sft="$critic train sft --model $model --data $tmp/data.jsonl --image-folder $pictures --quiet --batch 2 --steps 6 --lr 1e-3 --seed 3 --dtype f32"
+# shellcheck disable=SC2086
+{
+    expect 0 $sft --pack turns --optimizer muon --save-every 2 --out "$tmp/whole"
+    expect 0 "$critic" generate --model "$tmp/whole" --image "$pictures/1x1.png" --prompt 'What is 1?' --max-new-tokens 4 --quiet
+    expect 0 "$critic" inspect "$tmp/whole/checkpoint-6" --quiet
+    equal "$(ls "$tmp/whole" | grep -c checkpoint-)" 2
+    equal "$(grep -c '"loss"' "$tmp/whole/metrics.jsonl")" 6
+    contains "$(cat "$tmp/whole/report.html")" "<title>"
+
+    # Killed and resumed, stopped by a signal and resumed: the bytes of a run that was left alone.
+    $sft --pack turns --optimizer muon --save-every 2 --out "$tmp/broken" &
+    pid=$!
+    i=0
+    while [ ! -d "$tmp/broken/checkpoint-2" ] && [ $i -lt 600 ]; do
+        sleep 0.1
+        i=$((i + 1))
+    done
+    kill -9 $pid 2>/dev/null || true
+    wait $pid 2>/dev/null || true
+    rm -rf "$tmp/broken/checkpoint-6" "$tmp/broken/model.safetensors"
+    mkdir "$tmp/broken/checkpoint-4.tmp-99"
+    expect 0 $sft --pack turns --optimizer muon --save-every 2 --out "$tmp/broken" --resume
+    expect 0 cmp "$tmp/whole/model.safetensors" "$tmp/broken/model.safetensors"
+    expect 0 cmp "$tmp/whole/checkpoint-6/trainer.safetensors" "$tmp/broken/checkpoint-6/trainer.safetensors"
+    [ ! -d "$tmp/broken/checkpoint-4.tmp-99" ] || fail "the leftover of a killed writer is still there"
+    equal "$(cut -d, -f1-5 "$tmp/broken/metrics.jsonl")" "$(cut -d, -f1-5 "$tmp/whole/metrics.jsonl")"
+    expect 0 $sft --pack turns --optimizer muon --save-every 2 --out "$tmp/threads" --threads 1
+    expect 0 cmp "$tmp/whole/model.safetensors" "$tmp/threads/model.safetensors"
+
+    # A full disk: the last checkpoint stays and the run says so.
+    (
+        trap '' XFSZ
+        ulimit -f 64
+        got=0
+        $sft --save-every 3 --out "$tmp/full" 2>"$tmp/full.err" || got=$?
+        [ $got -eq 4 ]
+    ) || fail "no status 4 on a full disk: $(cat "$tmp/full.err")"
+    contains "$(cat "$tmp/full.err")" "cannot write"
+    [ ! -d "$tmp/full/checkpoint-3" ] || fail "half a checkpoint under its name"
+
+    # A run is not overwritten, and goes on only as it was.
+    expect 2 $sft --out "$tmp/whole"
+    one_line_error "--resume"
+    expect 3 $sft --pack turns --optimizer muon --out "$tmp/whole" --resume --clip 2
+    one_line_error "--clip"
+    expect 2 $sft --out "$tmp/x" --freeze nose
+    one_line_error "tower, projector or decoder"
+    expect 0 $sft --out "$tmp/frozen" --freeze tower --freeze decoder --eval-split 0.3 --accumulate 2
+    contains "$(cat "$tmp/frozen/metrics.jsonl")" '"eval_loss"'
+    contains "$(cat "$tmp/frozen/metrics.jsonl")" '"grad_norm_decoder": 0,'
+
+    # Bad data is told with file and line before the first step.
+    printf '{"conversations":[]}\n{"image":"nowhere.png","conversations":[{"from":"human","value":"<image>"},{"from":"gpt","value":"x"}]}\n' >>"$tmp/data.jsonl"
+    expect 3 $sft --out "$tmp/bad"
+    contains "$err" "data.jsonl:19:"
+    expect 0 $sft --out "$tmp/skipped" --skip-bad
+}
+
+# Gradients of the whole file, whatever the packing.
+expect 0 "$critic" train sft --model "$model" --data "$tmp/data.jsonl" --image-folder "$pictures" --skip-bad \
+    --dtype f32 --dump-gradients "$tmp/g.safetensors" --json
+contains "$out" '"loss":'
+
+# Stage 0 from nothing, then text on top of it with the labels beside.
+mkdir "$tmp/init"
+cp "$model/config.json" "$model/tokenizer.json" "$tmp/init"
+expect 0 "$critic" train tower --init "$tmp/init" --data "$tmp/labels.jsonl" --image-folder "$pictures" --out "$tmp/tower" \
+    --steps 8 --batch 2 --lr 1e-2 --quiet
+contains "$(cat "$tmp/tower/metrics.jsonl")" '"shape":'
+[ -f "$tmp/tower/label_heads.safetensors" ] || fail "no label heads"
+expect 0 "$critic" train sft --model "$tmp/tower" --data "$tmp/data.jsonl" --image-folder "$pictures" --skip-bad --quiet \
+    --pack turns --loss-on answers --aux-labels "$tmp/labels.jsonl" --steps 2 --batch 4 --out "$tmp/both"
+contains "$(cat "$tmp/both/metrics.jsonl")" '"label_loss":'
