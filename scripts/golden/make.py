@@ -39,7 +39,19 @@ def gradients(out):
     stage.make(out)
 
 
-STAGES = {f.__name__: f for f in (pictures, pixels, tiny, forward, gradients)}
+def stats(out):
+    import stats as stage
+
+    stage.make(out / "golden" / "eval" / "stats.json")
+
+
+def plain(out):
+    import plain as stage
+
+    stage.make(out / "golden" / "eval")
+
+
+STAGES = {f.__name__: f for f in (pictures, pixels, tiny, forward, gradients, stats, plain)}
 
 
 def main():

@@ -192,13 +192,12 @@ def mmbench(out):
     return expect
 
 
-def main():
-    if len(sys.argv) != 2:
-        sys.exit("usage: plain.py OUTDIR")
-    out = pathlib.Path(sys.argv[1])
+def make(out):
     expect = {"mme": mme(out), "pope": pope(out), "mmbench": mmbench(out)}
     (out / "plain.json").write_text(json.dumps(expect, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) != 2:
+        sys.exit("usage: plain.py OUTDIR")
+    make(pathlib.Path(sys.argv[1]))

@@ -319,17 +319,17 @@ def bootstrap():
     return {"x": x, "y": y, "z": z, "cluster": cluster, "cases": out}
 
 
-def main():
-    if len(sys.argv) != 2:
-        sys.exit("usage: stats.py OUTFILE")
+def make(path):
     golden = {"about": "scripts/golden/stats.py: " + ", ".join(
         f"{m.__name__} {m.__version__}" for m in (np, scipy, sklearn, statsmodels)),
         "pairs": pairs(), "labels": labels(), "probabilities": probabilities(), "logistic": logistic(),
         "length_control": length_control(), "bradley_terry": bradley_terry(), "significance": significance(),
         "bootstrap": bootstrap()}
-    with open(sys.argv[1], "w") as f:
+    with open(path, "w") as f:
         f.write("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(clean(v))}" for k, v in golden.items()) + "\n}\n")
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) != 2:
+        sys.exit("usage: stats.py OUTFILE")
+    make(sys.argv[1])

@@ -27,6 +27,17 @@ contains "$err" "bad.jsonl:2: question_id '1' stands twice; the last one counts"
 contains "$err" "bad.jsonl:3: has no 'text' of the judge"
 contains "$err" 'bad.jsonl:4: not valid JSON'
 equal "$(wc -l <"$tmp/.err")" 3
+# A byte order mark, carriage returns, one list instead of lines; bytes that are no UTF-8 in a line.
+printf '\357\273\277{"question_id": 1, "text": "8 4"}\r\n\r\n{"question_id": 2, "content": "8 4"}' >"$tmp/bom.jsonl"
+expect 0 "$critic" eval llava-reviews --json "$tmp/bom.jsonl"
+contains "$out" '"n":2,"scored":2,'
+printf '[{"question_id": 1, "text": "8 4"}, {"question_id": 2, "text": "8 4"}]' >"$tmp/list.json"
+expect 0 "$critic" eval llava-reviews --json "$tmp/list.json"
+contains "$out" '"n":2,"scored":2,'
+printf '{"question_id": 1, "text": "8 4 \344"}\n{"question_id": 2, "text": "8 4"}\n' >"$tmp/latin.jsonl"
+expect 1 "$critic" eval llava-reviews --json "$tmp/latin.jsonl"
+one_line_error 'latin.jsonl:1: byte 32 of the line is not UTF-8'
+contains "$out" '"n":1,"scored":1,'
 # No pair at all: no score, never 100.
 printf '%s\n' '{"question_id": 1, "text": "no"}' >"$tmp/none.jsonl"
 expect 1 "$critic" eval llava-reviews --json "$tmp/none.jsonl"
