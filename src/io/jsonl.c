@@ -69,7 +69,8 @@ static enum critic_status next_any(struct cr_jsonl_reader *r, struct cr_str *lin
     size_t searched = 0;
     *line = (struct cr_str){NULL, 0};
     for (;;) {
-        const char *data = r->buf.data + r->start;
+        /* An empty buffer has no data, and no place to count from. */
+        const char *data = r->buf.data ? r->buf.data + r->start : "";
         size_t have = r->buf.len - r->start;
         const char *end =
             have > searched ? memchr(data + searched, '\n', have - searched) : NULL;
