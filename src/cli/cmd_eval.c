@@ -22,6 +22,11 @@ static const struct {
     {"micro", "a judge of the micro world held against its oracle", cr_eval_micro},
     {"llava-reviews", "scores and relative score of LLaVA-Bench review files",
      cr_eval_llava_reviews},
+    {"run", "judge a benchmark's items and score the verdicts", cr_eval_run},
+    {"compare", "judges on the same items: differences with significance",
+     cr_eval_compare},
+    {"merge", "put the outputs of shards together", cr_eval_merge},
+    {"list", "benchmarks, their files and where these are to be had", cr_eval_list},
 };
 
 static void print_usage(void) {

@@ -22,14 +22,25 @@ static enum critic_status set_share(struct cr_run *run, const struct cr_reply *r
     return CRITIC_OK;
 }
 
+/* The reply was to the prompt with the answers exchanged: its opinion is turned back. */
+static void turn_back(struct cr_opinion *op) {
+    cr_opinion_swap(op);
+    op->pair[0] = 1;
+    op->pair[1] = 0;
+}
+
 static enum critic_status read_reply(struct cr_run *run, const struct cr_ask *ask,
                                      const struct cr_reply *reply, struct cr_opinion *op,
                                      critic_error *err) {
     struct cr_parsed parsed;
     struct cr_str text = cr_buf_str(&reply->text);
     op->score = (double)NAN;
-    if (!reply->is_decision)
-        return cr_run_read_text(run, ask, text, reply->cut, &parsed, op, err);
+    if (!reply->is_decision) {
+        CR_TRY(cr_run_read_text(run, ask, text, reply->cut, &parsed, op, err));
+        if (reply->other_order && run->template->mode == CR_MODE_PAIRWISE)
+            turn_back(op);
+        return CRITIC_OK;
+    }
     CR_TRY(cr_run_set_parsed(run, ask, &reply->decision, op, err));
     char *copy = cr_arena_strndup(run->arena, text.data, text.len);
     if (!copy)

@@ -27,6 +27,7 @@ struct cr_reply {
     bool cut; /* it ended at the limit of tokens */
     bool is_decision;
     struct cr_parsed decision;
+    bool other_order; /* a pair: it was asked with the answers the other way round */
     double first_share; /* of a pairwise decision: P(first) + P(tie)/2; NAN: not known */
 };
 

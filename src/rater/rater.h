@@ -67,6 +67,7 @@ extern const char *const cr_baseline_names[];
  *   verdict  a number, "first" | "second" | "tie", or an order of indices: taken as it is
  *   orders   [{raw | verdict}, {…}]: the item as it is and with its answers the other way round
  *   games    WildVision's name for orders
+ *   heard    a row of critic eval run
  *   swapped, random_number   true or 1: this line is of the answers the other way round
  * Lines with an equal id are samples of it. What is no JSON object, or has no id, or nothing to
  * read, is counted and skipped. */

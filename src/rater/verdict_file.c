@@ -164,6 +164,13 @@ static enum critic_status add_row(struct verdict_file *f, const json_t *row,
     if (!json_is_array(orders))
         orders = json_object_get(row, "games");
     size_t n = json_array_size(orders);
+    const json_t *heard = json_object_get(row, "heard"); /* critic eval run's own rows */
+    for (size_t i = 0; i < json_array_size(heard); i++) {
+        const json_t *one = json_array_get(heard, i);
+        CR_TRY(add_one(f, one, id, says_swapped(one), err));
+    }
+    if (json_array_size(heard) > 0)
+        return CRITIC_OK;
     if (n == 0)
         return add_one(f, row, id, says_swapped(row), err);
     for (size_t i = 0; i < CR_MIN(n, (size_t)2); i++)
@@ -296,6 +303,12 @@ static enum critic_status answer(void *self, const struct cr_voice_ask *ask,
     (void)usage;
     struct entry *e = find(f, ask->item->id, swapped, &n);
     bool turned = false;
+    if (n < ask->n_samples && !swapped && ask->n_answers == 2) {
+        size_t other; /* a coin a sample: the texts of both orders stand side by side */
+        find(f, ask->item->id, true, &other);
+        e = n > 0 ? e : find(f, ask->item->id, true, &other);
+        n += other;
+    }
     if (n == 0 && swapped) {
         e = find(f, ask->item->id, false, &n);
         turned = n > 0 && !e->has_text;
@@ -311,9 +324,11 @@ static enum critic_status answer(void *self, const struct cr_voice_ask *ask,
     f->counts.n_used += !*e->used;
     *e->used = true;
     pthread_mutex_unlock(&f->lock);
-    for (size_t i = 0; i < ask->n_samples; i++)
+    for (size_t i = 0; i < ask->n_samples; i++) {
+        replies[i].other_order = e[i].swapped && !swapped;
         CR_TRY(set_reply(&e[i], ask, turned || (swapped && !e[i].has_text), &replies[i],
                          err));
+    }
     return CRITIC_OK;
 }
 

@@ -1,0 +1,120 @@
+#include "cli/eval_output.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "io/json.h"
+#include "report/page.h"
+
+#define MAX_TEXT ((size_t)1 << 31)
+
+enum critic_status cr_write_text(const char *path, struct cr_str text,
+                                 critic_error *err) {
+    struct cr_out out;
+    CR_TRY(cr_out_open(&out, path, err));
+    enum critic_status status = cr_out_write(&out, text.data, text.len, err);
+    if (status == CRITIC_OK)
+        return cr_out_commit(&out, err);
+    cr_out_abort(&out);
+    return status;
+}
+
+enum critic_status cr_twin_path(struct cr_buf *path, const char *report,
+                                critic_error *err) {
+    size_t n = strlen(report);
+    if (n > 5 && strcmp(report + n - 5, ".html") == 0)
+        n -= 5;
+    CR_TRY(cr_buf_append(path, report, n, err));
+    return cr_buf_append_c(path, ".json", err);
+}
+
+static enum critic_status write_json(const char *report, const struct cr_result *results,
+                                     size_t n, critic_error *err) {
+    struct cr_buf text, path;
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, cr_result_json(&results[i]));
+    json_t *whole = json_pack("{s:o}", "judges", list);
+    cr_buf_init(&text, MAX_TEXT);
+    cr_buf_init(&path, 1 << 16);
+    enum critic_status status =
+        whole ? cr_json_append(&text, whole, err)
+              : cr_fail(err, CRITIC_NO_MEMORY, "no memory for a report");
+    if (status == CRITIC_OK)
+        status = cr_buf_append_c(&text, "\n", err);
+    if (status == CRITIC_OK)
+        status = cr_twin_path(&path, report, err);
+    if (status == CRITIC_OK)
+        status = cr_write_text(path.data, cr_buf_str(&text), err);
+    json_decref(whole);
+    cr_buf_fini(&text);
+    cr_buf_fini(&path);
+    return status;
+}
+
+static enum critic_status write_page(const char *report, const struct cr_result *results,
+                                     size_t n, critic_error *err) {
+    struct cr_page *page;
+    char title[160];
+    snprintf(title, sizeof title, "%s: how good %s", results[0].rows->bench->title,
+             n == 1 ? "is this judge" : "are these judges");
+    CR_TRY(cr_page_new(&page, title, err));
+    cr_result_page(results, n, page);
+    enum critic_status status = cr_page_write(page, report, err);
+    cr_page_free(page);
+    return status == CRITIC_OK ? write_json(report, results, n, err) : status;
+}
+
+typedef enum critic_status (*make_text)(const struct cr_result *, size_t, struct cr_buf *,
+                                        critic_error *);
+
+static enum critic_status write_made(const char *path, make_text make,
+                                     const struct cr_result *results, size_t n,
+                                     critic_error *err) {
+    struct cr_buf text;
+    cr_buf_init(&text, MAX_TEXT);
+    enum critic_status status = make(results, n, &text, err);
+    if (status == CRITIC_OK)
+        status = cr_write_text(path, cr_buf_str(&text), err);
+    cr_buf_fini(&text);
+    return status;
+}
+
+enum critic_status cr_result_files(const struct cr_result_flags *f,
+                                   const struct cr_result *results, size_t n,
+                                   critic_error *err) {
+    if (f->report)
+        CR_TRY(write_page(f->report, results, n, err));
+    if (f->csv)
+        CR_TRY(write_made(f->csv, cr_result_csv, results, n, err));
+    if (f->markdown)
+        CR_TRY(write_made(f->markdown, cr_result_markdown, results, n, err));
+    return CRITIC_OK;
+}
+
+void cr_result_print(const struct cr_result *r) {
+    const struct cr_metric *head = cr_metric_headline(r->metrics);
+    printf("%s, %s: %s\n", r->rows->bench->title, r->label, cr_result_judged(r).text);
+    if (!head)
+        printf("  no headline figure\n");
+    for (size_t i = 0; i < r->metrics->n; i++) {
+        const struct cr_metric *m = &r->metrics->items[i];
+        int d = m->is_percent ? 1 : 3;
+        printf("  %-36s %-22s %-22s ", m->name, m->variant, m->group ? m->group : "all");
+        if (!cr_stat_ok(m->value))
+            printf("%8s  (%s)\n", "-", m->value.why);
+        else if (m->interval.why)
+            printf("%8.*f  n %zu\n", d, m->value.value, m->n_used);
+        else
+            printf("%8.*f  (%.*f to %.*f)  n %zu\n", d, m->value.value, d,
+                   m->interval.low, d, m->interval.high, m->n_used);
+    }
+    if (r->metrics->has_official)
+        printf("  official rule read %zu of %zu replies; it and ours differ on %zu\n",
+               r->metrics->n_official,
+               r->metrics->n_official + r->metrics->n_official_failed,
+               r->metrics->n_differ);
+}

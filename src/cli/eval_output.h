@@ -1,0 +1,37 @@
+/* Where results go: the terminal, JSON, and the files of --report, --csv and --markdown. */
+#ifndef CR_CLI_EVAL_OUTPUT_H
+#define CR_CLI_EVAL_OUTPUT_H
+
+#include "cli/cli.h"
+#include "eval/result.h"
+
+struct cr_result_flags {
+    const char *report, *csv, *markdown;
+    size_t n_draws;
+};
+
+#define CR_RESULT_FLAGS(f)                                                                \
+    {"where results go", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},                                \
+        {"report",    0,          CR_FLAG_STR,                                            \
+         &(f).report, "OUT.html", "a page that stands alone, and OUT.json with the same", \
+         0,           0},                                                                 \
+        {"csv", 0, CR_FLAG_STR, &(f).csv, "FILE", "a line an item", 0, 0},                \
+        {"markdown", 0, CR_FLAG_STR, &(f).markdown, "FILE", "the table for a paper",      \
+         0,          0},                                                                  \
+    {                                                                                     \
+        "draws", 0, CR_FLAG_SIZE, &(f).n_draws, "N",                                      \
+            "bootstrap draws of the intervals (default 2000)", 100, 1e6                   \
+    }
+
+/* Writes what the flags ask for. */
+enum critic_status cr_result_files(const struct cr_result_flags *f,
+                                   const struct cr_result *results, size_t n,
+                                   critic_error *err);
+/* "OUT.html" to "OUT.json" into path (initialised by the caller). */
+enum critic_status cr_twin_path(struct cr_buf *path, const char *report,
+                                critic_error *err);
+enum critic_status cr_write_text(const char *path, struct cr_str text, critic_error *err);
+/* The metrics as a table for a person. */
+void cr_result_print(const struct cr_result *r);
+
+#endif

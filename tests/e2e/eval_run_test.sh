@@ -1,0 +1,124 @@
+#!/bin/sh
+# critic eval run, compare, merge and list on small files in the published schemas (made by
+# scripts/golden/eval_synthetic.py, which also computes some of the figures by other code).
+set -eu
+. "$CRITIC_SOURCE_DIR/tests/e2e/lib.sh"
+data=$CRITIC_SOURCE_DIR/tests/golden/eval/synthetic
+cd "$tmp"
+
+run() { # STATUS BENCH FLAGS…
+    status=$1
+    shift
+    expect "$status" "$critic" eval run "$@" --draws 100 --quiet
+}
+metric() { # NAME RULE: its value in $out, four decimals
+    printf '%s' "$out" | tr '{' '\n' | sed -n "s/.*\"metric\":\"$1\",\"rule\":\"$2\",\"group\":null,\"value\":\([-0-9.]*\).*/\1/p" |
+        head -n 1 | xargs printf '%.4f'
+}
+golden() { # KEY: of expected.json, four decimals
+    sed -n "s/.*\"$1\": \([-0-9.]*\).*/\1/p" "$data/expected.json" | xargs printf '%.4f'
+}
+
+# The official rules on text, K votes with a coin for the order, against other code.
+run 0 vl-rewardbench -d "$data" --verdicts "$data/vlrb_output.jsonl" --samples 3 --temperature 1 --json
+equal "$(metric overall official)" "$(golden 'vlrb overall')"
+equal "$(metric macro official)" "$(golden 'vlrb macro')"
+contains "$out" '"differ":3'
+run 0 mllm-judge-score -d "$data" --baseline longer --json
+equal "$(metric 'mean Pearson' robust)" "$(golden 'mllm-score longer')"
+run 0 mllm-judge-pair -d "$data" --baseline longer --json
+equal "$(metric 'accuracy with ties' robust)" "$(golden 'mllm-pair longer')"
+
+# An oracle is always right, where there are labels; both forms of the file give the same items.
+for bench in vl-rewardbench multimodal-rewardbench mm-rlhf-rewardbench mllm-judge-pair; do
+    run 0 "$bench" -d "$data" --baseline oracle
+    contains "$out" '100.0  (100.0 to 100.0)'
+done
+run 0 vl-rewardbench -d "$data/vl_rewardbench.tsv" --baseline longer
+from_tsv=$out
+run 0 vl-rewardbench -d "$data/vl_rewardbench.jsonl" --baseline longer
+equal "$out" "$from_tsv"
+run 0 mllm-judge-batch -d "$data" --baseline oracle
+contains "$out" '0.000  (0.000 to 0.000)'
+run 0 wildvision-bench -d "$data" --candidate mine --baseline second
+contains "$out" 'win rate                             robust                 all                       100.0'
+for bench in llava-bench llava-wilder mm-vet image-dc video-dc mmhal-bench; do
+    run 0 "$bench" -d "$data" --answers "$data/answers.jsonl" --baseline tie
+done
+
+# When nobody judged there is no figure, never 0 or 100.
+run 1 mmhal-bench -d "$data" --baseline oracle --json
+contains "$out" '"judged":0'
+lacks "$out" '"value":0'
+lacks "$out" '"value":100'
+
+# Shards and an interrupted run give the bytes of one run.
+run 0 vl-rewardbench -d "$data" --baseline coin --seed 3 -o whole.jsonl
+for i in 1 2 3; do
+    run 0 vl-rewardbench -d "$data" --baseline coin --seed 3 -o "part$i.jsonl" --shard "$i/3"
+done
+expect 0 "$critic" eval merge part1.jsonl part2.jsonl part3.jsonl --output merged.jsonl
+cmp merged.jsonl whole.jsonl || fail "merged shards differ from one run"
+head -c 9000 whole.jsonl >cut.jsonl
+run 0 vl-rewardbench -d "$data" --baseline coin --seed 3 -o cut.jsonl --resume
+cmp cut.jsonl whole.jsonl || fail "a resumed run differs from one run"
+run 2 vl-rewardbench -d "$data" --baseline coin --seed 3 -o whole.jsonl
+run 3 vl-rewardbench -d "$data" --baseline coin --seed 4 -o cut.jsonl --resume
+one_line_error 'seed 3; expected'
+head -n 2 part3.jsonl >short.jsonl
+expect 3 "$critic" eval merge part1.jsonl part2.jsonl short.jsonl --output x.jsonl
+one_line_error 'short.jsonl: 2 rows; expected 14'
+
+# A run's own output is a file of verdicts.
+run 0 vl-rewardbench -d "$data" --verdicts whole.jsonl --orders both --json
+again=$(metric overall robust)
+run 0 vl-rewardbench -d "$data" --baseline coin --seed 3 --json
+equal "$again" "$(metric overall robust)"
+
+# A sample keeps the groups' shares and repeats.
+run 0 vl-rewardbench -d "$data" --baseline longer --sample 14 --seed 5 -o a.jsonl
+run 0 vl-rewardbench -d "$data" --baseline longer --sample 14 --seed 5 -o b.jsonl
+cmp a.jsonl b.jsonl || fail "a seeded sample does not repeat"
+equal "$(grep -c '"group":"hallucination"' a.jsonl)" 6
+equal "$(grep -c . a.jsonl)" 14
+
+# Reports: one page, its twin, CSV and Markdown; the same bytes each time.
+run 0 vl-rewardbench -d "$data" --baseline longer -o longer.jsonl --report r.html --csv r.csv --markdown r.md
+cp r.html first.html
+run 0 vl-rewardbench -d "$data" --baseline longer --report r.html
+cmp r.html first.html || fail "two reports of one judging differ"
+contains "$(cat r.json)" '"judges":['
+equal "$(wc -l <r.csv)" 43
+contains "$(cat r.md)" '| macro (%) | robust |'
+contains "$(cat r.html)" 'The file is not the published one'
+expect 0 "$critic" eval compare whole.jsonl longer.jsonl -d "$data" --report c.html
+contains "$out" 'whole.jsonl against longer.jsonl: difference'
+contains "$(cat c.html)" 'Share of items with the same verdict'
+
+# Bad input: one line each, counted, nothing lost, "n of N judged".
+{
+    head -n 5 whole.jsonl
+    head -n 1 whole.jsonl
+    echo 'not json'
+    echo '{"id": "nobody", "verdict": "first"}'
+    printf '\377\376\n'
+} >bad.jsonl
+expect 1 "$critic" eval run vl-rewardbench -d "$data" --verdicts bad.jsonl --draws 100
+contains "$out" '5 of 42 judged; 0 unparsed, 37 failed'
+contains "$err" "0 of 1 verdicts for id"
+contains "$err" 'an id stands there twice'
+contains "$err" 'a verdict for an id that the benchmark does not have'
+contains "$err" 'bad.jsonl:7: '
+: >empty.jsonl
+run 3 vl-rewardbench -d "$data" --verdicts empty.jsonl
+one_line_error 'empty.jsonl'
+mkdir no-data
+run 3 vl-rewardbench -d no-data --baseline coin
+one_line_error 'expected vl_rewardbench.jsonl or vl_rewardbench.tsv'
+run 2 vl-rewardbenches -d "$data" --baseline coin
+one_line_error "critic eval list"
+run 2 vl-rewardbench -d "$data" --baseline coin --verdicts whole.jsonl
+one_line_error 'expected one judge'
+expect 0 "$critic" eval list
+contains "$out" 'mm_reward_bench.jsonl'
+contains "$out" 'Published figures that their own data do not give'
