@@ -82,6 +82,7 @@ static enum critic_status quantise(struct cr_engine *e, critic_error *err) {
     size_t bytes = cr_params_quantised_bytes(&e->model.params, &e->config, packing);
     double start = cr_clock_seconds();
     CR_TRY(cr_arena_init(&e->packed, bytes, err));
+    cr_arena_use_huge_pages(&e->packed);
     CR_TRY(cr_params_quantise(&e->model.params, &e->config, packing, &e->packed,
                               e->opts.cancel, e->opts.cancel_user, e->exec, err));
     cr_engine_log(e, 1, "weights quantised to %d bits: %.2f GiB in %.1f s", four ? 4 : 8,

@@ -90,9 +90,10 @@ struct cr_int8 {
      * NaN or infinite. */
     float (*pack8)(const float *w, size_t k, size_t n, uint8_t *panel);
     /* Column n of a 4-bit panel from k weights, k a multiple of 32; scale, min and scale8 (see
-     * widen) of the column. Returns false where a weight is NaN or infinite. */
-    bool (*pack4)(const float *w, size_t k, size_t n, uint8_t *panel, float *scale,
-                  float *min, float *scale8);
+     * widen) of the column. grids: room for k / 16 numbers. Returns false where a weight is NaN or
+     * infinite. */
+    bool (*pack4)(const float *w, size_t k, size_t n, float *grids, uint8_t *panel,
+                  float *scale, float *min, float *scale8);
     /* A panel of 4 bits as one of 8, for many rows: w / scale8 rounded, within 0.6 of a unit.
      * scale, min, scale8: of 64 columns. */
     void (*widen)(const uint8_t *panel4, const float *scale, const float *min,

@@ -300,24 +300,24 @@ INLINE void put_block4(const float *w, uint8_t s, uint8_t t, float scale, float 
     block[CR_INT4_BLOCK / 2 * COLS + COLS + n] = t;
 }
 
-static bool body_pack4(const float *w, size_t k, size_t n, uint8_t *panel, float *scale,
-                       float *min, float *scale8) {
+static bool body_pack4(const float *w, size_t k, size_t n, float *grids, uint8_t *panel,
+                       float *scale, float *min, float *scale8) {
     float most_s = 0, most_t = 0, most = 0;
     if (!(largest(w, k) <= FLT_MAX))
         return false;
-    /* The grids of a row are found twice: cheaper than a place to keep them. */
-    for (size_t k0 = 0; k0 < k; k0 += CR_INT4_BLOCK) {
-        struct grid g = grid_find(w + k0);
+    for (size_t b = 0; b < k / CR_INT4_BLOCK; b++) {
+        struct grid g = grid_find(w + b * CR_INT4_BLOCK);
+        grids[2 * b] = g.s;
+        grids[2 * b + 1] = g.t;
         most_s = g.s > most_s ? g.s : most_s;
         most_t = g.t > most_t ? g.t : most_t;
     }
     *scale = most_s / 255.0f;
     *min = most_t / 255.0f;
-    for (size_t k0 = 0; k0 < k; k0 += CR_INT4_BLOCK) {
-        struct grid g = grid_find(w + k0);
-        put_block4(w + k0, in_units(g.s, *scale), in_units(g.t, *min), *scale, *min,
-                   panel + k0 / CR_INT4_BLOCK * BLOCK_BYTES, n, &most);
-    }
+    for (size_t b = 0; b < k / CR_INT4_BLOCK; b++)
+        put_block4(w + b * CR_INT4_BLOCK, in_units(grids[2 * b], *scale),
+                   in_units(grids[2 * b + 1], *min), *scale, *min,
+                   panel + b * BLOCK_BYTES, n, &most);
     *scale8 = most / 127.0f;
     return true;
 }

@@ -57,6 +57,8 @@ static void check_row(const struct cr_int8_rows *rows, size_t row, const float *
     }
 }
 
+static float grids[1024 / 16]; /* room for pack4 */
+
 static const size_t ks[] = {1,   3,   4,   5,   32,  64,  96,  127,
                             128, 129, 160, 256, 588, 896, 1000};
 
@@ -140,7 +142,7 @@ static void panel_fill(struct panel *p, int bits, size_t k, size_t n,
             p->scale[col] = t->pack8(w, k, col, p->bytes);
             assert_true(p->scale[col] > 0);
         } else {
-            assert_true(t->pack4(w, k, col, p->bytes, p->scale + col, p->min + col,
+            assert_true(t->pack4(w, k, col, grids, p->bytes, p->scale + col, p->min + col,
                                  p->scale8 + col));
         }
         p->bias[col] = (float)cr_rng_normal(r);
@@ -246,9 +248,9 @@ static void test_packing(void **state) {
         const struct cr_int8 *t = cr_int8_for((enum cr_isa)isa);
         a[0] = cr_int8_scalar.pack8(w, 256, 63, expected);
         b[0] = t->pack8(w, 256, 63, got);
-        assert_true(
-            cr_int8_scalar.pack4(w, 256, 5, expected + bytes8, a + 1, a + 2, a + 3));
-        assert_true(t->pack4(w, 256, 5, got + bytes8, b + 1, b + 2, b + 3));
+        assert_true(cr_int8_scalar.pack4(w, 256, 5, grids, expected + bytes8, a + 1,
+                                         a + 2, a + 3));
+        assert_true(t->pack4(w, 256, 5, grids, got + bytes8, b + 1, b + 2, b + 3));
         assert_memory_equal(a, b, sizeof a);
         assert_memory_equal(expected, got, bytes4 + bytes8);
         for (size_t i = 0; i < 3; i++) {
@@ -257,7 +259,7 @@ static void test_packing(void **state) {
             memcpy(broken, w, sizeof w);
             broken[77 * (i + 1)] = bad[i];
             assert_true(isnan(t->pack8(broken, 256, 0, got)));
-            assert_false(t->pack4(broken, 256, 0, got + bytes8, b, b + 1, b + 2));
+            assert_false(t->pack4(broken, 256, 0, grids, got + bytes8, b, b + 1, b + 2));
         }
         memcpy(got, expected, bytes4 + bytes8);
     }
@@ -286,7 +288,7 @@ static void test_grids_are_found_again(void **state) {
         uint8_t *eight_scalar = allocate(cr_int8_panel_bytes(K));
         float scale[64] = {0}, min[64] = {0}, scale8[64] = {0};
         memset(four, 0, cr_int4_panel_bytes(K));
-        assert_true(t->pack4(w, K, 9, four, scale + 9, min + 9, scale8 + 9));
+        assert_true(t->pack4(w, K, 9, grids, four, scale + 9, min + 9, scale8 + 9));
         t->widen(four, scale, min, scale8, K, eight);
         cr_int8_scalar.widen(four, scale, min, scale8, K, eight_scalar);
         assert_memory_equal(eight, eight_scalar, cr_int8_panel_bytes(K));

@@ -43,8 +43,8 @@ static bool pack_row(const struct packer *p, size_t row, float *values,
     unsigned char *panel = p->panels + row / CR_INT8_COLS * panel_bytes(p->packing, k);
     ex->dense->row_to_f32(p->w->dtype, cr_tensor_row(p->w, row), values, k);
     if (p->packing == CR_PACK_INT4)
-        return ex->int8->pack4(values, k, row % CR_INT8_COLS, panel, p->scale + row,
-                               p->min + row, p->scale8 + row);
+        return ex->int8->pack4(values, k, row % CR_INT8_COLS, values + k, panel,
+                               p->scale + row, p->min + row, p->scale8 + row);
     p->scale[row] = ex->int8->pack8(values, k, row % CR_INT8_COLS, panel);
     return !isnan(p->scale[row]);
 }
@@ -52,7 +52,8 @@ static bool pack_row(const struct packer *p, size_t row, float *values,
 static void pack_all(struct packer *p, struct cr_exec *ex) {
     size_t n = cr_tensor_rows(p->w), k = cr_tensor_cols(p->w);
     size_t mark = cr_arena_mark(&ex->scratch);
-    struct cr_tensor rows = cr_exec_matrix(ex, CR_F32, (size_t)ex->n_threads, k);
+    /* Of each thread: a row of w, and the grids of its blocks. */
+    struct cr_tensor rows = cr_exec_matrix(ex, CR_F32, (size_t)ex->n_threads, k + k / 16);
     size_t bytes = panel_bytes(p->packing, k);
     size_t bad_row = SIZE_MAX;
 #pragma omp parallel for num_threads(ex->n_threads) schedule(static)                     \
