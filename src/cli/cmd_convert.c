@@ -11,7 +11,7 @@ struct convert_flags {
     struct cr_common common;
     int to, dtype;
     size_t max_shard_bytes;
-    const char *model, *out;
+    const char *model, *out, *merge_lora;
 };
 
 /* In the order of the choices of --dtype; the first keeps each tensor's own. */
@@ -47,6 +47,7 @@ static enum critic_status convert(const struct convert_flags *f, const char *pat
     struct cr_convert_result result;
     const struct cr_convert_options options = {.target = (enum cr_convert_target)f->to,
                                                .dtype = dtypes[f->dtype],
+                                               .merge_lora = f->merge_lora,
                                                .max_shard_bytes = f->max_shard_bytes};
     CR_TRY(cr_store_open(&store, path, err));
     enum critic_status status = cr_config_read(&config, store, err);
@@ -80,6 +81,8 @@ int cr_cmd_convert(int n_args, const char *const *args) {
          "layout of the result", 0, 0},
         {"dtype", 0, CR_FLAG_CHOICE, &f.dtype, "keep|f32|f16|bf16|q8_0|q4_0",
          "precision of the result; q8_0 and q4_0 for gguf only (default keep)", 0, 0},
+        {"merge-lora", 0, CR_FLAG_STR, &f.merge_lora, "DIR",
+         "add the PEFT adapter in DIR to the weights", 0, 0},
         {"max-shard-bytes", 0, CR_FLAG_BYTES, &f.max_shard_bytes, "SIZE",
          "largest safetensors file (default 5e9 bytes)", 0, 0},
         CR_OUTPUT_FLAGS(f.common),

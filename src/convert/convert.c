@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/dir.h"
 #include "base/file.h"
+#include "convert/merge.h"
 #include "convert/metadata.h"
 #include "convert/plan.h"
 #include "convert/tokens.h"
@@ -318,6 +319,8 @@ static enum critic_status run(struct job *j, struct cr_config *config, const cha
                        "%s: neither config.json nor the tokenizer names an image token",
                        cr_store_dir(j->store));
     CR_TRY(cr_plan_make(&j->plan, j->store, config, j->layout, j->options, err));
+    if (j->options->merge_lora)
+        CR_TRY(cr_plan_merge(&j->plan, j->options->merge_lora, err));
     for (size_t i = 0; i < j->plan.n_items; i++)
         j->result.bytes += j->plan.items[i].target.bytes;
     j->result.n_tensors = j->plan.n_items;

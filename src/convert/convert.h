@@ -26,6 +26,7 @@ struct cr_convert_options {
      * formats become F16 in safetensors). GGUF keeps vectors, positions and the patch kernel
      * plain as llama.cpp wants them, and the embedding and head of Q4_0 in Q8_0. */
     enum cr_dtype dtype;
+    const char *merge_lora; /* folder of a PEFT adapter to add to the weights; NULL: none */
     size_t max_shard_bytes; /* of a safetensors file; 0: 5e9 */
 };
 

@@ -208,6 +208,7 @@ enum critic_status cr_plan_make(struct cr_plan *plan, const struct cr_store *sto
 }
 
 void cr_plan_fini(struct cr_plan *plan) {
+    cr_arena_fini(&plan->merged);
     cr_arena_fini(&plan->arena);
     memset(plan, 0, sizeof *plan);
 }

@@ -15,6 +15,7 @@ struct cr_plan_item {
 
 struct cr_plan {
     struct cr_arena arena;
+    struct cr_arena merged; /* weights that an adapter was added to (convert/merge.h) */
     struct cr_plan_item *items;
     size_t n_items;
     size_t n_not_quantised;
