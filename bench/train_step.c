@@ -1,6 +1,7 @@
 /* Seconds of a training step (forward and backward, no optimiser) on random weights of given
  * shape: the C side of scripts/compare_training.py.
- *   train_step LAYERS WIDTH HEADS KV_HEADS FFN VOCAB TIED SEQUENCES ROWS COMPUTE THREADS REPEATS
+ *   train_step LAYERS WIDTH HEADS KV_HEADS FFN VOCAB TIED SEQUENCES ROWS COMPUTE THREADS REPEATS RANK
+ * RANK 0: all parameters learn; else adapters of that rank on the decoder's linears do.
  * One line of JSON: the seconds of every repeat, planned and real bytes, the loss. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "model/lora.h"
 #include "model/train.h"
 
 static size_t number(char **argv, int i) {
@@ -19,6 +21,11 @@ static void must(enum critic_status status, const critic_error *err) {
         return;
     fprintf(stderr, "train_step: %s\n", err->message);
     exit(1);
+}
+
+static bool trains(void *user, const struct cr_param_slot *slot) {
+    (void)slot;
+    return *(const size_t *)user == 0;
 }
 
 static int32_t *ids_new(size_t n, size_t vocab, struct cr_rng *rng) {
@@ -42,7 +49,7 @@ static long peak_bytes(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 13) {
+    if (argc != 14) {
         fprintf(stderr, "usage: see the head of train_step.c\n");
         return 2;
     }
@@ -73,7 +80,14 @@ int main(int argc, char **argv) {
                           &err),
          &err);
     struct cr_params grads;
-    must(cr_grads_init(&grads, &config, NULL, NULL, &arena, &err), &err);
+    size_t rank = number(argv, 13);
+    if (rank)
+        must(cr_lora_attach(&model.params, &config, NULL, NULL, rank, 0.5f, ex->act,
+                            &arena, &err),
+             &err);
+    cr_lora_reset(&model.params, &config, 3);
+    must(cr_grads_init(&grads, &config, trains, &rank, &arena, &err), &err);
+    must(cr_lora_grads_init(&grads, &model.params, &config, &arena, &err), &err);
     struct cr_train *t;
     struct cr_train_opts opts = {.recompute = getenv("RECOMPUTE") != NULL};
     must(cr_train_new(&t, &model, ex, &opts, &err), &err);

@@ -2,7 +2,7 @@
 """Training steps beside PyTorch: forward and backward (no optimiser) of a Qwen2 decoder on random weights, the same shape, the
 same batch, the same machine, alternating.
 
-  compare_training.py TRAIN_STEP [--shape micro|0.5b] [--repeats N] [--modes bf16,f32]
+  compare_training.py TRAIN_STEP [--shape micro|0.5b] [--repeats N] [--modes bf16,f32] [--rank R]
 
 TRAIN_STEP: the program built from bench/train_step.c (cmake --build … --target train_step). PyTorch runs transformers' model with
 scaled_dot_product_attention, bf16 as autocast and as f32; the better one counts. Each side's best step is compared; every
@@ -15,6 +15,7 @@ import subprocess
 import time
 
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 # layers, width, heads, kv heads, ffn, vocab, tied, sequences, rows
@@ -24,7 +25,7 @@ SHAPES = {
 }
 
 
-def peer(shape, modes):
+def peer(shape, modes, rank):
     layers, width, heads, kv, ffn, vocab, tied, n, rows = shape
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(
@@ -33,6 +34,9 @@ def peer(shape, modes):
             num_key_value_heads=kv, vocab_size=vocab, tie_word_embeddings=bool(tied), max_position_embeddings=32768,
         )
     ).train()  # fmt: skip
+    if rank:
+        targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+        model = get_peft_model(model, LoraConfig(r=rank, lora_alpha=rank // 2, target_modules=targets, lora_dropout=0.0)).train()
     ids, targets = torch.randint(0, vocab, (2, n, rows))
 
     def step(mode):
@@ -49,8 +53,8 @@ def peer(shape, modes):
     return step
 
 
-def ours(program, shape, mode, threads, repeats):
-    args = [program, *map(str, shape), mode, str(threads), str(repeats)]
+def ours(program, shape, mode, threads, repeats, rank):
+    args = [program, *map(str, shape), mode, str(threads), str(repeats), str(rank)]
     return json.loads(subprocess.run(args, check=True, capture_output=True, text=True).stdout)
 
 
@@ -58,6 +62,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("--shape", choices=SHAPES, default="micro")
+    parser.add_argument("--rank", type=int, default=0, help="adapters of this rank (LoRA) instead of all parameters")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--modes", default="bf16,f32")
     args = parser.parse_args()
@@ -65,20 +70,20 @@ def main():
     threads = len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
     tokens = shape[-1] * shape[-2]
-    step = peer(shape, modes)
+    step = peer(shape, modes, args.rank)
     best = {}
     for mode in modes:
         theirs, mine = [], []
         for _ in range(args.repeats):
             theirs.append(step(mode))
-            r = ours(args.program, shape, mode, threads, 1)
+            r = ours(args.program, shape, mode, threads, 1, args.rank)
             mine += r["seconds"]
         best["torch", mode], best["critic", mode] = min(theirs), min(mine)
         for who, times in (("torch", theirs), ("critic", mine)):
             print(f"{args.shape} {mode} {who:6} {tokens / min(times):8.0f} tokens/s   {' '.join(f'{t:.3f}' for t in times)} s", flush=True)
         print(f"  critic memory {r['rss'] / 2**30:.2f} GiB (planned {r['planned'] / 2**30:.2f})")
     torch_best, critic_best = (min(v for (who, _), v in best.items() if who == w) for w in ("torch", "critic"))
-    print(f"{args.shape}: {torch_best / critic_best:.2f} times PyTorch {torch.__version__} at its better, {threads} threads")
+    print(f"{args.shape}{f' rank {args.rank}' if args.rank else ''}: {torch_best / critic_best:.2f} times PyTorch {torch.__version__} at its better, {threads} threads")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import json
 import numpy as np
 import torch
 
+from peft import LoraConfig, get_peft_model
+
 import lmms
 import tiny
 from reference import load_model
@@ -116,6 +118,31 @@ class Runner:
         return {"name": name, "checkpoint": checkpoint, "sequences": [s for s, _ in made], "gradients": grads}
 
 
+LEAVES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+RANK, ALPHA = 3, 7.5
+
+
+class LoraRunner(Runner):
+    """The same with PEFT's adapter on every linear of the decoder, its numbers hashed from place and element."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        targets = r".*language_model.*\.(" + "|".join(LEAVES) + ")"
+        self.model = get_peft_model(self.model, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=targets, lora_dropout=0.0)).double()
+        for name, p in self.model.named_parameters():
+            if not p.requires_grad:
+                continue
+            parts = name.split(".")
+            at = 7 * int(parts[parts.index("layers") + 1]) + next(i for i, leaf in enumerate(LEAVES) if leaf in parts)
+            p.data = torch.from_numpy(0.4 * pixels(5000 + 2 * at + ("lora_B" in name), p.numel())).reshape(p.shape)
+
+    def case(self, *args):
+        c = super().case(*args)
+        c["lora"] = {"rank": RANK, "scale": ALPHA / RANK}
+        c["gradients"] = {n.removeprefix("base_model.model.model.language_model.").replace(".default", ""): g for n, g in c["gradients"].items()}
+        return c
+
+
 # name, checkpoint, sequences: (picture sizes, text before, text after, branches)
 CASES = [
     ("text", "ov-hf-mem", [([], 23, 0, [])]),
@@ -136,5 +163,6 @@ def make(tests):
             runners[checkpoint] = Runner(tests / "tiny" / checkpoint)
         out.append(runners[checkpoint].case(name, checkpoint, sequences, i + 1))
         print(name, len(out[-1]["gradients"]), "gradients", flush=True)
+    out.append(LoraRunner(tests / "tiny" / "ov-hf-mem").case("lora", "ov-hf-mem", [([(50, 40)], 4, 3, [17, 9])], 21))
     text = json.dumps({"torch": torch.__version__, "cases": out}, indent=None, separators=(",", ":"))
     (tests / "golden" / "gradients.json").write_text(text.replace('{"name"', '\n{"name"') + "\n", encoding="utf-8")

@@ -95,6 +95,11 @@ void cr_projector_bwd(struct cr_tensor dx, struct cr_params *grads, struct cr_te
 void cr_pack_bwd(struct cr_tensor dx, struct cr_tensor dnewline, struct cr_tensor dy,
                  const struct cr_tile_plan *plan, struct cr_exec *ex);
 
+/* Does a linear's gradient hold anything that learns? */
+static inline bool cr_linear_trains(const struct cr_linear *g) {
+    return g->w.data || g->bias.data || g->lora.a.data || g->lora.b.data;
+}
+
 /* y = x, rows over threads; nothing where they are the same rows. */
 void cr_copy_rows(struct cr_tensor y, struct cr_tensor x, struct cr_exec *ex);
 

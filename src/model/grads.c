@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "model/lora.h"
 #include "model/train.h"
 
 /* Dense F32 of the slot's shape; a convolution's weight as the matrix it is used as. */
@@ -43,16 +44,26 @@ enum critic_status cr_grads_init(struct cr_params *grads, const struct cr_config
 /* A slice a thread: the pages are touched where they will be used. */
 #define PART_BYTES ((size_t)1 << 20)
 
+static void zero(const struct cr_tensor *t, struct cr_exec *ex) {
+    char *data = t->data;
+    size_t bytes = data ? cr_tensor_rows(t) * t->row_bytes : 0;
+#pragma omp parallel for num_threads(ex->n_threads)                                      \
+    schedule(static) if (bytes > PART_BYTES)
+    for (size_t at = 0; at < bytes; at += PART_BYTES)
+        memset(data + at, 0, CR_MIN(PART_BYTES, bytes - at));
+}
+
 void cr_grads_zero(struct cr_params *grads, const struct cr_config *config,
                    struct cr_exec *ex) {
     for (size_t i = 0, n = cr_params_count(config); i < n; i++) {
         struct cr_param_slot slot;
         cr_params_slot(grads, config, i, &slot);
-        char *data = slot.tensor->data;
-        size_t bytes = data ? cr_tensor_rows(slot.tensor) * slot.tensor->row_bytes : 0;
-#pragma omp parallel for num_threads(ex->n_threads)                                      \
-    schedule(static) if (bytes > PART_BYTES)
-        for (size_t at = 0; at < bytes; at += PART_BYTES)
-            memset(data + at, 0, CR_MIN(PART_BYTES, bytes - at));
+        zero(slot.tensor, ex);
+    }
+    for (size_t i = 0, n = cr_lora_count(grads, config); i < n; i++) {
+        struct cr_lora_slot slot;
+        cr_lora_at(grads, config, i, &slot);
+        zero(&slot.lora->a, ex);
+        zero(&slot.lora->b, ex);
     }
 }

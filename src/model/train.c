@@ -179,18 +179,15 @@ void cr_train_score(struct cr_train *t, const struct cr_train_batch *batch, floa
 
 /* ---- backward ---- */
 
-static bool linear_trains(const struct cr_linear *g) {
-    return g->w.data || g->bias.data;
-}
-
 static bool layer_trains(const struct cr_decoder_layer *g) {
-    return g->attn_norm.data || g->ffn_norm.data || linear_trains(&g->q) ||
-           linear_trains(&g->k) || linear_trains(&g->v) || linear_trains(&g->o) ||
-           linear_trains(&g->gate) || linear_trains(&g->up) || linear_trains(&g->down);
+    return g->attn_norm.data || g->ffn_norm.data || cr_linear_trains(&g->q) ||
+           cr_linear_trains(&g->k) || cr_linear_trains(&g->v) ||
+           cr_linear_trains(&g->o) || cr_linear_trains(&g->gate) ||
+           cr_linear_trains(&g->up) || cr_linear_trains(&g->down);
 }
 
 static bool projector_trains(const struct cr_params *grads) {
-    return linear_trains(&grads->project1) || linear_trains(&grads->project2);
+    return cr_linear_trains(&grads->project1) || cr_linear_trains(&grads->project2);
 }
 
 /* Does the gradient of pictures' rows serve anyone? */

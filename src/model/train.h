@@ -80,7 +80,7 @@ enum critic_status cr_batch_check(const struct cr_train_batch *b,
  * computed, and dX only as deep as something trained needs it), the others are dense F32 of
  * the parameter's shape (the patch embedding as the matrix (Dv, 3*p*p), as in
  * cr_params_bind). cr_params_slot walks both structs in the same order. With a tied head the
- * gradient of both uses is in `embed`. */
+ * gradient of both uses is in `embed`. Low-rank terms: model/lora.h; they are zeroed here too. */
 
 /* Makes them, zeroed, for every slot that `trains` accepts (NULL: all). The arena holds them.
  * Errors: CRITIC_NO_MEMORY. */

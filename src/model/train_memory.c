@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "model/lora.h"
 #include "model/train_parts.h"
 
 /* Many rows keep a product with a large vocabulary at speed. */
@@ -138,7 +139,8 @@ size_t cr_train_head_rows(const struct cr_train *t, size_t n_targets) {
 static size_t block_scratch(const struct dims *d, size_t rows, size_t act) {
     size_t base = d->width * (4 + act); /* dh, and dx in act */
     size_t attention = d->q_width * (2 * act + 4) + d->kv_width * (2 * act + 4);
-    size_t ffn = 2 * d->ffn_width * act;
+    /* An adapted linear sums in f32 before it is rounded. */
+    size_t ffn = d->ffn_width * (2 * act + 4);
     return rows * (base + CR_MAX(attention, ffn));
 }
 
@@ -200,6 +202,13 @@ struct cr_train_plan cr_train_plan(const struct cr_train *t,
         cr_params_slot(&g, t->m->config, i, &slot);
         if (slot.tensor->data)
             plan.gradients += cr_tensor_rows(slot.tensor) * slot.tensor->row_bytes;
+    }
+    for (size_t i = 0, n = cr_lora_count(&params, t->m->config); i < n; i++) {
+        struct cr_lora_slot slot;
+        cr_lora_at(&params, t->m->config, i, &slot);
+        size_t n_elements_of = slot.lora->a.dim[0] * (slot.n + slot.k);
+        plan.parameters += n_elements_of * cr_dtype_block_bytes(slot.lora->a.dtype);
+        plan.gradients += n_elements_of * sizeof(float);
     }
     /* What a pass takes, from an arena of which no page is touched. */
     struct cr_train dry = *t;

@@ -26,18 +26,15 @@ void cr_train_tower_fwd(struct cr_train *t) {
         block_fwd(t, l, s->x[l + 1]);
 }
 
-static bool linear_trains(const struct cr_linear *g) {
-    return g->w.data || g->bias.data;
-}
-
 static bool layer_trains(const struct cr_vision_layer *g) {
     return g->norm1.w.data || g->norm1.b.data || g->norm2.w.data || g->norm2.b.data ||
-           linear_trains(&g->q) || linear_trains(&g->k) || linear_trains(&g->v) ||
-           linear_trains(&g->o) || linear_trains(&g->fc1) || linear_trains(&g->fc2);
+           cr_linear_trains(&g->q) || cr_linear_trains(&g->k) ||
+           cr_linear_trains(&g->v) || cr_linear_trains(&g->o) ||
+           cr_linear_trains(&g->fc1) || cr_linear_trains(&g->fc2);
 }
 
 static bool input_trains(const struct cr_params *grads) {
-    return linear_trains(&grads->patch) || grads->position.data;
+    return cr_linear_trains(&grads->patch) || grads->position.data;
 }
 
 /* The lowest block that something trained needs; n_layers: none. */

@@ -40,6 +40,27 @@ static void linear_b(struct cr_tensor *din, struct cr_tensor dy,
     cr_linear_bwd(din[0], &grad, dy, in[0], &lin, CR_ADD, ex);
 }
 
+/* x, a and b beside a fixed weight. */
+static float lora_weight[9 * 11];
+
+static struct cr_linear adapted(const struct cr_tensor *in) {
+    for (size_t i = 0; i < CR_COUNT(lora_weight); i++)
+        lora_weight[i] = (float)(i % 7) * 0.25f - 0.75f;
+    return (struct cr_linear){.w = cr_tensor_view2(lora_weight, CR_F32, 9, 11),
+                              .lora = {in[1], in[2], 1.5f}};
+}
+
+static void lora_f(struct cr_tensor y, const struct cr_tensor *in, struct cr_exec *ex) {
+    struct cr_linear lin = adapted(in);
+    cr_linear_fwd(y, in[0], &lin, CR_ASSIGN, CR_PREFILL, ex);
+}
+
+static void lora_b(struct cr_tensor *din, struct cr_tensor dy, const struct cr_tensor *in,
+                   struct cr_exec *ex) {
+    struct cr_linear lin = adapted(in), grad = {.lora = {din[1], din[2], 1.5f}};
+    cr_linear_bwd(din[0], &grad, dy, in[0], &lin, CR_ADD, ex);
+}
+
 static float stats[3][256];
 
 static void rmsnorm_f(struct cr_tensor y, const struct cr_tensor *in,
@@ -202,6 +223,7 @@ static void add_rows_b(struct cr_tensor *din, struct cr_tensor dy,
 
 static const struct problem problems[] = {
     {"linear", 3, {5, 9, 1}, {11, 11, 9}, 5, 9, linear_f, linear_b},
+    {"adapter", 3, {5, 3, 9}, {11, 11, 3}, 5, 9, lora_f, lora_b},
     {"rmsnorm", 2, {6, 1}, {37, 37}, 6, 37, rmsnorm_f, rmsnorm_b},
     {"layernorm", 3, {6, 1, 1}, {37, 37, 37}, 6, 37, layernorm_f, layernorm_b},
     {"gelu tanh", 1, {3}, {35}, 3, 35, gelu_tanh_f, gelu_tanh_b},
@@ -349,8 +371,8 @@ static void test_adjoint_identity(void **state) {
 
 /* Ops that take bf16 in every operand, where dx may be f32. */
 static bool takes_bf16(const struct problem *p) {
-    return p->bwd == linear_b || p->bwd == attention_b || p->bwd == full_b ||
-           p->bwd == swiglu_b || p->bwd == gelu_erf_b;
+    return p->bwd == linear_b || p->bwd == lora_b || p->bwd == attention_b ||
+           p->bwd == full_b || p->bwd == swiglu_b || p->bwd == gelu_erf_b;
 }
 
 static void check_threads(const struct problem *p, enum cr_isa isa,
@@ -373,6 +395,60 @@ static void check_threads(const struct problem *p, enum cr_isa isa,
     instance_free(&v[1]);
 }
 
+static struct cr_tensor as_f32(const struct cr_tensor *t) {
+    struct cr_tensor out = t_tensor(CR_F32, cr_tensor_rows(t), cr_tensor_cols(t));
+    for (size_t r = 0; r < out.dim[0]; r++)
+        for (size_t c = 0; c < out.dim[1]; c++)
+            t_set(&out, r, c, t_get(t, r, c));
+    if (t->n_dim == 1)
+        as_vector(&out);
+    return out;
+}
+
+/* |a - b| / |b| */
+static double apart(const struct cr_tensor *a, const struct cr_tensor *b) {
+    double square = 0;
+    for (size_t r = 0; r < cr_tensor_rows(a); r++)
+        for (size_t c = 0; c < cr_tensor_cols(a); c++) {
+            double d = (double)t_get(a, r, c) - (double)t_get(b, r, c);
+            square += d * d;
+        }
+    return sqrt(square / dot(b, b));
+}
+
+/* bf16 loses 2^-9 a rounding, and no more: against f32 on the same numbers. */
+static void check_bf16(const struct problem *p, enum cr_isa isa) {
+    struct instance half, full_v = {0};
+    struct cr_rng rng;
+    cr_rng_seed(&rng, 11);
+    struct cr_exec *bf16 = t_exec(isa, CR_COMPUTE_BF16, 1),
+                   *f32 = t_exec(isa, CR_COMPUTE_F32, 1);
+    instance_new(&half, p, CR_BF16, &rng);
+    for (size_t i = 0; i < p->n_in; i++) {
+        full_v.in[i] = as_f32(&half.in[i]);
+        full_v.din[i] = as_f32(&half.din[i]);
+    }
+    full_v.dy = as_f32(&half.dy);
+    p->bwd(half.din, half.dy, half.in, bf16);
+    p->bwd(full_v.din, full_v.dy, full_v.in, f32);
+    for (size_t i = 0; i < p->n_in; i++)
+        if (!(apart(&half.din[i], &full_v.din[i]) <= 1e-2))
+            fail_msg("%s, %s: bf16 is off by %.3g of the norm of input %zu", p->name,
+                     cr_isa_name(isa), apart(&half.din[i], &full_v.din[i]), i);
+    instance_free(&half);
+    instance_free(&full_v);
+    cr_exec_free(bf16);
+    cr_exec_free(f32);
+}
+
+static void test_bf16_is_f32_but_for_rounding(void **state) {
+    (void)state;
+    T_EACH_ISA(isa)
+    for (size_t i = 0; i < CR_COUNT(problems); i++)
+        if (takes_bf16(&problems[i]))
+            check_bf16(&problems[i], isa);
+}
+
 static void test_threads_change_no_bit(void **state) {
     (void)state;
     T_EACH_ISA(isa)
@@ -383,11 +459,63 @@ static void test_threads_change_no_bit(void **state) {
     }
 }
 
+/* A frozen weight of any dtype: dx and the adapter's gradients are those of the same numbers in f32
+ * (in bf16 products the weight is rounded the same way on both sides). */
+static void check_frozen(enum cr_dtype dtype, enum cr_isa isa) {
+    struct cr_rng rng;
+    cr_rng_seed(&rng, 9);
+    size_t rows = 7, n = 33, k = 256, rank = 4;
+    struct cr_exec *ex = t_exec(isa, CR_COMPUTE_F32, 1);
+    struct cr_tensor w = t_tensor(dtype, n, k), plain = t_random(CR_F32, n, k, 1, &rng);
+    for (size_t r = 0; r < n; r++) { /* to the dtype and back */
+        cr_row_from_f32(dtype, cr_tensor_row(&plain, r), cr_tensor_row(&w, r), k);
+        cr_row_to_f32(dtype, cr_tensor_row(&w, r), cr_tensor_row(&plain, r), k);
+    }
+    struct cr_lora lora = {t_random(CR_F32, rank, k, 0.1, &rng),
+                           t_random(CR_F32, n, rank, 0.1, &rng), 2.0f};
+    struct cr_tensor x = t_random(CR_F32, rows, k, 1, &rng),
+                     dy = t_random(CR_F32, rows, n, 1, &rng);
+    struct cr_tensor dx[2];
+    struct cr_linear grad[2];
+    for (int i = 0; i < 2; i++) {
+        struct cr_linear lin = {.w = i ? plain : w, .lora = lora};
+        dx[i] = t_tensor(CR_F32, rows, k);
+        grad[i] = (struct cr_linear){.lora = {t_random(CR_F32, rank, k, 0, &rng),
+                                              t_random(CR_F32, n, rank, 0, &rng), 2.0f}};
+        cr_linear_bwd(dx[i], &grad[i], dy, x, &lin, CR_ASSIGN, ex);
+    }
+    assert_true(t_same_bits(&dx[0], &dx[1]));
+    assert_true(t_same_bits(&grad[0].lora.a, &grad[1].lora.a));
+    assert_true(t_same_bits(&grad[0].lora.b, &grad[1].lora.b));
+    for (int i = 0; i < 2; i++) {
+        free(dx[i].data);
+        free(grad[i].lora.a.data);
+        free(grad[i].lora.b.data);
+    }
+    free(w.data);
+    free(plain.data);
+    free(lora.a.data);
+    free(lora.b.data);
+    free(x.data);
+    free(dy.data);
+    cr_exec_free(ex);
+}
+
+static void test_frozen_weights_of_any_dtype(void **state) {
+    (void)state;
+    static const enum cr_dtype dtypes[] = {CR_BF16, CR_F16, CR_Q8_0, CR_Q4_0};
+    T_EACH_ISA(isa)
+    for (size_t i = 0; i < CR_COUNT(dtypes); i++)
+        check_frozen(dtypes[i], isa);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_central_differences),
         cmocka_unit_test(test_adjoint_identity),
+        cmocka_unit_test(test_bf16_is_f32_but_for_rounding),
         cmocka_unit_test(test_threads_change_no_bit),
+        cmocka_unit_test(test_frozen_weights_of_any_dtype),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

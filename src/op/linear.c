@@ -8,6 +8,7 @@
 #include "kernel/gemm.h"
 #include "kernel/quant.h"
 #include "kernel/row.h"
+#include "op/cast.h"
 #include "op/columns.h"
 #include "op/linear_parts.h"
 
@@ -218,8 +219,9 @@ void cr_linear_store(const struct cr_tensor *y, size_t t, const float *p,
         memcpy(to + first, p, n * sizeof *to);
 }
 
-void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
-                   enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex) {
+/* y (+)= x w' + bias */
+static void plain_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
+                      enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex) {
     check_shapes(&y, &x, lin, mode, ex);
     if (cr_tensor_rows(&x) == 0 || cr_tensor_rows(&lin->w) == 0)
         return;
@@ -237,11 +239,47 @@ void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linea
         linear_prefill(y, x, lin, mode, ex);
 }
 
+/* scale x m', as the next product takes it. */
+static struct cr_tensor scaled_product(struct cr_tensor x, struct cr_tensor m, float scale,
+                                       enum cr_phase phase, struct cr_exec *ex) {
+    size_t rows = cr_tensor_rows(&x), n = m.dim[0];
+    struct cr_tensor u = cr_exec_matrix(ex, CR_F32, rows, n);
+    plain_fwd(u, x, &(struct cr_linear){.w = m}, CR_ASSIGN, phase, ex);
+    float *values = u.data;
+    for (size_t i = 0; i < rows * n; i++)
+        values[i] *= scale;
+    return cr_cast_act(u, ex);
+}
+
+static void round_rows(struct cr_tensor y, struct cr_tensor x, struct cr_exec *ex) {
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
+    for (size_t t = 0; t < x.dim[0]; t++)
+        ex->dense->row_to_bf16(CR_F32, cr_tensor_row(&x, t), cr_tensor_row(&y, t), x.dim[1]);
+}
+
+void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
+                   enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex) {
+    if (!lin->lora.a.data) {
+        plain_fwd(y, x, lin, mode, phase, ex);
+        return;
+    }
+    size_t mark = cr_arena_mark(&ex->scratch);
+    struct cr_tensor sum = y; /* in f32 until both terms are in */
+    if (y.dtype != CR_F32)
+        sum = cr_exec_matrix(ex, CR_F32, cr_tensor_rows(&y), cr_tensor_cols(&y));
+    plain_fwd(sum, x, lin, mode, phase, ex);
+    struct cr_tensor u = scaled_product(x, lin->lora.a, lin->lora.scale, phase, ex);
+    plain_fwd(sum, u, &(struct cr_linear){.w = lin->lora.b}, CR_ADD, phase, ex);
+    if (y.dtype != CR_F32)
+        round_rows(y, sum, ex);
+    cr_arena_release(&ex->scratch, mark);
+}
+
 /* May these maps of x be one job for the tiles? */
 static bool is_tiled(const struct cr_linear *const *lin, size_t n, struct cr_tensor x,
                      enum cr_phase phase, const struct cr_exec *ex) {
     for (size_t i = 0; i < n; i++)
-        if (lin[i]->packed)
+        if (lin[i]->packed || lin[i]->lora.a.data)
             return false;
     return cr_tensor_rows(&x) > 0 && cr_tensor_cols(&x) > 0 &&
            cr_linear_is_tiled(phase, ex);
@@ -253,7 +291,8 @@ void cr_linear_group_fwd(const struct cr_tensor *y, const struct cr_linear *cons
     bool alike = phase == CR_STEP && cr_tensor_rows(&x) > 0;
     for (size_t i = 0; i < n; i++) {
         check_shapes(&y[i], &x, lin[i], CR_ASSIGN, ex);
-        alike = alike && !lin[i]->packed && lin[i]->w.dtype == lin[0]->w.dtype;
+        alike = alike && !lin[i]->packed && !lin[i]->lora.a.data &&
+                lin[i]->w.dtype == lin[0]->w.dtype;
     }
     if (alike)
         cr_linear_step(y, lin, n, x, CR_ASSIGN, ex);
@@ -324,7 +363,7 @@ static void input_bwd(struct cr_tensor dx, struct cr_tensor dy, const struct cr_
                       enum cr_store_mode mode, struct cr_exec *ex) {
     if (!ex->gemm) {
         struct cr_linear turned = {.w = transposed(w, CR_F32, ex)};
-        cr_linear_fwd(dx, dy, &turned, mode, CR_PREFILL, ex);
+        plain_fwd(dx, dy, &turned, mode, CR_PREFILL, ex);
         return;
     }
     enum cr_dtype type = cr_gemm_multiplies_bf16(ex->gemm) ? ex->act : CR_F32;
@@ -352,7 +391,7 @@ static void weight_bwd(struct cr_tensor dw, struct cr_tensor dy, struct cr_tenso
                        struct cr_exec *ex) {
     if (!ex->gemm) {
         struct cr_linear turned = {.w = transposed(&x, CR_F32, ex)};
-        cr_linear_fwd(dw, transposed(&dy, ex->act, ex), &turned, CR_ADD, CR_PREFILL, ex);
+        plain_fwd(dw, transposed(&dy, ex->act, ex), &turned, CR_ADD, CR_PREFILL, ex);
         return;
     }
     enum cr_dtype type = cr_gemm_multiplies_bf16(ex->gemm) ? ex->act : CR_F32;
@@ -376,12 +415,34 @@ static void check_bwd(const struct cr_tensor *dx, const struct cr_linear *grad,
     CR_ASSERT(dy->dtype == ex->act && is_dense(dy) && cr_tensor_cols(dy) == n);
     CR_ASSERT(!dx->data ||
               (is_dense(dx) && cr_tensor_rows(dx) == rows && cr_tensor_cols(dx) == k));
-    CR_ASSERT(!grad->w.data || (x->dtype == ex->act && is_dense(x) &&
+    CR_ASSERT(!(grad->w.data || lin->lora.a.data) ||
+              (x->dtype == ex->act && is_dense(x) &&
                                 cr_tensor_rows(x) == rows && cr_tensor_cols(x) == k));
     CR_ASSERT(!grad->w.data ||
               (grad->w.dtype == CR_F32 && grad->w.dim[0] == n && grad->w.dim[1] == k));
     CR_ASSERT(!grad->bias.data ||
               (grad->bias.dtype == CR_F32 && cr_tensor_cols(&grad->bias) == n));
+}
+
+/* Gradients of the low-rank term, and its part of dx (F32, added). */
+static void lora_bwd(struct cr_tensor dx, const struct cr_lora *grad, struct cr_tensor dy,
+                     struct cr_tensor x, const struct cr_lora *lora, struct cr_exec *ex) {
+    size_t mark = cr_arena_mark(&ex->scratch), rows = cr_tensor_rows(&dy), r = lora->a.dim[0];
+    if (grad->b.data)
+        weight_bwd(grad->b, dy, scaled_product(x, lora->a, lora->scale, CR_PREFILL, ex), ex);
+    if (grad->a.data || dx.data) {
+        struct cr_tensor du = cr_exec_matrix(ex, CR_F32, rows, r);
+        input_bwd(du, dy, &lora->b, CR_ASSIGN, ex);
+        float *values = du.data;
+        for (size_t i = 0; i < rows * r; i++)
+            values[i] *= lora->scale;
+        struct cr_tensor du_act = cr_cast_act(du, ex);
+        if (grad->a.data)
+            weight_bwd(grad->a, du_act, x, ex);
+        if (dx.data)
+            input_bwd(dx, du_act, &lora->a, CR_ADD, ex);
+    }
+    cr_arena_release(&ex->scratch, mark);
 }
 
 void cr_linear_bwd(struct cr_tensor dx, const struct cr_linear *grad, struct cr_tensor dy,
@@ -391,8 +452,17 @@ void cr_linear_bwd(struct cr_tensor dx, const struct cr_linear *grad, struct cr_
     if (dy.dim[0] == 0)
         return;
     size_t mark = cr_arena_mark(&ex->scratch);
+    struct cr_tensor sum = dx; /* in f32 until all terms are in */
+    if (dx.data && dx.dtype != CR_F32 && lin->lora.a.data)
+        sum = cr_exec_matrix(ex, CR_F32, dx.dim[0], dx.dim[1]);
+    size_t inner = cr_arena_mark(&ex->scratch);
     if (dx.data)
-        input_bwd(dx, dy, &lin->w, mode, ex);
+        input_bwd(sum, dy, &lin->w, mode, ex);
+    cr_arena_release(&ex->scratch, inner);
+    if (lin->lora.a.data)
+        lora_bwd(sum, &grad->lora, dy, x, &lin->lora, ex);
+    if (sum.data != dx.data)
+        round_rows(dx, sum, ex);
     cr_arena_release(&ex->scratch, mark);
     if (grad->w.data)
         weight_bwd(grad->w, dy, x, ex);

@@ -12,10 +12,18 @@
 #include "op/activation.h"
 #include "op/packed.h"
 
+/* A low-rank term beside the weight (Hu et al. 2021): y[t,:] += scale * b (a x[t,:]). */
+struct cr_lora {
+    struct cr_tensor a; /* (R, K); data NULL: no such term */
+    struct cr_tensor b; /* (N, R) */
+    float scale;        /* alpha / R */
+};
+
 struct cr_linear {
     struct cr_tensor w;
     struct cr_tensor bias;          /* data NULL: none */
     const struct cr_packed *packed; /* w in 8 or 4 bits, used in its place; NULL: none */
+    struct cr_lora lora;            /* a and b of any plain float dtype; in a gradient F32 */
 };
 
 enum cr_store_mode { CR_ASSIGN, CR_ADD };
@@ -40,6 +48,7 @@ void cr_linear_swiglu_fwd(struct cr_tensor y, struct cr_tensor x,
 /* Backward, operands as above; dy (T, N) of type ex->act, dense; x as forward had it, dense.
  *   dx[t,k] (+)= sum_n dy[t,n] * w[n,k]     dx (T, K) F32 or (CR_ASSIGN) ex->act, dense; data NULL:
  *                                           not wanted
+ *   with u = x a':  db += scale dy' u,  da += scale (dy b)' x,  dx += scale (dy b) a
  *   dw[n,k] += sum_t dy[t,n] * x[t,k],  dbias[n] += sum_t dy[t,n]     F32; data NULL: frozen
  * Bits: the same for any number of threads. */
 void cr_linear_bwd(struct cr_tensor dx, const struct cr_linear *grad, struct cr_tensor dy,
