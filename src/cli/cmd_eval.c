@@ -23,6 +23,7 @@ static const struct {
     {"llava-reviews", "scores and relative score of LLaVA-Bench review files",
      cr_eval_llava_reviews},
     {"run", "judge a benchmark's items and score the verdicts", cr_eval_run},
+    {"panel", "the diseases that judges have", cr_eval_panel},
     {"compare", "judges on the same items: differences with significance",
      cr_eval_compare},
     {"merge", "put the outputs of shards together", cr_eval_merge},

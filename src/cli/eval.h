@@ -15,6 +15,7 @@ int cr_eval_score_mmbench(int n_args, const char *const *args);
 int cr_eval_micro(int n_args, const char *const *args);
 int cr_eval_llava_reviews(int n_args, const char *const *args);
 int cr_eval_run(int n_args, const char *const *args);
+int cr_eval_panel(int n_args, const char *const *args);
 int cr_eval_compare(int n_args, const char *const *args);
 int cr_eval_merge(int n_args, const char *const *args);
 int cr_eval_list(int n_args, const char *const *args);
