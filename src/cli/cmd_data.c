@@ -14,6 +14,8 @@ static const struct {
     {"world", "pictures, scenes, labels and base records from a seed", cr_cmd_data_world},
     {"critic", "judgements of answers about a world's scenes, with the oracle's scores",
      cr_cmd_data_critic},
+    {"stats", "what is in a file of conversations; contact sheets", cr_cmd_data_stats},
+    {"lint", "faults in files of conversations", cr_cmd_data_lint},
 };
 
 static void print_usage(void) {

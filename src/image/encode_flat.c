@@ -177,7 +177,7 @@ static enum critic_status write_file(struct writer *w, const struct cr_image *im
 }
 
 enum critic_status cr_image_encode_flat(struct cr_buf *out, const struct cr_image *image,
-                                       critic_error *err) {
+                                        critic_error *err) {
     size_t stride = image->width * 3 + 1, len, room;
     if (image->width == 0 || image->height == 0 || image->width > (1u << 24) ||
         !cr_mul_size(stride, image->height, &len) || len > INT32_MAX)

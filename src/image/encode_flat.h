@@ -12,6 +12,6 @@
 /* Appends a whole PNG file: 8-bit RGB, no interlacing, no filters.
  * Errors: CRITIC_BAD_DATA (empty or over 2^31-1 bytes of pixels), CRITIC_NO_MEMORY. */
 enum critic_status cr_image_encode_flat(struct cr_buf *out, const struct cr_image *image,
-                                       critic_error *err);
+                                        critic_error *err);
 
 #endif

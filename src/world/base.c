@@ -406,8 +406,8 @@ static bool same_words(struct job *j) {
     struct cr_desc a = random_desc(j), b = a;
     if (cr_chance(j->r, 50))
         cr_desc_change(j->r, &b, cr_draw(j->r, a.digit >= 0 ? 4 : 3), j->novel_ok);
-    if (cr_chance(j->r, 40)) /* one word each */
-        a.size = b.size = a.shape == b.shape ? a.size : 0;
+    if (a.size == b.size && cr_chance(j->r, 40))
+        a.size = b.size = 0;
     cr_line_add(j->q, "Same or different? ");
     cr_desc_add(j->q, &a);
     cr_line_add(j->q, "; ");

@@ -1,0 +1,61 @@
+#!/bin/sh
+# critic data: a world from a seed, the same from another number of threads; critic records that lint finds
+# nothing wrong with, that stats counts, and that critic judge takes as items.
+set -eu
+. "$CRITIC_SOURCE_DIR/tests/e2e/lib.sh"
+
+world=$tmp/w
+expect 0 "$critic" data --help
+contains "$out" "world"
+expect 2 "$critic" data wurld
+one_line_error "did you mean 'world'"
+expect 2 "$critic" data
+one_line_error
+expect 2 "$critic" data world --count 3
+one_line_error "--out"
+
+expect 0 "$critic" data world --out "$world" --count 12 --seed 3 --threads 2 --json
+contains "$out" '"images":12'
+expect 2 "$critic" data world --out "$world" --count 12
+one_line_error "--force"
+expect 0 "$critic" data world --out "$tmp/v" --count 12 --seed 3 --threads 1 --quiet
+equal "$out" ""
+cmp "$world/train/base.jsonl" "$tmp/v/train/base.jsonl" || fail "other bytes with one thread"
+cmp "$world/train/images/0000/000011.png" "$tmp/v/train/images/0000/000011.png" || fail "another picture"
+# The later items of a world are those of a longer one.
+expect 0 "$critic" data world --out "$tmp/u" --start 10 --count 2 --seed 3 -q
+equal "$(tail -n 2 "$world/train/base.jsonl")" "$(cat "$tmp/u/train/base.jsonl")"
+
+expect 0 "$critic" data critic "$world/train/scenes.jsonl" --pairs 2 --points 2
+contains "$out" "24 pairs"
+equal "$(wc -l <"$world/train/critic.jsonl")" 48
+equal "$(wc -l <"$world/train/critic-packed.jsonl")" 12
+expect 3 "$critic" data critic "$world/train/labels.jsonl" --force
+one_line_error "labels.jsonl:1"
+expect 2 "$critic" data critic "$world/train/scenes.jsonl" --verdict-first 0 --reason-first 0 --verdict-only 0
+one_line_error
+
+expect 0 "$critic" data world --out "$world" --split test --count 5 --quiet
+expect 0 "$critic" data critic "$world/test/scenes.jsonl" --quiet --both-orders
+expect 0 "$critic" data lint "$world"/train/*.jsonl "$world"/test/*.jsonl --image-folder "$world"
+contains "$out" "0 faults"
+rm "$world/test/images/0000/000002.png"
+expect 1 "$critic" data lint "$world"/test/base.jsonl --image-folder "$world"
+contains "$out" "base.jsonl:3: picture 'test/images/0000/000002.png' is not there"
+expect 1 "$critic" data lint "$world"/test/base.jsonl --image-folder "$world" --json --limit 0
+contains "$out" '"missing":1'
+
+expect 0 "$critic" data stats "$world/train/critic.jsonl" --sheet "$tmp/sheet.png" --image-folder "$world"
+contains "$out" "longer_wins"
+[ -s "$tmp/sheet.png" ] || fail "no contact sheet"
+expect 0 "$critic" data stats "$world/train/critic.jsonl" --json
+contains "$out" '"records":48'
+expect 3 "$critic" data stats "$tmp/nothing.jsonl"
+one_line_error "nothing.jsonl"
+
+# The oracle's lines are items; the micro templates ask in the world's words.
+expect 0 "$critic" data critic "$world/train/scenes.jsonl" --limit 1 --pairs 0 --points 1 --out "$tmp/items" -q
+cp -r "$world/train/images" "$tmp/items/images"
+expect 0 "$critic" judge --model "$tiny/ov-lmms" --template micro-score-5-only --verdict-only \
+    --input "$tmp/items/critic-oracle.jsonl" --output "$tmp/verdicts.jsonl"
+contains "$(cat "$tmp/verdicts.jsonl")" '"template":"micro-score-5-only"'
