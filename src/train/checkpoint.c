@@ -215,6 +215,16 @@ static enum critic_status keep_last(const char *run, size_t keep, critic_error *
     return status;
 }
 
+/* What a writer that was killed leaves beside the names it had not reached. */
+static bool is_leftover(const char *name) {
+    static const char *const stems[] = {stem, "report.html", "metrics.jsonl",
+                                        "model.safetensors", "label_heads.safetensors"};
+    for (size_t i = 0; i < CR_COUNT(stems); i++)
+        if (strncmp(name, stems[i], strlen(stems[i])) == 0 && strstr(name, ".tmp-"))
+            return true;
+    return false;
+}
+
 enum critic_status cr_checkpoint_newest(const char *run, size_t *step,
                                         critic_error *err) {
     struct cr_buf names, path;
@@ -226,10 +236,12 @@ enum critic_status cr_checkpoint_newest(const char *run, size_t *step,
     for (const char *p = cr_dir_next(&names, NULL); p && status == CRITIC_OK;
          p = cr_dir_next(&names, p)) {
         *step = CR_MAX(*step, step_of(p));
-        if (strncmp(p, stem, sizeof stem - 1) == 0 && strstr(p, ".tmp-")) {
+        if (is_leftover(p)) {
             status = cr_path_join(&path, run, p, err);
-            if (status == CRITIC_OK)
+            if (status == CRITIC_OK && cr_dir_exists(path.data))
                 cr_dir_remove(path.data);
+            else if (status == CRITIC_OK)
+                (void)remove(path.data);
         }
     }
     cr_buf_fini(&names);
