@@ -223,7 +223,8 @@ static int compare(const void *a, const void *b) {
 }
 
 static enum critic_status sort(struct verdict_file *f, critic_error *err) {
-    qsort(f->entries, f->n, sizeof *f->entries, compare);
+    if (f->n > 0)
+        qsort(f->entries, f->n, sizeof *f->entries, compare);
     for (size_t i = 0; i < f->n; i++) {
         struct entry *e = &f->entries[i], *last = i > 0 ? e - 1 : NULL;
         bool same = last && by_id(last->id, e->id) == 0;

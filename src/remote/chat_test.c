@@ -72,7 +72,8 @@ static void server_start(struct server *s, const char *const *script, size_t n) 
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof a;
     memset(s, 0, sizeof *s);
-    memcpy(s->script, script, n * sizeof *script);
+    if (n > 0)
+        memcpy(s->script, script, n * sizeof *script);
     s->n_script = n;
     s->fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(s->fd >= 0);
