@@ -14,6 +14,9 @@ static int open_engine(void **state) {
     struct cr_engine_opts opts;
     cr_engine_opts_default(&opts);
     opts.exec.n_threads = 1;
+    /* Verdicts are read by steps and some tests feed known text: in bf16 the two phases differ by
+     * its rounding, which is not what is tested here. */
+    opts.exec.compute = CR_COMPUTE_F32;
     opts.kv_bytes = (size_t)256 << 20;
     T_OK(cr_engine_open(&engine, MODEL, &opts, &err));
     return 0;
@@ -174,7 +177,7 @@ static void test_numerals_against_logits(void **state) {
     }
     T_NEAR(v.opinion.mass, mass, 0, 1e-4);
     for (size_t i = 0; i < 13; i++)
-        T_NEAR(v.opinion.options[i].probability, p[i] / mass, 1e-5, 1e-3);
+        T_NEAR(v.opinion.options[i].probability, p[i] / mass, 0, 1e-4);
     cr_alternatives_fini(&a);
     cr_seq_free(s);
     cr_verdict_fini(&v);
