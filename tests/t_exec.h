@@ -54,8 +54,8 @@ static inline struct cr_tensor t_random(enum cr_dtype dtype, size_t rows, size_t
 }
 
 static inline bool t_same_bits(const struct cr_tensor *a, const struct cr_tensor *b) {
-    return a->row_bytes == b->row_bytes && a->dim[0] == b->dim[0] &&
-           memcmp(a->data, b->data, a->dim[0] * a->row_bytes) == 0;
+    return a->row_bytes == b->row_bytes && cr_tensor_rows(a) == cr_tensor_rows(b) &&
+           memcmp(a->data, b->data, cr_tensor_rows(a) * a->row_bytes) == 0;
 }
 
 #endif
