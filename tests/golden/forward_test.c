@@ -13,9 +13,9 @@
 #define TINY   T_SOURCE("tests/tiny/")
 
 /* f32 sums in another order; see docs/numerics.md. */
+#define F32_TOLERANCE 1e-5
 /* Largest errors of two bf16 implementations scatter around each other (docs/numerics.md). */
 #define BF16_SCATTER 1.25
-#define F32_TOLERANCE 1e-5
 
 struct dump {
     struct cr_safetensors expected;
