@@ -15,3 +15,4 @@ endfunction()
 
 critic_embed(cr_template_assets judge/assets.h ${CMAKE_SOURCE_DIR}/assets/templates/*.txt "")
 critic_embed(cr_report_assets report/assets.h "${CMAKE_SOURCE_DIR}/assets/report/*" "${CRITIC_CHART_JS}")
+critic_embed(cr_model_assets tensor/assets.h ${CMAKE_SOURCE_DIR}/assets/micro/*.gguf "")

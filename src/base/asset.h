@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* A table of them is sorted by name and ended by a NULL name; data is terminated. */
+/* A table of them is sorted by name and ended by a NULL name. The data starts at a multiple of 64
+ * and a zero, which len does not count, follows it. */
 struct cr_asset {
     const char *name;
     const char *data;

@@ -47,7 +47,7 @@ enum critic_status cr_map_open(struct cr_map *m, const char *path, critic_error 
 }
 
 void cr_map_close(struct cr_map *m) {
-    if (m->bytes.data)
+    if (m->bytes.data && !m->is_borrowed)
         munmap((void *)(uintptr_t)m->bytes.data, m->bytes.len);
     memset(m, 0, sizeof *m);
 }
@@ -158,7 +158,8 @@ enum critic_status cr_out_write(struct cr_out *o, const void *data, size_t len,
 
 static enum critic_status commit(struct cr_out *o, bool sync, critic_error *err) {
     enum critic_status status = flush_pending(o, err);
-    if (sync && status == CRITIC_OK && fsync(o->fd) != 0 && errno != EINVAL && errno != EROFS)
+    if (sync && status == CRITIC_OK && fsync(o->fd) != 0 && errno != EINVAL &&
+        errno != EROFS)
         status = cr_fail(err, CRITIC_IO, "%s: cannot sync: %s", o->path, strerror(errno));
     int closed = close(o->fd);
     o->fd = -1;

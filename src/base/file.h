@@ -8,6 +8,7 @@
 /* A read-only mapping of a regular file; an empty file maps to len 0. */
 struct cr_map {
     struct cr_bytes bytes;
+    bool is_borrowed; /* bytes that someone else keeps: cr_map_close leaves them */
 };
 
 /* Errors: CRITIC_BAD_FILE naming the path (missing, a folder, unreadable), CRITIC_NO_MEMORY. */
@@ -46,6 +47,7 @@ enum critic_status cr_out_commit(struct cr_out *o, critic_error *err);
 void cr_out_abort(struct cr_out *o);
 /* A whole small file at once, one of many: beside and renamed as above, but not synced.
  * Errors: CRITIC_IO naming the path, CRITIC_NO_MEMORY. */
-enum critic_status cr_file_write(const char *path, struct cr_bytes bytes, critic_error *err);
+enum critic_status cr_file_write(const char *path, struct cr_bytes bytes,
+                                 critic_error *err);
 
 #endif

@@ -35,6 +35,9 @@ int cr_cmd_perplexity(int n_args, const char *const *args);
 int cr_cmd_data(int n_args, const char *const *args);
 int cr_cmd_bench(int n_args, const char *const *args);
 
+/* The judge that is compiled in. */
+#define CR_OWN_CRITIC "micro-critic"
+
 /* ---- common flags ------------------------------------------------------------------------ */
 
 enum cr_dtype_choice {
@@ -48,6 +51,7 @@ enum cr_color { CR_COLOR_AUTO, CR_COLOR_ALWAYS, CR_COLOR_NEVER };
 
 struct cr_common {
     const char *model;
+    bool judges;    /* without a model: the embedded micro-critic */
     int dtype;      /* enum cr_dtype_choice */
     int preprocess; /* enum cr_preprocess */
     size_t n_threads;
@@ -106,8 +110,9 @@ void cr_common_init(struct cr_common *c);
 #define CR_MODEL_FLAG(c)                                                                 \
     {                                                                                    \
         "model", 'm', CR_FLAG_STR, &(c).model, "MODEL",                                  \
-            "a checkpoint folder, a .gguf or .safetensors file, or a hub id that is in " \
-            "the local cache; default: $CRITIC_MODEL",                                   \
+            "a checkpoint folder, a .gguf or .safetensors file, micro-critic, "          \
+            "micro-base or micro-policy, or a hub id that is in the local cache; "       \
+            "default: $CRITIC_MODEL",                                                    \
             0, 0                                                                         \
     }
 #define CR_PICTURE_FLAGS(c)                                                              \
@@ -144,16 +149,17 @@ void cr_common_init(struct cr_common *c);
 
 /* ---- models (open.c) ------------------------------------------------------------------------ */
 
-/* The path that --model means: itself where it exists, else a hub id's snapshot in the local
- * Hugging Face cache; without --model $CRITIC_MODEL. path is initialised by the caller.
- * Errors: CRITIC_BAD_ARGUMENT (no model named), CRITIC_BAD_FILE, CRITIC_UNSUPPORTED. */
+/* The path that --model means: itself where it exists, else an embedded model's name, else a hub
+ * id's snapshot in the local Hugging Face cache; without --model $CRITIC_MODEL. path is
+ * initialised by the caller. Errors: CRITIC_BAD_ARGUMENT (no model named), CRITIC_BAD_FILE. */
 enum critic_status cr_model_path(const char *model, struct cr_buf *path,
                                  critic_error *err);
 /* The engine options that the common flags ask for; Ctrl-C cancels.
  * Errors: CRITIC_BAD_ARGUMENT, CRITIC_UNSUPPORTED. */
 enum critic_status cr_common_engine_opts(struct cr_common *c, struct cr_engine_opts *opts,
                                          critic_error *err);
-/* Both, and opens it. */
+/* Both, and opens it. Where `judges` is set, none is named and $CRITIC_MODEL is not set either,
+ * c->model becomes micro-critic, and standard error says so. */
 enum critic_status cr_common_open(struct cr_common *c, struct cr_engine **out,
                                   critic_error *err);
 /* Loads the pictures that --image named; *out is malloc'ed, n of them, freed by

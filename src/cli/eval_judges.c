@@ -19,6 +19,7 @@ void cr_judge_flags_init(struct cr_judge_flags *f, struct cr_common *common) {
     f->n_parallel = 1;
     f->key_variable = "CRITIC_API_KEY";
     cr_judge_opts_default(&f->opts);
+    common->judges = true;
 }
 
 /* ---- endpoints ----------------------------------------------------------------------------------- */

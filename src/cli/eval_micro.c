@@ -270,9 +270,15 @@ static enum critic_status write_page(const struct flags *f, const struct judged 
 /* ---- command ------------------------------------------------------------------------------------- */
 
 static int run_parsed(struct flags *f) {
-    struct judged judged[2] = {{.role = "critic", .model = f->common.model},
-                               {.role = "base", .model = f->base}};
-    size_t n = f->base ? 2 : 1;
+    /* The embedded pair belongs together; what another model came from, only its user knows. */
+    bool own = !f->common.model;
+    struct judged judged[2] = {
+        {.role = "critic", .model = own ? CR_OWN_CRITIC : f->common.model},
+        {.role = "base",
+         .model = f->base ? f->base
+                  : own   ? "micro-base"
+                          : NULL}};
+    size_t n = judged[1].model ? 2 : 1;
     critic_error err = {0};
     enum critic_status status = CRITIC_OK;
     if (f->split && !cr_split_parse(cr_str_of(f->split), &f->opts.split))
@@ -283,8 +289,6 @@ static int run_parsed(struct flags *f) {
     f->opts.cancel = cr_cancelled;
     f->opts.on_item = on_item;
     f->opts.user = f;
-    if (!judged[0].model)
-        judged[0].model = "micro-critic";
     for (size_t i = 0; i < n && status == CRITIC_OK; i++)
         status = measure(f, &judged[i], &err);
     if (status == CRITIC_OK && f->report)
@@ -304,7 +308,9 @@ int cr_eval_micro(int n_args, const char *const *args) {
     const struct cr_flag flags[] = {
         CR_MODEL_FLAG(f.common),
         {"base-model", 0, CR_FLAG_STR, &f.base, "MODEL",
-         "the model before critic tuning, measured beside it", 0, 0},
+         "the model before critic tuning, measured beside it; without --model: "
+         "micro-base",
+         0, 0},
         {"split", 0, CR_FLAG_STR, &f.split, "NAME", "test (default), val, novel, crowded",
          0, 0},
         {"seed", 0, CR_FLAG_U64, &f.opts.seed, "N", "of the scenes (default 1)", 0, 0},

@@ -10,6 +10,7 @@
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "engine/engine.h"
+#include "tensor/embedded.h"
 
 #define MAX_PATH_BYTES ((size_t)1 << 16)
 #define MAX_REF_BYTES  ((size_t)256)
@@ -99,11 +100,6 @@ static enum critic_status hub_path(const char *id, struct cr_buf *path,
                    id, (int)cache_len, path->data, id);
 }
 
-static bool is_embedded_name(const char *model) {
-    return strcmp(model, "micro-critic") == 0 || strcmp(model, "micro-base") == 0 ||
-           strcmp(model, "micro-policy") == 0;
-}
-
 enum critic_status cr_model_path(const char *model, struct cr_buf *path,
                                  critic_error *err) {
     if (!model)
@@ -112,12 +108,9 @@ enum critic_status cr_model_path(const char *model, struct cr_buf *path,
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "no model named: give --model or set CRITIC_MODEL, for example to "
                        "the folder that 'hf download lmms-lab/llava-critic-7b' prints");
-    if (cr_file_exists(model))
+    struct cr_embedded embedded;
+    if (cr_file_exists(model) || cr_embedded_find(model, &embedded))
         return cr_buf_append_c(path, model, err);
-    if (is_embedded_name(model))
-        return cr_fail(err, CRITIC_UNSUPPORTED,
-                       "%s: comes with a later version; this one needs a checkpoint",
-                       model);
     if (is_hub_id(model))
         return hub_path(model, path, err);
     return cr_fail(err, CRITIC_BAD_FILE,
@@ -178,12 +171,24 @@ enum critic_status cr_common_engine_opts(struct cr_common *c, struct cr_engine_o
     return CRITIC_OK;
 }
 
+static void take_own_critic(struct cr_common *c) {
+    struct cr_embedded embedded;
+    if (!cr_embedded_find(CR_OWN_CRITIC, &embedded))
+        return;
+    c->model = CR_OWN_CRITIC;
+    if (!c->quiet)
+        fprintf(stderr, "no --model given: judging with " CR_OWN_CRITIC
+                        ", which is made for the micro world's pictures only\n");
+}
+
 enum critic_status cr_common_open(struct cr_common *c, struct cr_engine **out,
                                   critic_error *err) {
     struct cr_engine_opts opts;
     struct cr_buf path;
     *out = NULL;
     CR_TRY(cr_common_engine_opts(c, &opts, err));
+    if (!c->model && c->judges && !environment("CRITIC_MODEL"))
+        take_own_critic(c);
     cr_buf_init(&path, MAX_PATH_BYTES);
     enum critic_status status = cr_model_path(c->model, &path, err);
     if (status == CRITIC_OK)

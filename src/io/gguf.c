@@ -360,19 +360,31 @@ static enum critic_status read_all(struct reader *r, critic_error *err) {
     return check_tensors(r, err);
 }
 
-enum critic_status cr_gguf_open(struct cr_gguf *out, struct cr_arena *a, const char *path,
-                                critic_error *err) {
-    memset(out, 0, sizeof *out);
-    enum critic_status status = cr_map_open(&out->map, path, err);
-    if (status == CRITIC_OK) {
-        struct reader r = {.path = path, .arena = a, .out = out};
-        r.begin = r.at = out->map.bytes.data;
-        r.left = out->map.bytes.len;
-        status = read_all(&r, err);
-    }
+/* Of out->map. */
+static enum critic_status read_map(struct cr_gguf *out, struct cr_arena *a,
+                                   const char *path, critic_error *err) {
+    struct reader r = {.path = path, .arena = a, .out = out};
+    r.begin = r.at = out->map.bytes.data;
+    r.left = out->map.bytes.len;
+    enum critic_status status = read_all(&r, err);
     if (status != CRITIC_OK)
         cr_gguf_close(out);
     return status;
+}
+
+enum critic_status cr_gguf_open(struct cr_gguf *out, struct cr_arena *a, const char *path,
+                                critic_error *err) {
+    memset(out, 0, sizeof *out);
+    CR_TRY(cr_map_open(&out->map, path, err));
+    return read_map(out, a, path, err);
+}
+
+enum critic_status cr_gguf_open_bytes(struct cr_gguf *out, struct cr_arena *a,
+                                      struct cr_bytes bytes, const char *name,
+                                      critic_error *err) {
+    memset(out, 0, sizeof *out);
+    out->map = (struct cr_map){.bytes = bytes, .is_borrowed = true};
+    return read_map(out, a, name, err);
 }
 
 void cr_gguf_close(struct cr_gguf *g) {

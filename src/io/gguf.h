@@ -59,6 +59,10 @@ struct cr_gguf {
  * message starts with path and names the key or tensor. */
 enum critic_status cr_gguf_open(struct cr_gguf *out, struct cr_arena *a, const char *path,
                                 critic_error *err);
+/* The same of bytes in memory, which must outlive *out; errors call them `name`. */
+enum critic_status cr_gguf_open_bytes(struct cr_gguf *out, struct cr_arena *a,
+                                      struct cr_bytes bytes, const char *name,
+                                      critic_error *err);
 void cr_gguf_close(struct cr_gguf *g);
 
 /* NULL where absent. */

@@ -11,6 +11,7 @@
 #include "io/gguf.h"
 #include "io/json.h"
 #include "io/safetensors.h"
+#include "tensor/embedded.h"
 #include "tensor/names.h"
 
 /* Address space for names, metadata and the tokenizer lists of GGUF. */
@@ -365,6 +366,13 @@ static bool vision_fits(const struct cr_store *s) {
            embedding->dim[1] == projector->dim[0];
 }
 
+static enum critic_status add_parts(struct cr_store *s, const char *text,
+                                    const char *vision, critic_error *err) {
+    CR_TRY(alloc_entries(s, s->text.n_tensors + s->vision.n_tensors, err));
+    CR_TRY(add_gguf(s, &s->text, text, err));
+    return s->vision.map.bytes.data ? add_gguf(s, &s->vision, vision, err) : CRITIC_OK;
+}
+
 static enum critic_status open_vision(struct cr_store *s, const char *base,
                                       critic_error *err) {
     struct cr_buf path;
@@ -376,10 +384,7 @@ static enum critic_status open_vision(struct cr_store *s, const char *base,
         if (!vision_fits(s))
             cr_gguf_close(&s->vision);
     }
-    CR_TRY_GOTO(alloc_entries(s, s->text.n_tensors + s->vision.n_tensors, err));
-    CR_TRY_GOTO(add_gguf(s, &s->text, base, err));
-    if (s->vision.map.bytes.data)
-        CR_TRY_GOTO(add_gguf(s, &s->vision, path.data, err));
+    CR_TRY_GOTO(add_parts(s, base, path.data, err));
 fail:
     cr_buf_fini(&path);
     return status;
@@ -404,6 +409,16 @@ static enum critic_status open_gguf(struct cr_store *s, const char *path,
                        "%s: part of a split GGUF file (split.count %llu); merge it first",
                        path, (unsigned long long)n_splits);
     return open_vision(s, cr_path_base(path), err);
+}
+
+static enum critic_status open_embedded(struct cr_store *s, const struct cr_embedded *m,
+                                        critic_error *err) {
+    s->layout = CR_LAYOUT_GGUF;
+    CR_TRY(copy_text(s, &s->dir, m->name, err));
+    CR_TRY(cr_gguf_open_bytes(&s->text, s->arena, m->text, m->name, err));
+    if (m->vision.data)
+        CR_TRY(cr_gguf_open_bytes(&s->vision, s->arena, m->vision, m->name, err));
+    return add_parts(s, m->name, m->name, err);
 }
 
 /* ---- folders ---- */
@@ -491,23 +506,30 @@ fail:
     return status;
 }
 
-static enum critic_status open_path(struct cr_store *s, const char *path,
+static enum critic_status open_file(struct cr_store *s, const char *path,
                                     critic_error *err) {
     bool is_dir = cr_dir_exists(path);
-    if (path[0] == '\0' || !cr_file_exists(path))
-        return cr_fail(err, CRITIC_BAD_FILE, "%s: no such checkpoint", path);
     CR_TRY(set_dir(s, path, is_dir, err));
     if (is_dir)
-        CR_TRY(open_dir(s, err));
-    else if (ends_with(path, ".gguf"))
-        CR_TRY(open_gguf(s, path, err));
-    else if (ends_with(path, ".safetensors"))
-        CR_TRY(open_single(s, path, err));
+        return open_dir(s, err);
+    if (ends_with(path, ".gguf"))
+        return open_gguf(s, path, err);
+    if (ends_with(path, ".safetensors"))
+        return open_single(s, path, err);
+    return cr_fail(
+        err, CRITIC_BAD_FILE,
+        "%s: not a checkpoint; expected a folder, a .safetensors or a .gguf file", path);
+}
+
+static enum critic_status open_path(struct cr_store *s, const char *path,
+                                    critic_error *err) {
+    struct cr_embedded embedded;
+    if (path[0] != '\0' && cr_file_exists(path))
+        CR_TRY(open_file(s, path, err));
+    else if (cr_embedded_find(path, &embedded))
+        CR_TRY(open_embedded(s, &embedded, err));
     else
-        return cr_fail(
-            err, CRITIC_BAD_FILE,
-            "%s: not a checkpoint; expected a folder, a .safetensors or a .gguf file",
-            path);
+        return cr_fail(err, CRITIC_BAD_FILE, "%s: no such checkpoint", path);
     CR_TRY(build_index(s, err));
     return align_entries(s, err);
 }

@@ -48,6 +48,7 @@ struct cr_gguf; /* io/gguf.h */
 /* path: a folder, a .safetensors file or a .gguf file. To x.gguf belongs the vision part
  * mmproj-x.gguf in the same folder, or else the only *mmproj*.gguf there, provided that its
  * projector ends in the width of x. A folder may also hold one .gguf instead of safetensors.
+ * Where no such path exists, the name of a model that is compiled in (tensor/embedded.h).
  * Errors: CRITIC_BAD_FILE, CRITIC_UNSUPPORTED, CRITIC_NO_MEMORY; the message names file and tensor.
  * Ownership: the caller closes *out. */
 enum critic_status cr_store_open(struct cr_store **out, const char *path,
@@ -59,7 +60,7 @@ enum critic_status cr_store_open_in(struct cr_store **out, struct cr_arena *aren
 void cr_store_close(struct cr_store *s);
 
 enum cr_layout cr_store_layout(const struct cr_store *s);
-/* The folder that holds the checkpoint, without a trailing slash. */
+/* The folder that holds the checkpoint, without a trailing slash; the name of an embedded one. */
 const char *cr_store_dir(const struct cr_store *s);
 /* NULL unless the layout is CR_LAYOUT_GGUF. */
 const struct cr_gguf *cr_store_gguf(const struct cr_store *s);

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "t_files.h"
+#include "tensor/embedded.h"
 
 #define TINY T_SOURCE("tests/tiny/")
 
@@ -88,6 +89,39 @@ static void test_layouts(void **state) {
         assert_string_equal(hash, again);
         cr_store_close(s);
     }
+}
+
+/* A compiled-in model is its file, byte for byte; a path of that name goes before it. */
+static void test_embedded(void **state) {
+    (void)state;
+    critic_error err;
+    struct cr_store *s;
+    char embedded[33], file[33];
+    size_t n = 0;
+    for (const char *name; (name = cr_embedded_name(n)); n++) {
+        char path[512];
+        T_OK(cr_store_open(&s, name, &err));
+        assert_string_equal(cr_store_dir(s), name);
+        assert_non_null(cr_store_gguf_vision(s));
+        for (size_t i = 0; i < cr_store_count(s); i++)
+            assert_int_equal((uintptr_t)cr_store_at(s, i)->tensor.data % 32, 0);
+        cr_store_hash(s, embedded);
+        cr_store_close(s);
+        snprintf(path, sizeof path, "%s%s.gguf", T_SOURCE("assets/micro/"), name);
+        T_OK(cr_store_open(&s, path, &err));
+        cr_store_hash(s, file);
+        cr_store_close(s);
+        assert_string_equal(embedded, file);
+    }
+    assert_in_range(n, 2, 3);
+    t_write_text(&dir, "micro-base", "x");
+    assert_int_equal(chdir(dir.path), 0);
+    T_FAILS(cr_store_open(&s, "micro-base", &err), CRITIC_BAD_FILE, "not a checkpoint");
+    T_OK(cr_store_open(&s, "micro-policy", &err));
+    cr_store_close(s);
+    T_FAILS(cr_store_open(&s, "mmproj-micro-base", &err), CRITIC_BAD_FILE,
+            "no such checkpoint");
+    assert_int_equal(chdir(".."), 0);
 }
 
 /* What lmms-lab files carry beside the network is recognised and not asked for. */
@@ -231,6 +265,7 @@ static void test_names(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layouts),
+        cmocka_unit_test_setup_teardown(test_embedded, set_up, tear_down),
         cmocka_unit_test(test_surplus),
         cmocka_unit_test_setup_teardown(test_alignment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_get, set_up, tear_down),
