@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "convert/convert.h"
+#include "judge/template.h"
 
 #define MAX_PATH_BYTES ((size_t)1 << 16)
 
@@ -12,6 +13,7 @@ struct convert_flags {
     int to, dtype;
     size_t max_shard_bytes;
     const char *model, *out, *merge_lora;
+    struct cr_strs templates;
 };
 
 /* In the order of the choices of --dtype; the first keeps each tensor's own. */
@@ -40,6 +42,21 @@ static enum critic_status print_result(const struct convert_flags *f,
     return CRITIC_OK;
 }
 
+/* What the flags name in place of the checkpoint's own judge templates. */
+static enum critic_status set_templates(const struct convert_flags *f,
+                                        struct cr_config *config, critic_error *err) {
+    if (f->templates.n > 0)
+        config->templates.n = 0;
+    for (size_t i = 0; i < f->templates.n; i++) {
+        struct cr_template *t;
+        CR_TRY(cr_template_open_builtin(&t, f->templates.items[i].data, err));
+        cr_template_free(t);
+        CR_TRY(cr_config_add_template(config, f->templates.items[i], "command line",
+                                      "--judge-template", err));
+    }
+    return CRITIC_OK;
+}
+
 static enum critic_status convert(const struct convert_flags *f, const char *path,
                                   critic_error *err) {
     struct cr_store *store;
@@ -51,6 +68,8 @@ static enum critic_status convert(const struct convert_flags *f, const char *pat
                                                .max_shard_bytes = f->max_shard_bytes};
     CR_TRY(cr_store_open(&store, path, err));
     enum critic_status status = cr_config_read(&config, store, err);
+    if (status == CRITIC_OK)
+        status = set_templates(f, &config, err);
     if (status == CRITIC_OK)
         status = cr_convert(store, &config, f->out, &options, &result, err);
     if (status == CRITIC_OK)
@@ -83,6 +102,10 @@ int cr_cmd_convert(int n_args, const char *const *args) {
          "precision of the result; q8_0 and q4_0 for gguf only (default keep)", 0, 0},
         {"merge-lora", 0, CR_FLAG_STR, &f.merge_lora, "DIR",
          "add the PEFT adapter in DIR to the weights", 0, 0},
+        {"judge-template", 0, CR_FLAG_STRS, &f.templates, "NAME",
+         "a built-in template that this judge was tuned on, in place of those that the "
+         "checkpoint names; repeats, the preferred first",
+         0, 0},
         {"max-shard-bytes", 0, CR_FLAG_BYTES, &f.max_shard_bytes, "SIZE",
          "largest safetensors file (default 5e9 bytes)", 0, 0},
         CR_OUTPUT_FLAGS(f.common),

@@ -9,6 +9,7 @@
 #include "cli/signals.h"
 #include "engine/engine.h"
 #include "judge/batch.h"
+#include "judge/template.h"
 
 #define BAR_CELLS   30
 #define MAX_OPTIONS 8
@@ -20,6 +21,7 @@ struct judge_flags {
     struct cr_strs images, answers, criteria;
     struct cr_str question, reference, system;
     const char *scale;
+    bool list;
     int mode;
     struct cr_judge_opts opts;
     struct cr_batch_opts batch;
@@ -30,6 +32,7 @@ static int run_parsed(struct judge_flags *f);
 int cr_cmd_judge(int n_args, const char *const *args) {
     struct judge_flags f = {0};
     cr_common_init(&f.common);
+    f.common.judges = true;
     cr_judge_opts_default(&f.opts);
     const struct cr_flag flags[] = {
         {"what is judged", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},
@@ -47,7 +50,9 @@ int cr_cmd_judge(int n_args, const char *const *args) {
         {"mode", 0, CR_FLAG_CHOICE, &f.mode, "auto|pointwise|pairwise|ranking",
          "auto: by the number of answers", 0, 0},
         {"template", 0, CR_FLAG_STR, &f.opts.template_name, "NAME",
-         "a built-in template or a file with your own wording (docs/judge.md)", 0, 0},
+         "a built-in template or a file with your own wording (docs/templates.md)", 0, 0},
+        {"list-templates", 0, CR_FLAG_BOOL, &f.list, NULL,
+         "list the built-in templates and end", 0, 0},
         {"scale", 0, CR_FLAG_STR, &f.scale, "RANGE",
          "scores such as 1-10, or 0-1:0.1 in steps of 0.1", 0, 0},
         {"verdict-only", 0, CR_FLAG_BOOL, &f.opts.verdict_only, NULL,
@@ -337,12 +342,24 @@ static enum critic_status check_flags(struct judge_flags *f, critic_error *err) 
                    "nothing to judge: give --question and --answer, or --input");
 }
 
+static enum critic_status list_templates(critic_error *err) {
+    for (size_t i = 0; i < cr_template_n_builtin(); i++) {
+        struct cr_template *t;
+        CR_TRY(cr_template_open_builtin(&t, cr_template_builtin_name(i), err));
+        printf("%-24s %-9s  %s\n", t->name, cr_mode_name(t->mode), t->description);
+        cr_template_free(t);
+    }
+    return CRITIC_OK;
+}
+
 static int run_parsed(struct judge_flags *f) {
     struct cr_engine *engine = NULL;
     struct cr_judge *judge = NULL;
     struct cr_progress progress;
     critic_error err = {0};
     int exit_status = CR_EXIT_DONE;
+    if (f->list)
+        return list_templates(&err) == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
     cr_progress_begin(&progress, "judging", f->batch.input ? "items" : "prompts",
                       f->common.quiet);
     f->opts.user = &progress;

@@ -94,9 +94,9 @@ static enum critic_status sample(struct prefer_flags *f, struct cr_prefer_counts
 
 static void judge_opts(const struct prefer_flags *f, struct cr_judge_opts *opts) {
     cr_judge_opts_default(opts);
-    opts->template_name = f->template_name                    ? f->template_name
-                          : f->opts.reward == CR_REWARD_SCORE ? "pointwise"
-                                                              : "pairwise";
+    opts->template_name = f->template_name;
+    opts->template_mode =
+        f->opts.reward == CR_REWARD_SCORE ? CR_MODE_POINTWISE : CR_MODE_PAIRWISE;
     opts->both_orders = !f->one_order;
     opts->seed = f->opts.seed;
     opts->image_limits = &f->common.limits;

@@ -24,9 +24,9 @@ static enum critic_status open_critics(struct cr_generate_flags *f,
     cr_judge_opts_default(&opts);
     opts.seed = f->opts.seed;
     opts.max_new_tokens = f->opts.max_new_tokens;
-    opts.template_name = "pointwise";
+    opts.template_mode = CR_MODE_POINTWISE;
     CR_TRY(cr_judge_new(&c->reasons, engine, &opts, err));
-    opts.template_name = "pairwise";
+    opts.template_mode = CR_MODE_PAIRWISE;
     opts.verdict_only = opts.both_orders = true;
     return cr_judge_new(&c->pairs, engine, &opts, err);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "io/json.h"
 
 static const char *dtype_word(enum cr_dtype dtype) {
     return dtype == CR_F16 ? "float16" : dtype == CR_BF16 ? "bfloat16" : "float32";
@@ -38,6 +39,31 @@ static enum critic_status append_pinpoints(struct cr_buf *out,
                              p->pinpoints[i][height_first ? 1 : 0],
                              p->pinpoints[i][height_first ? 0 : 1]));
     return cr_buf_append_c(out, "]", err);
+}
+
+/* "critic_templates": names, where there are any; read by nobody but us. */
+static enum critic_status append_templates(struct cr_buf *out,
+                                           const struct cr_template_names *t,
+                                           critic_error *err) {
+    struct cr_buf list;
+    enum critic_status status = CRITIC_OK;
+    json_t *names = json_array();
+    if (t->n == 0) {
+        json_decref(names);
+        return CRITIC_OK;
+    }
+    cr_buf_init(&list, 1 << 16);
+    for (size_t i = 0; i < t->n; i++)
+        json_array_append_new(names, json_string(t->name[i]));
+    if (json_array_size(names) != t->n)
+        status = cr_fail(err, CRITIC_NO_MEMORY, "out of memory for the configuration");
+    if (status == CRITIC_OK)
+        status = cr_json_append(&list, names, err);
+    if (status == CRITIC_OK)
+        status = cr_buf_printf(out, err, "\"critic_templates\": %s,\n", list.data);
+    json_decref(names);
+    cr_buf_fini(&list);
+    return status;
 }
 
 /* The fields of Qwen2Config, without braces. */
@@ -95,6 +121,7 @@ static enum critic_status append_hf(struct cr_buf *out, const struct cr_config *
                       "{\"architectures\": [\"LlavaOnevisionForConditionalGeneration\"], "
                       "\"model_type\": \"llava_onevision\", \"dtype\": \"%s\",\n",
                       dtype_word(dtype)));
+    CR_TRY(append_templates(out, &c->templates, err));
     CR_TRY(append_id(out, "image_token_index", c->image_token_id, err));
     CR_TRY(cr_buf_printf(out, err,
                          "\"multimodal_projector_bias\": true, \"projector_hidden_act\": "
@@ -133,6 +160,7 @@ static enum critic_status append_lmms(struct cr_buf *out, const struct cr_config
                       "{\"architectures\": [\"LlavaQwenForCausalLM\"], \"model_type\": "
                       "\"llava_qwen\", \"torch_dtype\": \"%s\",\n",
                       dtype_word(dtype)));
+    CR_TRY(append_templates(out, &c->templates, err));
     CR_TRY(append_decoder(out, c, false, err));
     CR_TRY(cr_buf_append_c(out, ",\n", err));
     CR_TRY(append_id(out, "image_token_index", c->image_token_id, err));
@@ -176,6 +204,7 @@ enum critic_status cr_metadata_config(struct cr_buf *out, const struct cr_config
         "{\"architectures\": [\"Qwen2ForCausalLM\"], \"model_type\": \"qwen2\","
         " \"dtype\": \"%s\",\n",
         dtype_word(dtype)));
+    CR_TRY(append_templates(out, &c->templates, err));
     CR_TRY(append_decoder(out, c, true, err));
     return cr_buf_append_c(out, "}\n", err);
 }

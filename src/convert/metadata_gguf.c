@@ -66,6 +66,16 @@ static enum critic_status add_tokens(struct cr_gguf_writer *w, const struct cr_c
     return cr_gguf_add_str(w, "tokenizer.chat_template", chat, err);
 }
 
+static enum critic_status add_templates(struct cr_gguf_writer *w,
+                                        const struct cr_template_names *t,
+                                        critic_error *err) {
+    struct cr_str names[CR_MAX_TEMPLATES];
+    for (size_t i = 0; i < t->n; i++)
+        names[i] = cr_str_of(t->name[i]);
+    return t->n == 0 ? CRITIC_OK
+                     : cr_gguf_add_str_array(w, "critic.templates", names, t->n, err);
+}
+
 enum critic_status cr_metadata_gguf_text(struct cr_gguf_writer *w,
                                          const struct cr_config *c,
                                          const struct cr_tokens *tokens, const char *name,
@@ -87,6 +97,7 @@ enum critic_status cr_metadata_gguf_text(struct cr_gguf_writer *w,
                            err));
     CR_TRY(add_tokens(w, c, tokens, err));
     CR_TRY(add_id(w, "critic.image_token_id", c->image_token_id, err));
+    CR_TRY(add_templates(w, &c->templates, err));
     return cr_gguf_add_bool(w, "critic.system_turn", c->system_turn, err);
 }
 

@@ -282,6 +282,14 @@ static enum critic_status verify_tensor(const struct cr_plan_item *item,
     return cr_plan_stream(item, compare_bytes, &c, err);
 }
 
+static bool same_templates(const struct cr_config *a, const struct cr_config *b) {
+    const struct cr_template_names *t = &a->templates, *u = &b->templates;
+    bool same = t->n == u->n;
+    for (size_t i = 0; same && i < t->n; i++)
+        same = strcmp(t->name[i], u->name[i]) == 0;
+    return same;
+}
+
 /* What must survive; layout, rounding and system turn follow from the target's layout. */
 static bool same_config(const struct cr_config *a, const struct cr_config *b) {
     const struct cr_decoder_config *t = &a->text, *u = &b->text;
@@ -291,7 +299,7 @@ static bool same_config(const struct cr_config *a, const struct cr_config *b) {
         t->ffn_width != u->ffn_width || t->vocab != u->vocab ||
         t->max_positions != u->max_positions || t->tied != u->tied ||
         (float)t->rope_theta != (float)u->rope_theta ||
-        (float)t->rms_eps != (float)u->rms_eps)
+        (float)t->rms_eps != (float)u->rms_eps || !same_templates(a, b))
         return false;
     if (v->present != w->present || !v->present)
         return v->present == w->present;

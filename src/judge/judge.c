@@ -55,35 +55,6 @@ static enum critic_status check_voice(const struct cr_judge_opts *o, critic_erro
     return CRITIC_OK;
 }
 
-static enum critic_status check_template(const struct cr_judge *j,
-                                         const struct cr_template *t, critic_error *err) {
-    if (j->opts.verdict_only && !t->has_prefix)
-        return cr_fail(
-            err, CRITIC_BAD_ARGUMENT,
-            "template '%s' (format %s) has no prefix, so verdict-only cannot read "
-            "probabilities with it",
-            t->name, cr_format_name(t->rule.formats[0]));
-    if (t->mode == CR_MODE_RANKING && j->opts.probabilities)
-        return cr_fail(err, CRITIC_BAD_ARGUMENT,
-                       "template '%s' orders answers; it has no probabilities", t->name);
-    return CRITIC_OK;
-}
-
-static enum critic_status open_templates(struct cr_judge *j, const char *chosen,
-                                         critic_error *err) {
-    static const char *const own[] = {NULL, "pointwise", "pairwise", "pairwise"};
-    for (size_t m = CR_MODE_POINTWISE; m <= CR_MODE_RANKING; m++) {
-        if (m == CR_MODE_RANKING && !chosen)
-            j->templates[m] = j->templates[CR_MODE_PAIRWISE];
-        else if (m > CR_MODE_POINTWISE && chosen)
-            j->templates[m] = j->templates[CR_MODE_POINTWISE];
-        else
-            CR_TRY(cr_template_open(&j->templates[m], chosen ? chosen : own[m], err));
-        CR_TRY(check_template(j, j->templates[m], err));
-    }
-    return CRITIC_OK;
-}
-
 static enum critic_status new_judge(struct cr_judge **out, struct cr_engine *engine,
                                     const struct cr_voice *voice,
                                     const struct cr_judge_opts *opts, critic_error *err) {
@@ -96,9 +67,8 @@ static enum critic_status new_judge(struct cr_judge **out, struct cr_engine *eng
     j->engine = engine;
     j->voice = voice;
     j->opts = *opts;
-    j->chosen = opts->template_name != NULL;
     cr_buf_init(&j->system, (size_t)1 << 20);
-    CR_TRY_GOTO(open_templates(j, opts->template_name, err));
+    CR_TRY_GOTO(cr_judge_open_templates(j, opts->template_name, err));
     if (opts->system.data) {
         CR_TRY_GOTO(cr_buf_append(&j->system, opts->system.data, opts->system.len, err));
         j->opts.system =

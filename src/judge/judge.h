@@ -85,9 +85,13 @@ void cr_item_fini(struct cr_item *item);
 /* ---- the judge -------------------------------------------------------------------------- */
 
 struct cr_judge_opts {
-    enum cr_mode mode;         /* AUTO: 1 answer pointwise, 2 pairwise, more ranking */
-    const char *template_name; /* a built-in name or a file; NULL: the mode's own */
-    bool has_scale;            /* replaces the template's scale */
+    enum cr_mode mode; /* AUTO: 1 answer pointwise, 2 pairwise, more ranking */
+    const char
+        *template_name; /* a built-in name or a file; NULL: what the checkpoint names for
+                                  mode, scale and verdict_only, else the mode's own */
+    enum cr_mode template_mode; /* without a name: this mode's template serves all modes;
+                                   POINTWISE judges several answers each alone */
+    bool has_scale;             /* replaces the template's scale */
     struct cr_scale scale;
     bool verdict_only;  /* probabilities at the verdict position, no generation */
     bool probabilities; /* also when generating: read them at the verdict position */

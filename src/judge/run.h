@@ -13,7 +13,6 @@ struct cr_judge {
     /* By mode: what prompts of an item in this mode are made with. Owned where it is not the
      * same pointer as an earlier one. */
     struct cr_template *templates[4];
-    bool chosen; /* opts named the template: it serves every mode it can */
 };
 
 /* One item: what it is judged with, and where its opinions go. */
@@ -30,6 +29,11 @@ struct cr_run {
     uint64_t seed;  /* of this item */
     size_t n_total; /* prompts */
 };
+
+/* choose.c: fills j->templates; `chosen` NULL: by what the checkpoint names, and by the options.
+ * Errors: as cr_judge_new. */
+enum critic_status cr_judge_open_templates(struct cr_judge *j, const char *chosen,
+                                           critic_error *err);
 
 /* Which answers one prompt shows, in which order. */
 struct cr_ask {

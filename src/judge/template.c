@@ -355,12 +355,29 @@ const char *cr_template_builtin_name(size_t i) {
     return cr_template_assets[i].name;
 }
 
+static const struct cr_asset *find_builtin(const char *name) {
+    for (const struct cr_asset *a = cr_template_assets; a->name; a++)
+        if (strcmp(a->name, name) == 0)
+            return a;
+    return NULL;
+}
+
+enum critic_status cr_template_open_builtin(struct cr_template **out, const char *name,
+                                            critic_error *err) {
+    const struct cr_asset *a = find_builtin(name);
+    *out = NULL;
+    if (a)
+        return cr_template_parse(out, name, (struct cr_str){a->data, a->len}, err);
+    return cr_fail(
+        err, CRITIC_BAD_ARGUMENT,
+        "template '%s' is not built in; docs/templates.md lists those that are", name);
+}
+
 enum critic_status cr_template_open(struct cr_template **out, const char *name,
                                     critic_error *err) {
     *out = NULL;
-    for (const struct cr_asset *a = cr_template_assets; a->name; a++)
-        if (strcmp(a->name, name) == 0)
-            return cr_template_parse(out, name, (struct cr_str){a->data, a->len}, err);
+    if (find_builtin(name))
+        return cr_template_open_builtin(out, name, err);
     if (strcmp(name, "-") != 0 && !cr_file_exists(name))
         return cr_fail(
             err, CRITIC_BAD_ARGUMENT,

@@ -64,6 +64,9 @@ struct cr_template {
 size_t cr_template_n_builtin(void);
 const char *cr_template_builtin_name(size_t i);
 
+/* A built-in one. Errors: CRITIC_BAD_ARGUMENT (there is none of that name), CRITIC_NO_MEMORY. */
+enum critic_status cr_template_open_builtin(struct cr_template **out, const char *name,
+                                            critic_error *err);
 /* A built-in name, else a file. Errors: CRITIC_BAD_ARGUMENT (neither), CRITIC_BAD_FILE
  * "file:line: …", CRITIC_NO_MEMORY. *out is NULL on failure. */
 enum critic_status cr_template_open(struct cr_template **out, const char *name,

@@ -20,6 +20,22 @@ void cr_config_defaults(struct cr_config *c, enum cr_layout layout) {
     c->system_turn = layout != CR_LAYOUT_HF;
 }
 
+enum critic_status cr_config_add_template(struct cr_config *c, struct cr_str name,
+                                          const char *where, const char *key,
+                                          critic_error *err) {
+    struct cr_template_names *t = &c->templates;
+    if (name.len == 0 || name.len >= sizeof t->name[0] || memchr(name.data, 0, name.len))
+        return cr_fail(err, CRITIC_BAD_MODEL,
+                       "%s: '%s' holds a name of %zu bytes; expected 1 to %zu", where,
+                       key, name.len, sizeof t->name[0] - 1);
+    if (t->n == CR_MAX_TEMPLATES)
+        return cr_fail(err, CRITIC_BAD_MODEL, "%s: '%s' names more than %d templates",
+                       where, key, CR_MAX_TEMPLATES);
+    memcpy(t->name[t->n], name.data, name.len);
+    t->name[t->n++][name.len] = '\0';
+    return CRITIC_OK;
+}
+
 enum critic_status cr_config_add_pinpoint(struct cr_picture_config *p, size_t width,
                                           size_t height, size_t tile, const char *where,
                                           critic_error *err) {

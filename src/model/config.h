@@ -10,6 +10,7 @@
 
 #define CR_MAX_PINPOINTS 64
 #define CR_MAX_EOS       8
+#define CR_MAX_TEMPLATES 16
 
 enum cr_activation { CR_ACT_GELU_TANH, CR_ACT_GELU_ERF };
 
@@ -60,6 +61,13 @@ struct cr_generation_config {
     bool sample;
 };
 
+/* The built-in judge templates that a critic was tuned on, the preferred first; the judge chooses
+ * among them by mode and scale (docs/templates.md). Only names: this layer reads none of them. */
+struct cr_template_names {
+    size_t n;
+    char name[CR_MAX_TEMPLATES][64];
+};
+
 struct cr_config {
     enum cr_layout layout;
     struct cr_decoder_config text;
@@ -72,6 +80,7 @@ struct cr_config {
     size_t n_eos;
     int32_t eos_ids[CR_MAX_EOS]; /* generation_config.json first, then config.json */
     struct cr_generation_config generation;
+    struct cr_template_names templates; /* "critic_templates"; n 0: none named */
     bool
         system_turn; /* the default prompt has a system turn (lmms-lab, plain Qwen2; not HF) */
     bool tower_named; /* tower sizes were taken from the tower's name */
@@ -82,6 +91,10 @@ static inline size_t cr_vision_grid(const struct cr_vision_config *v) {
     return v->image_px / v->patch_px;
 }
 
+/* Errors: CRITIC_BAD_MODEL for an empty or overlong name or too many, saying where and key. */
+enum critic_status cr_config_add_template(struct cr_config *c, struct cr_str name,
+                                          const char *where, const char *key,
+                                          critic_error *err);
 /* Reads config.json, and where present preprocessor_config.json, processor_config.json and
  * generation_config.json, from the store's folder; or its GGUF metadata. Checks sizes and
  * divisibility; shapes of tensors are proved by whoever asks the store for them.

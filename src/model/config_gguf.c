@@ -95,6 +95,16 @@ static enum critic_status read_decoder(struct cr_config *c, const struct cr_stor
     return add_eos(c, g, "tokenizer.ggml.eot_token_id", err);
 }
 
+static enum critic_status read_templates(struct cr_config *c, const struct cr_gguf *g,
+                                         critic_error *err) {
+    static const char key[] = "critic.templates";
+    const struct cr_gguf_value *list;
+    CR_TRY(cr_gguf_array(g, key, CR_GGUF_STRING, &list, err));
+    for (size_t i = 0; list && i < list->n; i++)
+        CR_TRY(cr_config_add_template(c, list->strings[i], "GGUF", key, err));
+    return CRITIC_OK;
+}
+
 static enum critic_status get_triple(const struct cr_gguf *g, const char *key,
                                      float out[3], critic_error *err) {
     const struct cr_gguf_value *v;
@@ -184,6 +194,8 @@ static enum critic_status read_tower(struct cr_config *c, const struct cr_gguf *
 enum critic_status cr_config_from_gguf(struct cr_config *c, const struct cr_store *store,
                                        critic_error *err) {
     enum critic_status status = read_decoder(c, store, err);
+    if (status == CRITIC_OK)
+        status = read_templates(c, cr_store_gguf(store), err);
     if (status == CRITIC_OK && cr_store_gguf_vision(store))
         status = read_tower(c, cr_store_gguf_vision(store), err);
     if (status != CRITIC_OK)

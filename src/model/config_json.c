@@ -560,6 +560,22 @@ static enum critic_status read_root(struct cr_config *c, struct section s,
     return add_eos(c, s, err);
 }
 
+static enum critic_status read_templates(struct cr_config *c, struct section s,
+                                         critic_error *err) {
+    static const char key[] = "critic_templates";
+    json_t *list;
+    CR_TRY(cr_json_array(s.object, key, &list, s.where, err));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        if (!json_is_string(item))
+            return cr_fail(err, CRITIC_BAD_FILE, "%s: '%s' is not a list of names",
+                           s.where, key);
+        struct cr_str name = {json_string_value(item), json_string_length(item)};
+        CR_TRY(cr_config_add_template(c, name, s.where, key, err));
+    }
+    return CRITIC_OK;
+}
+
 /* ---- files ---- */
 
 /* NULL where the file is absent. */
@@ -645,6 +661,8 @@ enum critic_status cr_config_from_json(struct cr_config *c, const char *dir,
         return cr_fail(err, CRITIC_BAD_MODEL, "%s: no config.json", dir);
     struct section s = {root, "config.json"};
     enum critic_status status = read_root(c, s, err);
+    if (status == CRITIC_OK)
+        status = read_templates(c, s, err);
     json_decref(root);
     /* lmms-lab's own processing is fixed; it reads no processor file. */
     if (status == CRITIC_OK && c->layout == CR_LAYOUT_HF)

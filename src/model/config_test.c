@@ -301,6 +301,9 @@ static void test_accepted(void **state) {
     T_OK(read_edited(&c, lmms_7b, "rope_scaling", "{\"type\":\"linear\",\"factor\":2.0}",
                      &err));
     T_OK(read_edited(&c, lmms_7b, "some_key_of_tomorrow", "[1,2]", &err));
+    T_OK(read_edited(&c, lmms_7b, "critic_templates", "[\"one\",\"two\"]", &err));
+    assert_int_equal(c.templates.n, 2);
+    assert_string_equal(c.templates.name[1], "two");
     T_OK(read_edited(&c, hf_7b, "vision_feature_layer", "-3", &err));
     assert_int_equal(c.vision.n_layers, 24);
     T_OK(read_edited(&c, hf_7b, "vision_feature_layer", "[7]", &err));
@@ -326,6 +329,19 @@ static void test_refused(void **state) {
         {lmms_7b, "architectures", "[\"LlavaMistralForCausalLM\"]", CRITIC_UNSUPPORTED,
          "'architectures' is LlavaMistralForCausalLM;"},
         {lmms_7b, "hidden_size", "0", CRITIC_BAD_FILE, "'hidden_size' is 0"},
+        {lmms_7b, "critic_templates", "\"one\"", CRITIC_BAD_FILE,
+         "'critic_templates' is not a"},
+        {lmms_7b, "critic_templates", "[7]", CRITIC_BAD_FILE,
+         "'critic_templates' is not a list of names"},
+        {lmms_7b, "critic_templates", "[\"\"]", CRITIC_BAD_MODEL,
+         "'critic_templates' holds a name of 0 bytes; expected 1 to 63"},
+        {lmms_7b, "critic_templates",
+         "[\"0123456789012345678901234567890123456789012345678901234567890123\"]",
+         CRITIC_BAD_MODEL, "name of 64 bytes"},
+        {lmms_7b, "critic_templates",
+         "[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\","
+         "\"a\",\"a\",\"a\",\"a\",\"a\"]",
+         CRITIC_BAD_MODEL, "names more than 16 templates"},
         {lmms_7b, "hidden_size", "-4", CRITIC_BAD_FILE, "'hidden_size' is -4"},
         {lmms_7b, "hidden_size", "3584.5", CRITIC_BAD_FILE,
          "'hidden_size' is not an integer"},
