@@ -14,6 +14,8 @@ static const struct {
     {"world", "pictures, scenes, labels and base records from a seed", cr_cmd_data_world},
     {"critic", "judgements of answers about a world's scenes, with the oracle's scores",
      cr_cmd_data_critic},
+    {"prompts", "questions about a world's scenes, for a policy to answer",
+     cr_cmd_data_prompts},
     {"stats", "what is in a file of conversations; contact sheets", cr_cmd_data_stats},
     {"lint", "faults in files of conversations", cr_cmd_data_lint},
 };

@@ -109,8 +109,10 @@ static const char *const off_topic[] = {"I like music.", "The weather is fine to
                                         "Cats sleep a lot."};
 enum { N_PADDING = 6, N_OFF_TOPIC = 3 };
 
-static const char *padding_text(int i) {
-    return i < N_PADDING ? padding[i] : off_topic[i - N_PADDING];
+const char *cr_padding_text(int i) {
+    return i < N_PADDING                 ? padding[i]
+           : i < N_PADDING + N_OFF_TOPIC ? off_topic[i - N_PADDING]
+                                         : NULL;
 }
 
 static void add_terse(struct cr_line *l, const struct cr_claim *c,
@@ -148,7 +150,7 @@ static void write_text(struct cr_answer *a, const struct cr_scene *s,
         if (i > 0)
             cr_line_add(&l, !open ? " " : sentence ? ". " : "; ");
         if (c->kind == CR_CLAIM_PADDING)
-            cr_line_add(&l, padding_text(c->value));
+            cr_line_add(&l, cr_padding_text(c->value));
         else if (sentence)
             add_sentence(&l, c, ask, s->side);
         else

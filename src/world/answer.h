@@ -62,6 +62,9 @@ struct cr_ask {
 void cr_ask_draw(struct cr_ask *out, const struct cr_scene *s, struct cr_rng *r,
                  bool novel_ok);
 void cr_value_add(struct cr_line *l, const struct cr_ask *ask, unsigned side, int value);
+/* The question back from its text (ask_read.c); false where it is none that cr_ask_draw would put to
+ * this scene. */
+bool cr_ask_read(struct cr_ask *out, const struct cr_scene *s, struct cr_str text);
 
 /* ---- answers ------------------------------------------------------------------------------------ */
 
@@ -116,7 +119,15 @@ void cr_answer_speak(struct cr_answer *a, const struct cr_scene *s,
 /* The same answer with one thing changed. */
 void cr_answer_vary(struct cr_answer *a, const struct cr_scene *s,
                     const struct cr_ask *ask, struct cr_rng *r, bool novel_ok);
-/* Judges the claims and fills counts, scores and text. Both makers above end with it. */
+/* What a text says, as claims (listen.c): "PLACE: OBJECT", "There is OBJECT at PLACE", "VALUE", "The
+ * answer is VALUE", and for a question about a cell the OBJECT alone; any other statement is
+ * padding. Of a speaker's text it is the speaker's claims. Capitals do not count; statements
+ * beyond CR_MAX_CLAIMS are not heard. Ends with cr_answer_judge. */
+void cr_answer_read(struct cr_answer *a, const struct cr_scene *s,
+                    const struct cr_ask *ask, struct cr_str text);
+/* The sentences of padding, for who reads them back; NULL past the last. */
+const char *cr_padding_text(int i);
+/* Judges the claims and fills counts, scores and text. All makers above end with it. */
 void cr_answer_judge(struct cr_answer *a, const struct cr_scene *s,
                      const struct cr_ask *ask);
 

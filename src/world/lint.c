@@ -220,9 +220,10 @@ static enum critic_status check_record(struct job *j, const json_t *record,
     }
     if (json_object_get(record, "objects") && json_object_get(record, "grid"))
         return check_scene(j, record, err);
-    /* Labels of cells and the oracle's items have no conversation. */
+    /* Labels of cells, prompts and the oracle's items have no conversation. */
     if (!json_object_get(record, "conversations") &&
-        (json_object_get(record, "labels") || json_object_get(record, "responses")))
+        (json_object_get(record, "labels") || json_object_get(record, "responses") ||
+         json_object_get(record, "question")))
         return CRITIC_OK;
     check_turns(j, record);
     CR_TRY(check_duplicates(j, record, err));

@@ -43,7 +43,12 @@ enum critic_status cr_world_generate(const struct cr_world_opts *opts,
                                      struct cr_world_result *result, critic_error *err);
 
 /* Random numbers for one use of an item: "base", "critic" … never share a stream. */
-enum cr_stream { CR_STREAM_BASE = 1, CR_STREAM_CRITIC, CR_STREAM_NOISE };
+enum cr_stream {
+    CR_STREAM_BASE = 1,
+    CR_STREAM_CRITIC,
+    CR_STREAM_NOISE,
+    CR_STREAM_PROMPTS
+};
 void cr_world_rng(struct cr_rng *r, enum cr_stream stream, enum cr_split split,
                   uint64_t seed, uint64_t index);
 

@@ -35,6 +35,18 @@ one_line_error "labels.jsonl:1"
 expect 2 "$critic" data critic "$world/train/scenes.jsonl" --verdict-first 0 --reason-first 0 --verdict-only 0
 one_line_error
 
+# Questions for a policy: of every scene, none twice, the same from the same seed.
+expect 0 "$critic" data prompts "$world/train/scenes.jsonl" --questions 3
+contains "$out" "36 prompts"
+equal "$(wc -l <"$world/train/prompts.jsonl")" 36
+contains "$(head -n 1 "$world/train/prompts.jsonl")" '"id":"s3-train-000000-q0","images":["images/0000/000000.png"],"question":"'
+equal "$(sed 's/.*"question"/"question"/' "$world/train/prompts.jsonl" | sort -u | wc -l)" 36
+expect 2 "$critic" data prompts "$world/train/scenes.jsonl"
+one_line_error "--force replaces it"
+expect 0 "$critic" data prompts "$world/train/scenes.jsonl" --questions 3 -n 2 -o "$tmp/two.jsonl" --json
+contains "$out" '"prompts":6'
+head -n 6 "$world/train/prompts.jsonl" | cmp - "$tmp/two.jsonl" || fail "other questions of the first scenes"
+
 expect 0 "$critic" data world --out "$world" --split test --count 5 --quiet
 expect 0 "$critic" data critic "$world/test/scenes.jsonl" --quiet --both-orders
 expect 0 "$critic" data lint "$world"/train/*.jsonl "$world"/test/*.jsonl --image-folder "$world"
