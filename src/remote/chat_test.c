@@ -2,108 +2,13 @@
 #define _POSIX_C_SOURCE 200809L
 #include "remote/chat.h"
 
-#include <arpa/inet.h>
-#include <pthread.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "remote/reply_cache.h"
 #include "t.h"
+#include "t_http.h"
 
 static critic_error err;
-
-#define MAX_SCRIPT 16
-
-/* ---- the server ------------------------------------------------------------------------------ */
-
-struct server {
-    int fd;
-    int port;
-    pthread_t thread;
-    const char *script[MAX_SCRIPT]; /* whole HTTP answers; NULL: close without one */
-    size_t n_script, n_served;
-    char last[1 << 16]; /* the last request */
-    bool stop;
-};
-
-static void serve_one(struct server *s, int fd) {
-    size_t n = 0, body_at = 0, body = 0;
-    for (;;) {
-        ssize_t got = read(fd, s->last + n, sizeof s->last - 1 - n);
-        if (got <= 0)
-            break;
-        n += (size_t)got;
-        s->last[n] = '\0';
-        char *end = strstr(s->last, "\r\n\r\n"),
-             *length = strstr(s->last, "Content-Length: ");
-        if (end) {
-            body_at = (size_t)(end - s->last) + 4;
-            body = length ? strtoul(length + 16, NULL, 10) : 0;
-        }
-        if (end && n >= body_at + body)
-            break;
-    }
-    const char *answer = s->n_served < s->n_script ? s->script[s->n_served] : NULL;
-    s->n_served++;
-    for (size_t at = 0, len = answer ? strlen(answer) : 0; at < len;) {
-        ssize_t put = write(fd, answer + at, len - at);
-        if (put <= 0)
-            break;
-        at += (size_t)put;
-    }
-    close(fd);
-}
-
-static void *serve(void *user) {
-    struct server *s = user;
-    for (;;) {
-        int fd = accept(s->fd, NULL, NULL);
-        if (fd < 0 || s->stop) {
-            if (fd >= 0)
-                close(fd);
-            return NULL;
-        }
-        serve_one(s, fd);
-    }
-}
-
-static void server_start(struct server *s, const char *const *script, size_t n) {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
-    memset(s, 0, sizeof *s);
-    if (n > 0)
-        memcpy(s->script, script, n * sizeof *script);
-    s->n_script = n;
-    s->fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(s->fd >= 0);
-    assert_int_equal(bind(s->fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(listen(s->fd, 8), 0);
-    assert_int_equal(getsockname(s->fd, (struct sockaddr *)&a, &len), 0);
-    s->port = ntohs(a.sin_port);
-    assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
-}
-
-static void server_stop(struct server *s) {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons((uint16_t)s->port),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    s->stop = true;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    (void)!connect(fd, (struct sockaddr *)&a, sizeof a);
-    pthread_join(s->thread, NULL);
-    close(fd);
-    close(s->fd);
-}
-
-#define HTTP(code, more, body)                                                           \
-    "HTTP/1.1 " code "\r\nContent-Type: application/json\r\nConnection: close\r\n" more  \
-    "\r\n" body
-#define GOOD(text)                                                                       \
-    HTTP("200 OK", "",                                                                   \
-         "{\"choices\":[{\"message\":{\"content\":\"" text                               \
-         "\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":7,"              \
-         "\"completion_tokens\":3}}")
 
 /* ---- the client ------------------------------------------------------------------------------- */
 
@@ -116,7 +21,7 @@ static void on_log(void *user, const char *line) {
 }
 
 struct client {
-    struct server server;
+    struct t_server server;
     struct cr_chat *chat;
     struct cr_chat_opts opts;
     struct cr_chat_request request;
@@ -128,7 +33,7 @@ struct client {
 static void client_start(struct client *c, const char *const *script, size_t n) {
     memset(c, 0, sizeof *c);
     logged[0] = '\0';
-    server_start(&c->server, script, n);
+    t_server_start(&c->server, script, n);
     snprintf(c->url, sizeof c->url, "http://127.0.0.1:%d/v1", c->server.port);
     cr_chat_opts_default(&c->opts);
     c->opts.url = c->url;
@@ -154,14 +59,14 @@ static enum critic_status ask(struct client *c) {
 
 static void client_stop(struct client *c) {
     cr_chat_free(c->chat);
-    server_stop(&c->server);
+    t_server_stop(&c->server);
     for (int i = 0; i < 4; i++)
         cr_buf_fini(&c->choices[i].text);
 }
 
 static void a_text_comes_back(void **state) {
     (void)state;
-    static const char *const script[] = {GOOD("Answer 1 \\u00e9")};
+    static const char *const script[] = {T_GOOD("Answer 1 \\u00e9")};
     static const struct cr_str picture = {"data:image/png;base64,iVBOR", 27};
     struct client c;
     client_start(&c, script, 1);
@@ -190,13 +95,13 @@ static void a_text_comes_back(void **state) {
 static void faults_that_pass_are_tried_again(void **state) {
     (void)state;
     static const char *const first[] = {
-        HTTP("429 Too Many Requests", "Retry-After: 0\r\n",
-             "{\"error\":{\"message\":\"slow down\"}}"),
-        HTTP("500 Internal Server Error", "", "<html>oops</html>"),
-        HTTP("503 Service Unavailable", "", ""),
-        HTTP("200 OK", "", "{\"choices\":[{\"message\":{\"conte"),
-        HTTP("200 OK", "Content-Length: 500\r\n", "{\"choices\""),
-        HTTP("200 OK", "", "{\"choices\":[{\"message\":{\"content\":\"\"}}]}"),
+        T_HTTP("429 Too Many Requests", "Retry-After: 0\r\n",
+               "{\"error\":{\"message\":\"slow down\"}}"),
+        T_HTTP("500 Internal Server Error", "", "<html>oops</html>"),
+        T_HTTP("503 Service Unavailable", "", ""),
+        T_HTTP("200 OK", "", "{\"choices\":[{\"message\":{\"conte"),
+        T_HTTP("200 OK", "Content-Length: 500\r\n", "{\"choices\""),
+        T_HTTP("200 OK", "", "{\"choices\":[{\"message\":{\"content\":\"\"}}]}"),
         NULL};
     static const char *const said[] = {"HTTP 429, slow down",
                                        "HTTP 500, a web page with it",
@@ -206,7 +111,7 @@ static void faults_that_pass_are_tried_again(void **state) {
                                        "the answer is empty",
                                        "Empty reply"};
     for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
-        const char *script[] = {first[i], GOOD("well")};
+        const char *script[] = {first[i], T_GOOD("well")};
         struct client c;
         client_start(&c, script, 2);
         assert_int_equal(ask(&c), CRITIC_OK);
@@ -223,8 +128,8 @@ static void faults_that_pass_are_tried_again(void **state) {
 static void tries_end(void **state) {
     (void)state;
     static const char *const script[] = {
-        HTTP("500 No", "", ""), HTTP("500 No", "", ""),
-        HTTP("500 No", "", "{\"error\":\"still\\nbroken\"}"), GOOD("too late")};
+        T_HTTP("500 No", "", ""), T_HTTP("500 No", "", ""),
+        T_HTTP("500 No", "", "{\"error\":\"still\\nbroken\"}"), T_GOOD("too late")};
     struct client c;
     client_start(&c, script, 4);
     T_FAILS(ask(&c), CRITIC_IO, "gave up after 3 tries: ");
@@ -240,17 +145,18 @@ static void faults_that_stay_are_told_at_once(void **state) {
         enum critic_status status;
         const char *text;
     } rows[] = {
-        {HTTP("401 Unauthorized", "", "{\"error\":{\"message\":\"bad key sk-SECRET\"}}"),
+        {T_HTTP("401 Unauthorized", "",
+                "{\"error\":{\"message\":\"bad key sk-SECRET\"}}"),
          CRITIC_BAD_ARGUMENT, "HTTP 401, bad key ********* (is the key right?)"},
-        {HTTP("404 Not Found", "", "<html>"), CRITIC_BAD_ARGUMENT,
+        {T_HTTP("404 Not Found", "", "<html>"), CRITIC_BAD_ARGUMENT,
          "HTTP 404, a web page with it (are address and model right?)"},
-        {HTTP("400 Bad", "", "{\"detail\":\"no such model\"}"), CRITIC_BAD_ARGUMENT,
+        {T_HTTP("400 Bad", "", "{\"detail\":\"no such model\"}"), CRITIC_BAD_ARGUMENT,
          "HTTP 400, no such model"},
-        {HTTP("302 Found", "Location: http://127.0.0.1:1/\r\n", ""), CRITIC_BAD_ARGUMENT,
-         "a redirect"},
-        {HTTP("200 OK", "", "<!DOCTYPE html><html>"), CRITIC_BAD_DATA,
+        {T_HTTP("302 Found", "Location: http://127.0.0.1:1/\r\n", ""),
+         CRITIC_BAD_ARGUMENT, "a redirect"},
+        {T_HTTP("200 OK", "", "<!DOCTYPE html><html>"), CRITIC_BAD_DATA,
          "a web page came back"},
-        {HTTP("200 OK", "", "{\"id\":1}"), CRITIC_BAD_DATA, "no choices"},
+        {T_HTTP("200 OK", "", "{\"id\":1}"), CRITIC_BAD_DATA, "no choices"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct client c;
@@ -265,11 +171,12 @@ static void faults_that_stay_are_told_at_once(void **state) {
 
 static void fewer_texts_are_asked_for_again(void **state) {
     (void)state;
-    static const char *const script[] = {HTTP("200 OK", "",
-                                              "{\"choices\":[{\"message\":{\"content\":"
-                                              "\"a\"}},{\"message\":{\"content\":\"b\"},"
-                                              "\"finish_reason\":\"length\"}]}"),
-                                         GOOD("c")};
+    static const char *const script[] = {
+        T_HTTP("200 OK", "",
+               "{\"choices\":[{\"message\":{\"content\":"
+               "\"a\"}},{\"message\":{\"content\":\"b\"},"
+               "\"finish_reason\":\"length\"}]}"),
+        T_GOOD("c")};
     struct client c;
     client_start(&c, script, 2);
     c.request.n = 3;
@@ -293,7 +200,7 @@ static void remove_cache(void) {
 
 static void a_cached_reply_costs_nothing(void **state) {
     (void)state;
-    static const char *const script[] = {GOOD("first"), GOOD("second")};
+    static const char *const script[] = {T_GOOD("first"), T_GOOD("second")};
     struct cr_reply_cache *cache;
     struct client c;
     size_t n;
@@ -344,7 +251,7 @@ static bool yes(void *user) {
 
 static void a_call_can_be_cancelled(void **state) {
     (void)state;
-    static const char *const script[] = {HTTP("429 Slow", "Retry-After: 3600\r\n", "")};
+    static const char *const script[] = {T_HTTP("429 Slow", "Retry-After: 3600\r\n", "")};
     struct client c;
     client_start(&c, script, 1);
     c.opts.longest_wait = 3600;
@@ -357,7 +264,7 @@ static void a_silent_server_times_out(void **state) {
     (void)state;
     struct client c;
     client_start(&c, NULL, 0);
-    server_stop(&c.server); /* nobody listens any more */
+    t_server_stop(&c.server); /* nobody listens any more */
     c.opts.n_tries = 1;
     T_FAILS(ask(&c), CRITIC_IO, "127.0.0.1");
     cr_chat_free(c.chat);
@@ -371,7 +278,7 @@ static bool after_a_call(void *user) {
 /* The second request of a minute has to wait for its turn, which is where it is cancelled. */
 static void rate_is_kept(void **state) {
     (void)state;
-    static const char *const script[] = {GOOD("a"), GOOD("b")};
+    static const char *const script[] = {T_GOOD("a"), T_GOOD("b")};
     struct client c;
     client_start(&c, script, 2);
     c.opts.log = NULL;
