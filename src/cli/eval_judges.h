@@ -23,25 +23,16 @@ enum { CR_ORDERS_DEFAULT, CR_ORDERS_ONE, CR_ORDERS_BOTH };
 /* Fills the defaults; `common` is initialised already. */
 void cr_judge_flags_init(struct cr_judge_flags *f, struct cr_common *common);
 
-#define CR_JUDGE_SOURCE_FLAGS(f)                                                          \
-    {"who judges", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0}, CR_MODEL_FLAG(*(f).common),          \
-        {"endpoint",                                                                      \
-         0,                                                                               \
-         CR_FLAG_STR,                                                                     \
-         &(f).endpoint,                                                                   \
-         "URL",                                                                           \
-         "a chat endpoint that speaks OpenAI's protocol, such as "                        \
-         "http://localhost:8000/v1",                                                      \
-         0,                                                                               \
-         0},                                                                              \
-        {"endpoint-model",                                                                \
-         0,                                                                               \
-         CR_FLAG_STR,                                                                     \
-         &(f).endpoint_model,                                                             \
-         "NAME",                                                                          \
-         "the model's name at the endpoint",                                              \
-         0,                                                                               \
-         0},                                                                              \
+/* Of a chat endpoint, but for its URL. */
+#define CR_ENDPOINT_FLAGS(f)                                                              \
+    {"endpoint-model",                                                                    \
+     0,                                                                                   \
+     CR_FLAG_STR,                                                                         \
+     &(f).endpoint_model,                                                                 \
+     "NAME",                                                                              \
+     "the model's name at the endpoint",                                                  \
+     0,                                                                                   \
+     0},                                                                                  \
         {"key-file",  0,                                                                  \
          CR_FLAG_STR, &(f).key_file,                                                      \
          "FILE",      "the endpoint's key; default: the variable of --key-variable",      \
@@ -77,14 +68,6 @@ void cr_judge_flags_init(struct cr_judge_flags *f, struct cr_common *common);
          "most requests a minute; 0: no limit",                                           \
          0,                                                                               \
          1e9},                                                                            \
-        {"parallel",                                                                      \
-         0,                                                                               \
-         CR_FLAG_SIZE,                                                                    \
-         &(f).n_parallel,                                                                 \
-         "N",                                                                             \
-         "requests under way at a time (endpoints; default 1)",                           \
-         1,                                                                               \
-         256},                                                                            \
         {"price-in",                                                                      \
          0,                                                                               \
          CR_FLAG_DOUBLE,                                                                  \
@@ -93,21 +76,37 @@ void cr_judge_flags_init(struct cr_judge_flags *f, struct cr_common *common);
          "price of a million prompt tokens, for the cost",                                \
          0,                                                                               \
          1e9},                                                                            \
-        {"price-out",                                                                     \
-         0,                                                                               \
-         CR_FLAG_DOUBLE,                                                                  \
-         &(f).price_out,                                                                  \
-         "X",                                                                             \
-         "price of a million written tokens",                                             \
-         0,                                                                               \
-         1e9},                                                                            \
-        {"verdicts",  0,                                                                  \
-         CR_FLAG_STR, &(f).verdicts,                                                      \
-         "FILE",      "JSON lines that somebody's judge wrote",                           \
-         0,           0},                                                                 \
     {                                                                                     \
-        "baseline", 0, CR_FLAG_STR, &(f).baseline, "NAME",                                \
-            "oracle, coin, longer, shorter, first, second or tie", 0, 0                   \
+        "price-out", 0, CR_FLAG_DOUBLE, &(f).price_out, "X",                              \
+            "price of a million written tokens", 0, 1e9                                   \
+    }
+#define CR_JUDGE_SOURCE_FLAGS(f)                                                         \
+    {"who judges", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0}, CR_MODEL_FLAG(*(f).common),         \
+        {"endpoint",                                                                     \
+         0,                                                                              \
+         CR_FLAG_STR,                                                                    \
+         &(f).endpoint,                                                                  \
+         "URL",                                                                          \
+         "a chat endpoint that speaks OpenAI's protocol, such as "                       \
+         "http://localhost:8000/v1",                                                     \
+         0,                                                                              \
+         0},                                                                             \
+        CR_ENDPOINT_FLAGS(f),                                                            \
+        {"parallel",                                                                     \
+         0,                                                                              \
+         CR_FLAG_SIZE,                                                                   \
+         &(f).n_parallel,                                                                \
+         "N",                                                                            \
+         "requests under way at a time (endpoints; default 1)",                          \
+         1,                                                                              \
+         256},                                                                           \
+        {"verdicts",  0,                                                                 \
+         CR_FLAG_STR, &(f).verdicts,                                                     \
+         "FILE",      "JSON lines that somebody's judge wrote",                          \
+         0,           0},                                                                \
+    {                                                                                    \
+        "baseline", 0, CR_FLAG_STR, &(f).baseline, "NAME",                               \
+            "oracle, coin, longer, shorter, first, second or tie", 0, 0                  \
     }
 #define CR_JUDGE_HOW_FLAGS(f)                                                            \
     {"how it judges", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},                                  \

@@ -19,6 +19,7 @@
 #include "prefer/select.h"
 
 struct cr_engine;
+struct cr_prompt;
 struct cr_voice;
 
 struct cr_prefer_counts {
@@ -42,6 +43,8 @@ struct cr_prefer_opts {
     double temperature, top_p;
     size_t top_k, max_new_tokens;
     uint64_t seed;
+    const char *policy_name; /* in the files; NULL: the path that was opened */
+    bool keep_ids;           /* also write each answer's token ids */
     enum cr_reward_kind reward;
     struct cr_select_opts select;
     bool resume, force;
@@ -71,6 +74,12 @@ enum critic_status cr_prefer_sample(struct cr_engine *policy, const json_t *prom
                                     const char *prompts_path, const char *samples,
                                     const struct cr_prefer_opts *opts,
                                     struct cr_prefer_counts *counts, critic_error *err);
+
+/* The finished prompt of an entry; relative pictures start at `folder`. Ownership: the caller frees
+ * *out, after failure too. Errors: as cr_image_load and cr_prompt_finish. */
+enum critic_status cr_prefer_prompt(struct cr_prompt **out, struct cr_engine *policy,
+                                    const json_t *entry, struct cr_str folder,
+                                    const struct cr_prefer_opts *opts, critic_error *err);
 
 /* ---- score.c ----------------------------------------------------------------------------- */
 

@@ -32,8 +32,10 @@ static uint64_t prompt_seed(uint64_t seed, const char *id) {
     return value[0];
 }
 
-static enum critic_status build_prompt(const struct stage *s, const json_t *entry,
-                                       struct cr_prompt **out, critic_error *err) {
+enum critic_status cr_prefer_prompt(struct cr_prompt **out, struct cr_engine *policy,
+                                    const json_t *entry, struct cr_str folder,
+                                    const struct cr_prefer_opts *opts,
+                                    critic_error *err) {
     const json_t *sources = json_object_get(entry, "images");
     const json_t *text = json_object_get(entry, "prompt");
     struct cr_str user = {json_string_value(text), json_string_length(text)};
@@ -41,14 +43,14 @@ static enum critic_status build_prompt(const struct stage *s, const json_t *entr
     struct cr_image *images = calloc(n + 1, sizeof *images);
     if (!images)
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
-    enum critic_status status = cr_prompt_new(out, s->policy, err);
+    enum critic_status status = cr_prompt_new(out, policy, err);
     for (size_t i = 0; i < n && status == CRITIC_OK; i++) {
         const json_t *source = json_array_get(sources, i);
         struct cr_str name = {json_string_value(source), json_string_length(source)};
-        status = cr_image_load_in(&images[i], s->folder, name, &s->opts->limits, err);
+        status = cr_image_load_in(&images[i], folder, name, &opts->limits, err);
     }
     if (status == CRITIC_OK)
-        status = cr_prompt_chat(*out, images, n, s->opts->system, user, err);
+        status = cr_prompt_chat(*out, images, n, opts->system, user, err);
     if (status == CRITIC_OK)
         status = cr_prompt_finish(*out, err);
     for (size_t i = 0; i < n; i++)
@@ -57,22 +59,32 @@ static enum critic_status build_prompt(const struct stage *s, const json_t *entr
     return status;
 }
 
-static json_t *answer_json(const struct cr_completion *c) {
+static json_t *answer_json(const struct cr_completion *c, bool with_ids) {
     double logprob = 0;
     for (size_t i = 0; i < c->ids.len; i++)
         logprob += (double)c->logprobs[i];
-    return json_pack("{s:o,s:I,s:s,s:f}", "text",
-                     json_stringn(c->text.data ? c->text.data : "", c->text.len),
-                     "tokens", (json_int_t)c->ids.len, "finish_reason",
-                     c->finish == CR_FINISH_LENGTH ? "length" : "stop", "logprob",
-                     logprob);
+    json_t *answer =
+        json_pack("{s:o,s:I,s:s,s:f}", "text",
+                  json_stringn(c->text.data ? c->text.data : "", c->text.len), "tokens",
+                  (json_int_t)c->ids.len, "finish_reason",
+                  c->finish == CR_FINISH_LENGTH ? "length" : "stop", "logprob", logprob);
+    if (!with_ids)
+        return answer;
+    json_t *ids = json_array();
+    for (size_t i = 0; i < c->ids.len; i++)
+        json_array_append_new(ids, json_integer(c->ids.data[i]));
+    json_object_set_new(answer, "ids", ids);
+    return answer;
 }
 
 /* entry with "status" and "policy", a new reference. */
 static json_t *result_line(const struct stage *s, json_t *entry, const char *status) {
     json_t *line = json_copy(entry);
     json_object_set_new(line, "status", json_string(status));
-    json_object_set_new(line, "policy", json_string(cr_engine_model_name(s->policy)));
+    json_object_set_new(line, "policy",
+                        json_string(s->opts->policy_name
+                                        ? s->opts->policy_name
+                                        : cr_engine_model_name(s->policy)));
     return line;
 }
 
@@ -91,7 +103,8 @@ static enum critic_status sample_prompt(struct stage *s, json_t *entry, json_t *
     g.top_k = o->top_k;
     g.seed = prompt_seed(o->seed, json_string_value(json_object_get(entry, "id")));
     g.logprobs = true;
-    enum critic_status status = build_prompt(s, entry, &prompt, err);
+    enum critic_status status =
+        cr_prefer_prompt(&prompt, s->policy, entry, s->folder, o, err);
     if (status == CRITIC_OK)
         status = cr_engine_prefill(s->policy, prompt, &seq, &usage, err);
     if (status == CRITIC_OK) {
@@ -99,7 +112,7 @@ static enum critic_status sample_prompt(struct stage *s, json_t *entry, json_t *
         json_t *list = json_array();
         for (size_t i = 0; i < o->k; i++) {
             if (status == CRITIC_OK)
-                json_array_append_new(list, answer_json(&answers[i]));
+                json_array_append_new(list, answer_json(&answers[i], o->keep_ids));
             cr_completion_fini(&answers[i]);
         }
         *out = result_line(s, entry, "ok");

@@ -244,9 +244,9 @@ static void count(struct cr_prefer_counts *n, const char *status, const json_t *
 }
 
 static json_t *usage_json(const struct cr_judge_usage *u) {
-    return json_pack("{s:I,s:I,s:I,s:I}", "prompts", (json_int_t)u->n_prompts,
-                     "prompt_tokens", (json_int_t)u->prompt_tokens, "cached_tokens",
-                     (json_int_t)u->cached_tokens, "completion_tokens",
+    /* What of it was computed depends on where the run began, so it stands in no line. */
+    return json_pack("{s:I,s:I,s:I}", "prompts", (json_int_t)u->n_prompts,
+                     "prompt_tokens", (json_int_t)u->prompt_tokens, "completion_tokens",
                      (json_int_t)u->completion_tokens);
 }
 
@@ -277,6 +277,14 @@ static enum critic_status judge_line(struct stage *s, struct work *w, json_t *li
     return CRITIC_OK;
 }
 
+/* Faults that the next prompt would meet as well: the run ends and can be gone on with. A judge
+ * that refuses (a wrong key, no such model) does so at its first prompt. */
+static bool ends_run(const struct stage *s, enum critic_status status) {
+    return status == CRITIC_CANCELLED || status == CRITIC_NO_MEMORY ||
+           status == CRITIC_IO ||
+           (status == CRITIC_BAD_ARGUMENT && s->counts->n_done == 0);
+}
+
 /* `line` is a line of samples; the judge's faults become lines of their own. */
 static enum critic_status do_line(struct stage *s, json_t *line, const char *where,
                                   critic_error *err) {
@@ -288,7 +296,7 @@ static enum critic_status do_line(struct stage *s, json_t *line, const char *whe
             return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
         enum critic_status status = judge_line(s, w, line, where, &fault);
         free(w);
-        if (status == CRITIC_CANCELLED || status == CRITIC_NO_MEMORY)
+        if (status != CRITIC_OK && ends_run(s, status))
             return cr_fail(err, status, "%s", fault.message);
         if (status != CRITIC_OK) {
             json_object_set_new(line, "status", json_string("error"));

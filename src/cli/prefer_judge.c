@@ -1,0 +1,103 @@
+/* Flags and judges of critic prefer and critic align. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "cli/prefer.h"
+#include "rater/rater.h"
+
+void cr_prefer_flags_init(struct cr_prefer_flags *f) {
+    memset(f, 0, sizeof *f);
+    cr_common_init(&f->common);
+    cr_prefer_opts_default(&f->opts);
+    cr_judge_flags_init(&f->judge, &f->common);
+}
+
+enum critic_status cr_prefer_flags_check(struct cr_prefer_flags *f, critic_error *err) {
+    const char *missing = !f->policy    ? "--policy"
+                          : !f->critic  ? "--critic"
+                          : !f->prompts ? "--prompts"
+                                        : NULL;
+    if (missing)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT, "%s is missing", missing);
+    if (f->opts.k > 1 && !(f->opts.temperature > 0))
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "%zu greedy answers would be one and the same: expected a "
+                       "--temperature above 0",
+                       f->opts.k);
+    if (strcmp(f->critic, "oracle") == 0 && !f->scenes)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "the oracle wants --scenes, the scenes.jsonl of the pictures");
+    f->opts.reward = (enum cr_reward_kind)f->reward;
+    f->opts.select.pairing = (enum cr_pairing)f->pairing;
+    f->opts.limits = f->common.limits;
+    return CRITIC_OK;
+}
+
+void cr_prefer_image_folder(const struct cr_prefer_flags *f, char *out, size_t size) {
+    const char *slash = strrchr(f->prompts, '/');
+    if (f->opts.image_folder)
+        snprintf(out, size, "%s", f->opts.image_folder);
+    else
+        snprintf(out, size, "%.*s", slash ? (int)CR_MAX(slash - f->prompts, 1) : 0,
+                 f->prompts);
+}
+
+static bool is_url(const char *critic) {
+    return strncmp(critic, "http://", 7) == 0 || strncmp(critic, "https://", 8) == 0;
+}
+
+static bool is_baseline(const char *name) {
+    for (size_t i = 0; cr_baseline_names[i]; i++)
+        if (strcmp(name, cr_baseline_names[i]) == 0)
+            return true;
+    return false;
+}
+
+static enum critic_status open_oracle(struct cr_prefer_judge *j,
+                                      const struct cr_prefer_flags *f,
+                                      critic_error *err) {
+    CR_TRY(cr_oracle_open(&j->oracle, f->scenes, err));
+    const struct cr_voice *voice = cr_oracle_voice(j->oracle);
+    CR_TRY(cr_judge_new_voiced(&j->of_oracle, voice, &f->judge.opts, err));
+    j->scorer = cr_scorer_of_voice(j->of_oracle, voice);
+    return CRITIC_OK;
+}
+
+enum critic_status cr_prefer_judge_open(struct cr_prefer_judge *j,
+                                        struct cr_prefer_flags *f, critic_error *err) {
+    struct cr_judge_opts *o = &f->judge.opts;
+    memset(j, 0, sizeof *j);
+    o->template_name = f->template_name;
+    o->template_mode =
+        f->opts.reward == CR_REWARD_SCORE ? CR_MODE_POINTWISE : CR_MODE_PAIRWISE;
+    o->both_orders = !f->one_order;
+    o->seed = f->opts.seed;
+    o->image_limits = &f->common.limits;
+    o->verdict_only = false;
+    f->judge.endpoint = f->judge.baseline = NULL;
+    f->common.model = NULL;
+    if (strcmp(f->critic, "oracle") == 0)
+        return open_oracle(j, f, err);
+    if (is_url(f->critic))
+        f->judge.endpoint = f->critic;
+    else if (is_baseline(f->critic))
+        f->judge.baseline = f->critic;
+    else {
+        f->common.model = f->critic;
+        o->verdict_only = !f->with_reasons;
+    }
+    CR_TRY(cr_eval_judges_open(&j->judges, &f->judge, NULL, err));
+    struct cr_judge *judge = j->judges.judges[0];
+    j->scorer = j->judges.engine
+                    ? cr_scorer_of_engine(judge)
+                    : cr_scorer_of_voice(judge, cr_rater_voice(j->judges.rater));
+    return CRITIC_OK;
+}
+
+void cr_prefer_judge_close(struct cr_prefer_judge *j) {
+    cr_judge_free(j->of_oracle);
+    cr_oracle_free(j->oracle);
+    cr_eval_judges_close(&j->judges);
+    memset(j, 0, sizeof *j);
+}
