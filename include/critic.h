@@ -162,7 +162,8 @@ enum critic_preprocess {
 typedef struct critic_engine_options {
     enum critic_precision precision;
     enum critic_preprocess preprocess;
-    int n_threads;   /* 0: as many as the process may use */
+    int n_threads;   /* 0: as many as the process may use; one for a model so small that
+                        threads would only wait for each other (16 million parameters) */
     const char *isa; /* "scalar", "neon", "avx2", "avx512"; NULL: the best there is */
     size_t context; /* most tokens of a prompt and its answer; 0: the model's own limit */
     size_t kv_bytes; /* most memory for keys and values; 0: half of the machine's */

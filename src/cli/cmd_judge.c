@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "cli/cli.h"
+#include "cli/foreign.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "engine/engine.h"
@@ -25,6 +26,8 @@ struct judge_flags {
     int mode;
     struct cr_judge_opts opts;
     struct cr_batch_opts batch;
+    struct cr_progress progress;
+    struct cr_foreign foreign;
 };
 
 static int run_parsed(struct judge_flags *f);
@@ -244,8 +247,15 @@ static void print_usage_line(const struct judge_flags *f, const struct cr_verdic
 /* ---- one item ------------------------------------------------------------------------------------- */
 
 static void on_prompt(void *user, size_t done, size_t total) {
+    struct judge_flags *f = user;
     if (total > 1)
-        cr_progress_update(user, done, total);
+        cr_progress_update(&f->progress, done, total);
+}
+
+static void on_pictures(void *user, const struct cr_item *item,
+                        const struct cr_image *images, size_t n_images) {
+    struct judge_flags *f = user;
+    cr_foreign_see(&f->foreign, item, images, n_images);
 }
 
 static enum critic_status print_item(const struct judge_flags *f,
@@ -279,7 +289,7 @@ static enum critic_status judge_one(struct judge_flags *f, struct cr_judge *judg
                            .criteria = f->criteria.items,
                            .n_criteria = f->criteria.n};
     CR_TRY(cr_judge_item(judge, &item, &verdict, err));
-    cr_progress_clear(f->opts.user);
+    cr_progress_clear(&f->progress);
     *exit_status =
         verdict.opinion.status == CR_VERDICT_OK ? CR_EXIT_DONE : CR_EXIT_FAILED;
     enum critic_status status = print_item(f, &verdict, err);
@@ -291,9 +301,9 @@ static enum critic_status judge_one(struct judge_flags *f, struct cr_judge *judg
 
 static void on_item(void *user, const struct cr_batch_counts *counts, size_t n_total) {
     size_t own = counts->n_ok + counts->n_unparsed + counts->n_error;
-    struct cr_progress *progress = user;
-    progress->first = counts->n_skipped;
-    cr_progress_update(progress, counts->n_skipped + own, n_total);
+    struct judge_flags *f = user;
+    f->progress.first = counts->n_skipped;
+    cr_progress_update(&f->progress, counts->n_skipped + own, n_total);
 }
 
 static enum critic_status judge_batch(struct judge_flags *f, struct cr_judge *judge,
@@ -303,9 +313,10 @@ static enum critic_status judge_batch(struct judge_flags *f, struct cr_judge *ju
         f->batch.output = "-";
     f->batch.cancel = cr_cancelled;
     f->batch.on_item = on_item;
-    f->batch.user = f->opts.user;
+    f->batch.user = f;
     enum critic_status status = cr_judge_batch(judge, &f->batch, &n, err);
-    cr_progress_clear(f->opts.user);
+    cr_progress_clear(&f->progress);
+    cr_foreign_end(&f->foreign);
     if (!f->common.quiet && (status == CRITIC_OK || status == CRITIC_CANCELLED))
         fprintf(stderr,
                 "%zu items: %zu judged, %zu unparsed, %zu failed, %zu were there\n",
@@ -355,25 +366,27 @@ static enum critic_status list_templates(critic_error *err) {
 static int run_parsed(struct judge_flags *f) {
     struct cr_engine *engine = NULL;
     struct cr_judge *judge = NULL;
-    struct cr_progress progress;
     critic_error err = {0};
     int exit_status = CR_EXIT_DONE;
     if (f->list)
         return list_templates(&err) == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
-    cr_progress_begin(&progress, "judging", f->batch.input ? "items" : "prompts",
+    cr_progress_begin(&f->progress, "judging", f->batch.input ? "items" : "prompts",
                       f->common.quiet);
-    f->opts.user = &progress;
-    f->common.progress = &progress;
+    f->opts.user = f;
+    f->opts.on_item = on_pictures;
+    f->common.progress = &f->progress;
     f->opts.on_prompt = f->batch.input ? NULL : on_prompt;
     enum critic_status status = check_flags(f, &err);
     if (status == CRITIC_OK)
         status = cr_common_open(&f->common, &engine, &err);
-    if (status == CRITIC_OK)
+    if (status == CRITIC_OK) {
+        cr_foreign_begin(&f->foreign, &f->common, engine);
         status = cr_judge_new(&judge, engine, &f->opts, &err);
+    }
     if (status == CRITIC_OK)
         status = f->batch.input ? judge_batch(f, judge, &exit_status, &err)
                                 : judge_one(f, judge, &exit_status, &err);
-    cr_progress_clear(&progress);
+    cr_progress_clear(&f->progress);
     cr_judge_free(judge);
     cr_engine_free(engine);
     return status == CRITIC_OK ? exit_status : cr_report(&err);

@@ -90,8 +90,14 @@ static enum critic_status quantise(struct cr_engine *e, critic_error *err) {
     return CRITIC_OK;
 }
 
+/* Below this many parameters a pass is over before a second thread is awake, and where other work
+ * holds the cores it is waited for: 0.1 s with one thread, 7 s with two, for a micro verdict. */
+#define MIN_THREADED 16e6
+
 /* Everything that follows from config and parameters: kernels, KV pool, logits row. */
 static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
+    if (e->opts.exec.n_threads == 0 && cr_params_elements(&e->config) < MIN_THREADED)
+        e->opts.exec.n_threads = 1;
     CR_TRY(cr_exec_new(&e->exec, &e->opts.exec, err));
     CR_TRY(quantise(e, err));
     e->model.config = &e->config;

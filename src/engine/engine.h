@@ -39,7 +39,7 @@ enum cr_weights {
 };
 
 struct cr_engine_opts {
-    struct cr_exec_opts exec;
+    struct cr_exec_opts exec; /* n_threads 0: one for networks under 16 million parameters */
     enum cr_weights weights;
     enum cr_preprocess preprocess;
     struct cr_image_limits image_limits;

@@ -359,6 +359,8 @@ enum critic_status cr_judge_item(struct cr_judge *judge, const struct cr_item *i
     run.seed = item_seed(judge->opts.seed, item->id);
     run.n_total = count_prompts(&run);
     CR_TRY_GOTO(load_images(&run, &own, err));
+    if (judge->opts.on_item)
+        judge->opts.on_item(judge->opts.user, item, run.images, run.n_images);
     CR_TRY_GOTO(judge_item(&run, &out->opinion, err));
     out->usage.seconds = cr_clock_seconds() - start;
 fail:

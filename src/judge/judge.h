@@ -104,6 +104,10 @@ struct cr_judge_opts {
     size_t max_new_tokens;
     struct cr_str system; /* data NULL: the chat format's own; len 0: none */
     const struct cr_image_limits *image_limits; /* NULL: the defaults */
+    /* Before an item's first prompt, with its pictures (none where a voice answers); may be
+     * NULL. */
+    void (*on_item)(void *user, const struct cr_item *item, const struct cr_image *images,
+                    size_t n_images);
     /* Generated text as it comes (sample 0 of each prompt); may be NULL. */
     void (*on_text)(void *user, struct cr_str piece);
     /* After each prompt of an item: `done` of `total`; may be NULL. */

@@ -18,9 +18,19 @@ struct cr_renderer {
 static const uint8_t colour_rgb[CR_N_COLOURS][3] = {
     {215, 40, 40},  {40, 160, 60},  {45, 80, 215}, {240, 215, 50},
     {140, 60, 170}, {245, 140, 30}, {20, 20, 20},  {248, 248, 248}};
-static const uint8_t background_rgb[8][3] = {
+static const uint8_t background_rgb[CR_N_BACKGROUNDS][3] = {
     {190, 190, 190}, {205, 190, 160}, {165, 190, 205}, {210, 175, 175},
     {130, 130, 130}, {75, 85, 100},   {105, 85, 65},   {70, 95, 85}};
+
+const uint8_t *cr_colour_rgb(unsigned colour) {
+    CR_ASSERT(colour >= 1 && colour <= CR_N_COLOURS);
+    return colour_rgb[colour - 1];
+}
+
+const uint8_t *cr_background_rgb(unsigned background) {
+    CR_ASSERT(background < CR_N_BACKGROUNDS);
+    return background_rgb[background];
+}
 
 /* ---- shapes: a point (u, v) against radius r, all in half samples ----------------------------- */
 

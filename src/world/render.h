@@ -6,7 +6,12 @@
 #include "image/image.h"
 #include "world/scene.h"
 
-enum { CR_CELL_PX = 32 };
+enum { CR_CELL_PX = 32, CR_N_BACKGROUNDS = 8 };
+
+/* Red, green and blue: of a colour (1 to CR_N_COLOURS) before an object's tint, of a background
+ * (from 0) before its gradient. */
+const uint8_t *cr_colour_rgb(unsigned colour);
+const uint8_t *cr_background_rgb(unsigned background);
 
 struct cr_renderer;
 
