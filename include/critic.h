@@ -175,7 +175,8 @@ typedef struct critic_engine_options {
 } critic_engine_options;
 
 CRITIC_API void critic_engine_options_default(critic_engine_options *options);
-/* model: a checkpoint folder (lmms-lab or llava-hf layout), a .safetensors or a .gguf file.
+/* model: a checkpoint folder (lmms-lab or llava-hf layout), a .safetensors or a .gguf file, or a
+ * model that is compiled in: "micro-critic", "micro-base", "micro-policy" (docs/micro.md).
  * options NULL: the defaults. The files stay mapped until the engine is freed.
  * Errors: CRITIC_BAD_FILE, CRITIC_BAD_MODEL, CRITIC_UNSUPPORTED, CRITIC_BAD_ARGUMENT (isa),
  * CRITIC_NO_MEMORY. Ownership: the caller frees *out. */
@@ -244,7 +245,8 @@ enum critic_mode {
 
 typedef struct critic_judge_options {
     enum critic_mode mode;
-    const char *template_name; /* a built-in name or a file; NULL: the mode's own */
+    const char *template_name; /* a built-in name or a file; NULL: what the checkpoint names,
+                                  else the mode's own */
     const char *scale;         /* "1-10", "0-1:0.1"; NULL: the template's */
     bool verdict_only;  /* no reason: the probability of every verdict in one pass */
     bool probabilities; /* the reason, and probabilities at the verdict as well */

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/foreign.h"
 #include "cli/progress.h"
+#include "cli/show.h"
 #include "cli/signals.h"
 #include "engine/engine.h"
 #include "judge/batch.h"
@@ -22,7 +23,7 @@ struct judge_flags {
     struct cr_strs images, answers, criteria;
     struct cr_str question, reference, system;
     const char *scale;
-    bool list;
+    bool list, show;
     int mode;
     struct cr_judge_opts opts;
     struct cr_batch_opts batch;
@@ -76,6 +77,11 @@ int cr_cmd_judge(int n_args, const char *const *args) {
         {"system", 0, CR_FLAG_TEXT, &f.system, "TEXT",
          "system text instead of the chat format's own; empty: none", 0, 0},
         {"seed", 0, CR_FLAG_U64, &f.opts.seed, "N", "of sampling (default 0)", 0, 0},
+        {"show", 0, CR_FLAG_BOOL, &f.show, NULL,
+         "show picture, question and answers before the verdict, on a terminal the "
+         "picture "
+         "itself",
+         0, 0},
         {"many items", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},
         {"input", 0, CR_FLAG_STR, &f.batch.input, "FILE",
          "items as JSON lines: id, images, question, responses, … (-: standard input)", 0,
@@ -252,10 +258,43 @@ static void on_prompt(void *user, size_t done, size_t total) {
         cr_progress_update(&f->progress, done, total);
 }
 
+static void print_labelled(struct style s, const char *label, size_t number,
+                           struct cr_str text) {
+    printf("%s%s", s.bold, label);
+    if (number > 0)
+        printf(" %zu", number);
+    printf("%s  ", s.end);
+    cr_print_text(text);
+    putchar('\n');
+}
+
+/* The item as a person would want to see it. */
+static void show_item(const struct judge_flags *f, const struct cr_item *item,
+                      const struct cr_image *images, size_t n_images) {
+    struct style s = style_of(f);
+    struct cr_terminal terminal;
+    struct cr_buf picture;
+    cr_terminal_look(&terminal, f->common.color);
+    cr_buf_init(&picture, (size_t)256 << 20);
+    for (size_t i = 0; i < n_images; i++) {
+        cr_buf_clear(&picture);
+        if (cr_show_picture(&picture, &images[i], &terminal, NULL) == CRITIC_OK && picture.len > 0)
+            fwrite(picture.data, 1, picture.len, stdout);
+        print_labelled(s, "Picture ", 0, item->sources[i]);
+    }
+    cr_buf_fini(&picture);
+    print_labelled(s, "Question", 0, item->question);
+    for (size_t i = 0; i < item->n_answers; i++)
+        print_labelled(s, "Answer", i + 1, item->answers[i]);
+    putchar('\n');
+}
+
 static void on_pictures(void *user, const struct cr_item *item,
                         const struct cr_image *images, size_t n_images) {
     struct judge_flags *f = user;
     cr_foreign_see(&f->foreign, item, images, n_images);
+    if (f->show)
+        show_item(f, item, images, n_images);
 }
 
 static enum critic_status print_item(const struct judge_flags *f,
@@ -347,6 +386,10 @@ static enum critic_status check_flags(struct judge_flags *f, critic_error *err) 
     if (!batch && (f->batch.output || f->batch.resume || f->batch.force))
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "--output, --resume and --force belong to --input");
+    if (f->show && (batch || f->common.json))
+        return cr_fail(
+            err, CRITIC_BAD_ARGUMENT,
+            "--show is for one item and a person: leave out --input and --json");
     if (batch || (f->answers.n > 0 && f->question.data))
         return CRITIC_OK;
     return cr_fail(err, CRITIC_BAD_ARGUMENT,

@@ -42,6 +42,23 @@ for program in judge-shared judge-static; do
     first=${first:-$(printf '%s' "$out" | sed 's/"seconds":[^,}]*//')}
     equal "$(printf '%s' "$out" | sed 's/"seconds":[^,}]*//')" "$first"
 done
+# A model that is compiled in, from a folder where nothing of its name lies, in a tree that was moved.
+mv "$prefix" "$tmp/moved"
+micro=$CRITIC_SOURCE_DIR/examples/micro.png
+library=$tmp/moved/${library#"$prefix"/}
+(
+    cd /
+    LD_LIBRARY_PATH=$library
+    export LD_LIBRARY_PATH
+    for program in judge-shared judge-static; do
+        expect 0 "$tmp/$program" micro-base "$micro" 'Describe the picture.' 'left: small red circle.' 'nothing'
+        contains "$out" '"model":"micro-base"'
+    done
+    expect 0 "$tmp/moved/bin/critic" generate --model micro-base --image "$micro" --prompt 'Describe the picture.' --quiet
+    equal "$out" 'left: small red circle with one; right: large blue star with zero; bottom-right: large yellow ring with six.'
+)
+mv "$tmp/moved" "$prefix"
+library=$prefix/${library#"$tmp/moved"/}
 expect 0 "$tmp/usage" "$tiny/ov-lmms" "$picture"
 contains "$out" '"mode":"pairwise"'
 expect 3 "$tmp/usage" "$tmp/not-there" "$picture"

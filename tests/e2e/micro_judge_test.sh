@@ -6,6 +6,23 @@ photo=$CRITIC_SOURCE_DIR/tests/golden/images/cat-wide.jpg
 expect 0 "$critic" data world --out "$tmp/world" --split test --count 2 --seed 3 --quiet
 picture=$tmp/world/test/images/0000/000000.png
 
+# ---- the picture of examples/ is one that no model has seen ----------------------------------------------------------
+expect 0 "$critic" data world --out "$tmp/example" --split test --start 10 --count 1 --seed 2026 --large 0 --quiet
+cmp "$tmp/example/test/images/0000/000010.png" "$CRITIC_SOURCE_DIR/examples/micro.png"
+
+# ---- shown to a person -------------------------------------------------------------------------------------------------
+expect 0 "$critic" judge --show --model micro-base --verdict-only --image "$picture" --question 'Is there a ring?' --answer yes --answer no
+contains "$out" "Picture   $picture
+Question  Is there a ring?
+Answer 1  yes
+Answer 2  no"
+lacks "$out" "$(printf '\033')"
+expect 0 env COLORTERM=truecolor "$critic" judge --show --model micro-base --verdict-only --image "$picture" \
+    --question 'Is there a ring?' --answer yes --color always
+contains "$out" "$(printf '\033[38;2;')"
+expect 2 "$critic" judge --show --json --model micro-base --question Q --answer A
+one_line_error "--show"
+
 # ---- pictures and questions from outside the world ---------------------------------------------------------------
 warned() { # PART FLAGS…
     part=$1
