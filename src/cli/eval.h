@@ -7,6 +7,8 @@
 #include "eval/faults.h"
 #include "eval/stats.h"
 
+struct cr_page;
+
 int cr_eval_stats(int n_args, const char *const *args);
 int cr_eval_wildvision(int n_args, const char *const *args);
 int cr_eval_score_mme(int n_args, const char *const *args);
@@ -29,6 +31,21 @@ int cr_eval_exit(const struct cr_faults *faults);
 /* One JSON value and a newline on standard output, 15 digits; takes value, which may be NULL
  * where memory ran out. */
 enum critic_status cr_eval_print_json(json_t *value, critic_error *err);
+/* OUT.html, filled by `fill`, and OUT.json with `twin` (taken) in it. */
+enum critic_status
+cr_eval_write_report(const char *report, const char *title,
+                     void (*fill)(struct cr_page *page, const void *from),
+                     const void *from, json_t *twin, critic_error *err);
+/* Scores a file of predictions, prints, and with report not NULL writes the page and its twin: the
+ * exit status. labels NULL: they stand in the predictions. */
+int cr_eval_show_pope(const struct cr_common *c, const char *predictions,
+                      const char *labels, const char *report);
+int cr_eval_show_mme(const struct cr_common *c, const char *predictions,
+                     const char *report);
+int cr_eval_show_mmbench(const struct cr_common *c, const char *predictions,
+                         const char *report);
+/* [low, high], or null. */
+json_t *cr_eval_json_interval(struct cr_interval interval);
 /* A number, or null where the statistic is undefined. */
 json_t *cr_eval_json(struct cr_stat s);
 /* "12.34", or "undefined (why)". */

@@ -1,16 +1,14 @@
-/* critic eval compare: judges on the same items. critic eval merge: shards put together. */
+/* critic eval compare: judges on the same items. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/dir.h"
-#include "base/file.h"
 #include "cli/eval.h"
 #include "cli/eval_output.h"
 #include "eval/run.h"
 
 #define MAX_JUDGES 32
-#define MAX_LINE   ((size_t)1 << 28)
 
 struct compare_flags {
     struct cr_common common;
@@ -104,7 +102,7 @@ static enum critic_status show(const struct compare_flags *f, struct judges *j,
         else
             print_pair(j, &pairs[i]);
     if (status == CRITIC_OK && f->common.json)
-        status = cr_print_json(
+        status = cr_eval_print_json(
             json_pack("{s:O, s:O}", "judges", judges, "comparisons", list), err);
     json_decref(list);
     json_decref(judges);
@@ -171,108 +169,6 @@ int cr_eval_compare(int n_args, const char *const *args) {
     if (status >= 0)
         return status;
     status = run_compare(&f, &parsed);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
-}
-
-/* ---- merge --------------------------------------------------------------------------------------- */
-
-/* Item k of the whole is row k / n of shard k mod n: what --shard i/n took apart. */
-static enum critic_status interleave(const struct cr_judged *shards, size_t n,
-                                     struct cr_out *out, critic_error *err) {
-    struct cr_buf line;
-    enum critic_status status = CRITIC_OK;
-    cr_buf_init(&line, MAX_LINE);
-    for (size_t k = 0; status == CRITIC_OK; k++) {
-        const struct cr_judged *s = &shards[k % n];
-        if (k / n >= s->n)
-            break;
-        cr_buf_clear(&line);
-        status = cr_judgement_to_json(s, &s->items[k / n], &line, err);
-        if (status == CRITIC_OK)
-            status = cr_buf_append_c(&line, "\n", err);
-        if (status == CRITIC_OK)
-            status = cr_out_write(out, line.data, line.len, err);
-    }
-    cr_buf_fini(&line);
-    return status;
-}
-
-/* Shards of a whole are of equal length, the first ones perhaps one longer; and of one judge. */
-static enum critic_status check_shards(const struct cr_judged *shards, size_t n,
-                                       const struct cr_args *args, critic_error *err) {
-    for (size_t i = 0; i < n; i++) {
-        const struct cr_judged *a = &shards[0], *b = &shards[i];
-        if (b->bench != a->bench || !a->model_hash || !b->model_hash ||
-            strcmp(a->model_hash, b->model_hash) != 0 ||
-            strcmp(a->template_hash, b->template_hash) != 0 || a->seed != b->seed)
-            return cr_fail(err, CRITIC_BAD_DATA,
-                           "%s: of another benchmark, judge, template or seed than %s",
-                           args->positional[i], args->positional[0]);
-        if (b->n > a->n || b->n + 1 < a->n || (i > 0 && b->n > shards[i - 1].n))
-            return cr_fail(
-                err, CRITIC_BAD_DATA,
-                "%s: %zu rows; expected %zu or one less: are the shards all there, "
-                "finished and in order?",
-                args->positional[i], b->n, a->n);
-    }
-    return CRITIC_OK;
-}
-
-static int run_merge(const char *output, const struct cr_args *args) {
-    struct cr_judged *shards = calloc(args->n_positional, sizeof *shards);
-    struct cr_faults faults = {0};
-    struct cr_out out = {0};
-    critic_error err = {0};
-    size_t n = 0;
-    enum critic_status status =
-        !output  ? cr_fail(&err, CRITIC_BAD_ARGUMENT, "expected --output FILE")
-        : shards ? CRITIC_OK
-                 : cr_fail(&err, CRITIC_NO_MEMORY, "no memory for shards");
-    for (; status == CRITIC_OK && n < args->n_positional; n++)
-        status = cr_judged_read(&shards[n], args->positional[n], &faults, &err);
-    if (status == CRITIC_OK)
-        status = check_shards(shards, n, args, &err);
-    if (status == CRITIC_OK)
-        status = cr_out_open(&out, output, &err);
-    if (status == CRITIC_OK)
-        status = interleave(shards, n, &out, &err);
-    if (status == CRITIC_OK)
-        status = cr_out_commit(&out, &err);
-    else
-        cr_out_abort(&out);
-    for (size_t i = 0; shards && i < n; i++)
-        cr_judged_fini(&shards[i]);
-    free(shards);
-    cr_eval_print_faults(&faults);
-    int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
-    cr_faults_fini(&faults);
-    return rc;
-}
-
-int cr_eval_merge(int n_args, const char *const *args) {
-    struct cr_common c;
-    const char *output = NULL;
-    cr_common_init(&c);
-    const struct cr_flag flags[] = {
-        {"output", 'o', CR_FLAG_STR, &output, "FILE", "the whole", 0, 0},
-        CR_OUTPUT_FLAGS(c),
-        CR_END_FLAGS};
-    const struct cr_args_spec spec = {
-        .command = "eval merge",
-        .usage = "SHARD1 SHARD2 … --output FILE",
-        .about = "Puts the outputs of critic eval run --shard 1/N … N/N together: the "
-                 "bytes of "
-                 "one run\nwithout shards.",
-        .example = "critic eval merge part1.jsonl part2.jsonl --output whole.jsonl",
-        .flags = flags,
-        .min_positional = 1,
-        .max_positional = 100000};
-    struct cr_args parsed;
-    int status = cr_command_begin(&parsed, &spec, n_args, args);
-    if (status >= 0)
-        return status;
-    status = run_merge(output, &parsed);
     cr_args_fini(&parsed);
     return cr_finish(status);
 }

@@ -162,7 +162,7 @@ void cr_judge_flags_init(struct cr_judge_flags *f, struct cr_common *common);
          CR_FLAG_SIZE,                                                                   \
          &(f).opts.max_new_tokens,                                                       \
          "N",                                                                            \
-         "longest reply (default 1024)",                                                 \
+         "longest reply (default 1024; of pope, mme and mmbench 64)",                    \
          1,                                                                              \
          1e9},                                                                           \
     {                                                                                    \

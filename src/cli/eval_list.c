@@ -1,8 +1,10 @@
 /* critic eval list: the benchmarks, their files and where these are to be had. */
 #include <stdio.h>
 
+#include "base/checked.h"
 #include "cli/eval.h"
 #include "eval/exam.h"
+#include "eval/quiz.h"
 
 static json_t *bench_json(const struct cr_exam *b) {
     json_t *files = json_array();
@@ -28,6 +30,22 @@ static void print_bench(const struct cr_exam *b) {
         printf("  note: %s\n", b->note);
 }
 
+static json_t *quiz_json(const struct cr_quiz *q) {
+    json_t *files = json_array();
+    for (size_t i = 0; i < CR_COUNT(q->files) && q->files[i]; i++)
+        json_array_append_new(files, json_string(q->files[i]));
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s}", "name", q->name, "title", q->title,
+                     "mode", "answers", "files", files, "source", q->source,
+                     "instruction", q->instruction);
+}
+
+static void print_quiz(const struct cr_quiz *q) {
+    printf("%s: %s, a model answers\n  file: %s", q->name, q->title, q->files[0]);
+    for (size_t i = 1; i < CR_COUNT(q->files) && q->files[i]; i++)
+        printf(" or %s", q->files[i]);
+    printf("\n  from: %s\n", q->source);
+}
+
 static int run_parsed(const struct cr_common *c) {
     critic_error err = {0};
     json_t *list = json_array(), *not_given = json_array();
@@ -38,6 +56,11 @@ static int run_parsed(const struct cr_common *c) {
                               json_pack("{s:s, s:s}", "what", x->what, "why", x->why));
     for (const struct cr_exam *b = cr_exams; b->name && !c->json; b++)
         print_bench(b);
+    for (const struct cr_quiz *q = cr_quizzes; q->name; q++)
+        if (c->json)
+            json_array_append_new(list, quiz_json(q));
+        else
+            print_quiz(q);
     if (!c->json)
         printf("\nPublished figures that their own data do not give:\n");
     for (const struct cr_irreproducible *x = cr_irreproducible; x->what && !c->json; x++)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "cli/eval.h"
 #include "io/json.h"
 #include "report/page.h"
 
@@ -31,17 +32,13 @@ enum critic_status cr_twin_path(struct cr_buf *path, const char *report,
     return cr_buf_append_c(path, ".json", err);
 }
 
-static enum critic_status write_json(const char *report, const struct cr_result *results,
-                                     size_t n, critic_error *err) {
+static enum critic_status write_json(const char *report, json_t *whole,
+                                     critic_error *err) {
     struct cr_buf text, path;
-    json_t *list = json_array();
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, cr_result_json(&results[i]));
-    json_t *whole = json_pack("{s:o}", "judges", list);
     cr_buf_init(&text, MAX_TEXT);
     cr_buf_init(&path, 1 << 16);
     enum critic_status status =
-        whole ? cr_json_append(&text, whole, err)
+        whole ? cr_json_append_exact(&text, whole, err)
               : cr_fail(err, CRITIC_NO_MEMORY, "no memory for a report");
     if (status == CRITIC_OK)
         status = cr_buf_append_c(&text, "\n", err);
@@ -55,17 +52,44 @@ static enum critic_status write_json(const char *report, const struct cr_result 
     return status;
 }
 
+enum critic_status
+cr_eval_write_report(const char *report, const char *title,
+                     void (*fill)(struct cr_page *page, const void *from),
+                     const void *from, json_t *twin, critic_error *err) {
+    struct cr_page *page = NULL;
+    enum critic_status status = cr_page_new(&page, title, err);
+    if (status == CRITIC_OK) {
+        fill(page, from);
+        status = cr_page_write(page, report, err);
+    }
+    cr_page_free(page);
+    if (status == CRITIC_OK)
+        return write_json(report, twin, err);
+    json_decref(twin);
+    return status;
+}
+
+struct results {
+    const struct cr_result *items;
+    size_t n;
+};
+
+static void fill_results(struct cr_page *page, const void *from) {
+    const struct results *r = from;
+    cr_result_page(r->items, r->n, page);
+}
+
 static enum critic_status write_page(const char *report, const struct cr_result *results,
                                      size_t n, critic_error *err) {
-    struct cr_page *page;
+    const struct results all = {results, n};
     char title[160];
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, cr_result_json(&results[i]));
     snprintf(title, sizeof title, "%s: how good %s", results[0].rows->bench->title,
              n == 1 ? "is this judge" : "are these judges");
-    CR_TRY(cr_page_new(&page, title, err));
-    cr_result_page(results, n, page);
-    enum critic_status status = cr_page_write(page, report, err);
-    cr_page_free(page);
-    return status == CRITIC_OK ? write_json(report, results, n, err) : status;
+    return cr_eval_write_report(report, title, fill_results, &all,
+                                json_pack("{s:o}", "judges", list), err);
 }
 
 typedef enum critic_status (*make_text)(const struct cr_result *, size_t, struct cr_buf *,

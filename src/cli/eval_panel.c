@@ -183,7 +183,7 @@ static enum critic_status show(const struct panel_flags *f, const struct cr_pane
                                const struct cr_exam_set *set, const char *judge,
                                critic_error *err) {
     if (f->common.json)
-        CR_TRY(cr_print_json(panel_json(p, set, judge), err));
+        CR_TRY(cr_eval_print_json(panel_json(p, set, judge), err));
     else
         print_panel(p);
     return f->result.report ? write_report(f, p, set, judge, err) : CRITIC_OK;

@@ -1,8 +1,10 @@
 /* What the eval commands share (cli/eval.h). */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "cli/eval.h"
+#include "io/json.h"
+
+#define MAX_OUTPUT ((size_t)1 << 31)
 
 void cr_eval_print_faults(const struct cr_faults *faults) {
     for (size_t i = 0; i < faults->n; i++) {
@@ -21,15 +23,23 @@ int cr_eval_exit(const struct cr_faults *faults) {
     return faults->n > 0 ? CR_EXIT_FAILED : CR_EXIT_DONE;
 }
 
-/* 15 digits: what is exact in decimal stays as it is, and nothing that counts is lost. */
 enum critic_status cr_eval_print_json(json_t *value, critic_error *err) {
-    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    struct cr_buf text;
+    cr_buf_init(&text, MAX_OUTPUT);
+    enum critic_status status =
+        value ? cr_json_append_exact(&text, value, err)
+              : cr_fail(err, CRITIC_NO_MEMORY, "out of memory while writing JSON");
+    if (status == CRITIC_OK) {
+        fwrite(text.data, 1, text.len, stdout);
+        putchar('\n');
+    }
     json_decref(value);
-    if (!text)
-        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory while writing JSON");
-    puts(text);
-    free(text);
-    return CRITIC_OK;
+    cr_buf_fini(&text);
+    return status;
+}
+
+json_t *cr_eval_json_interval(struct cr_interval i) {
+    return i.why ? json_null() : json_pack("[f, f]", i.low, i.high);
 }
 
 json_t *cr_eval_json(struct cr_stat s) {

@@ -8,6 +8,7 @@
 #include "cli/eval.h"
 #include "cli/eval_judges.h"
 #include "cli/eval_output.h"
+#include "cli/eval_quiz.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "eval/run.h"
@@ -19,6 +20,7 @@ struct run_flags {
     struct cr_exam_load load;
     struct cr_run_opts run;
     const char *shard, *name;
+    const char *pictures, *instruction; /* of benchmarks with plain answers */
     struct cr_progress progress;
     const struct cr_eval_judges *judges;
     char what[180];
@@ -125,7 +127,7 @@ static void print_first_failure(const struct run_flags *f, const struct cr_judge
 static enum critic_status show(struct run_flags *f, const struct cr_result *r,
                                critic_error *err) {
     if (f->common.json)
-        CR_TRY(cr_print_json(cr_result_json(r), err));
+        CR_TRY(cr_eval_print_json(cr_result_json(r), err));
     else
         cr_result_print(r);
     return cr_result_files(&f->result, r, 1, err);
@@ -185,6 +187,33 @@ fail:
     return status;
 }
 
+/* POPE, MME, MMBench: no judge, a model that answers. */
+static int run_quiz(struct run_flags *f, const struct cr_quiz *quiz) {
+    critic_error err = {0};
+    struct cr_quiz_flags q = {.common = &f->common,
+                              .judge = &f->judge,
+                              .result = &f->result,
+                              .load = {.data = f->load.data,
+                                       .pictures = f->pictures,
+                                       .instruction = f->instruction,
+                                       .limit = f->load.limit,
+                                       .sample = f->load.sample,
+                                       .seed = f->judge.opts.seed},
+                              .output = f->run.output,
+                              .resume = f->run.resume,
+                              .force = f->run.force,
+                              .progress = &f->progress};
+    cr_progress_begin(&f->progress, "answering", "questions", f->common.quiet);
+    f->common.progress = &f->progress;
+    if (parse_shard(f, &err) != CRITIC_OK)
+        return cr_report(&err);
+    q.load.shard = f->load.shard;
+    q.load.n_shards = f->load.n_shards;
+    int rc = cr_eval_run_quiz(&q, quiz);
+    cr_progress_clear(&f->progress);
+    return rc;
+}
+
 static int run_parsed(struct run_flags *f, const char *name) {
     struct cr_faults faults = {0};
     critic_error err = {0};
@@ -221,6 +250,8 @@ int cr_eval_run(int n_args, const char *const *args) {
     cr_common_init(&f.common);
     cr_judge_flags_init(&f.judge, &f.common);
     f.result.n_draws = 2000;
+    size_t longest = f.judge.opts.max_new_tokens;
+    f.judge.opts.max_new_tokens = 0; /* not given: judges and answers differ */
     const struct cr_flag flags[] = {
         {"what is judged", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},
         {"data", 'd', CR_FLAG_STR, &f.load.data, "FOLDER",
@@ -231,6 +262,12 @@ int cr_eval_run(int n_args, const char *const *args) {
          0, 0},
         {"candidate", 0, CR_FLAG_STR, &f.load.candidate, "COLUMN",
          "the column of the file that holds them", 0, 0},
+        {"pictures", 0, CR_FLAG_STR, &f.pictures, "FOLDER",
+         "pictures of pope, mme and mmbench that do not lie beside their file", 0, 0},
+        {"instruction", 0, CR_FLAG_STR, &f.instruction, "TEXT",
+         "what stands below each question of these (default: the benchmark's; empty: "
+         "nothing)",
+         0, 0},
         {"limit", 0, CR_FLAG_SIZE, &f.load.limit, "N", "the first N items", 1, 1e9},
         {"sample", 0, CR_FLAG_SIZE, &f.load.sample, "N",
          "N items drawn by --seed, every group in its share", 1, 1e9},
@@ -274,7 +311,10 @@ int cr_eval_run(int n_args, const char *const *args) {
     f.run.cancel = cr_cancelled;
     f.run.on_item = on_item;
     f.run.user = &f;
-    status = run_parsed(&f, parsed.positional[0]);
+    const struct cr_quiz *quiz = cr_quiz_find(parsed.positional[0]);
+    if (!quiz && f.judge.opts.max_new_tokens == 0)
+        f.judge.opts.max_new_tokens = longest;
+    status = quiz ? run_quiz(&f, quiz) : run_parsed(&f, parsed.positional[0]);
     cr_args_fini(&parsed);
     return cr_finish(status);
 }

@@ -4,6 +4,13 @@
 #include "cli/eval.h"
 #include "eval/mme.h"
 #include "eval/pope.h"
+#include "eval/quiz_page.h"
+
+#define REPORT_FLAG(report)                                                              \
+    {                                                                                    \
+        "report", 0, CR_FLAG_STR, &(report), "OUT.html",                                 \
+            "a page that stands alone, and OUT.json with the same", 0, 0                 \
+    }
 
 static json_t *count_json(size_t n) {
     return json_integer((json_int_t)n);
@@ -29,6 +36,7 @@ static json_t *task_json(const struct cr_mme_task *t) {
     json_object_set_new(out, "pictures", count_json(t->n_pictures));
     json_object_set_new(out, "other", count_json(r->n_other));
     json_object_set_new(out, "differ", count_json(t->n_differ));
+    json_object_set_new(out, "ci", cr_eval_json_interval(t->score_95));
     return out;
 }
 
@@ -51,6 +59,10 @@ static json_t *mme_json(const struct cr_mme *m) {
     json_object_set_new(out, "perception", cr_eval_json(m->perception[CR_MME_OFFICIAL]));
     json_object_set_new(out, "cognition", cr_eval_json(m->cognition[CR_MME_OFFICIAL]));
     json_object_set_new(out, "tasks", tasks);
+    json_object_set_new(out, "ci",
+                        json_pack("{s:o, s:o}", "perception",
+                                  cr_eval_json_interval(m->perception_95), "cognition",
+                                  cr_eval_json_interval(m->cognition_95)));
     json_object_set_new(out, "missing", missing);
     json_object_set_new(out, "rules", rules);
     return out;
@@ -72,15 +84,22 @@ static void print_mme(const struct cr_mme *m) {
            CR_MME_TASKS - m->n_missing, CR_MME_TASKS);
 }
 
-static int run_mme(const struct cr_common *c, const char *folder) {
+static void fill_mme(struct cr_page *page, const void *from) {
+    cr_mme_page(page, from);
+}
+
+int cr_eval_show_mme(const struct cr_common *c, const char *predictions,
+                     const char *report) {
     critic_error err = {0};
     struct cr_faults faults = {0};
     struct cr_mme m;
-    enum critic_status status = cr_mme_score(&m, folder, &faults, &err);
+    enum critic_status status = cr_mme_score(&m, predictions, &faults, &err);
     if (status == CRITIC_OK && c->json)
         status = cr_eval_print_json(mme_json(&m), &err);
     else if (status == CRITIC_OK)
         print_mme(&m);
+    if (status == CRITIC_OK && report)
+        status = cr_eval_write_report(report, "MME", fill_mme, &m, mme_json(&m), &err);
     cr_eval_print_faults(&faults);
     int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
     cr_faults_fini(&faults);
@@ -89,11 +108,15 @@ static int run_mme(const struct cr_common *c, const char *folder) {
 
 int cr_eval_score_mme(int n_args, const char *const *args) {
     struct cr_common c;
-    const char *folder = NULL;
+    const char *predictions = NULL;
+    const char *report = NULL;
     cr_common_init(&c);
     const struct cr_flag flags[] = {
-        {"predictions", 0, CR_FLAG_STR, &folder, "DIR",
-         "official result files TASK.txt: picture, question, answer, prediction", 0, 0},
+        {"predictions", 0, CR_FLAG_STR, &predictions, "DIR",
+         "official result files TASK.txt: picture, question, answer, prediction; or the "
+         "file that critic eval run mme wrote",
+         0, 0},
+        REPORT_FLAG(report),
         CR_OUTPUT_FLAGS(c),
         CR_END_FLAGS};
     const struct cr_args_spec spec = {
@@ -107,7 +130,8 @@ int cr_eval_score_mme(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = folder ? run_mme(&c, folder) : missing_flag("--predictions DIR is");
+    status = predictions ? cr_eval_show_mme(&c, predictions, report)
+                         : missing_flag("--predictions DIR is");
     cr_args_fini(&parsed);
     return cr_finish(status);
 }
@@ -123,6 +147,11 @@ static json_t *pope_result_json(const struct cr_pope_result *r) {
     json_object_set_new(out, "recall", cr_eval_json(r->recall));
     json_object_set_new(out, "f1", cr_eval_json(r->f1));
     json_object_set_new(out, "yes_ratio", cr_eval_json(r->yes_ratio));
+    if (!r->accuracy_95.why && r->accuracy_95.high > 0)
+        json_object_set_new(out, "ci",
+                            json_pack("{s:o, s:o}", "accuracy",
+                                      cr_eval_json_interval(r->accuracy_95), "f1",
+                                      cr_eval_json_interval(r->f1_95)));
     json_object_set_new(out, "judged", count_json(r->n));
     json_object_set_new(out, "tp", count_json(r->true_yes));
     json_object_set_new(out, "fp", count_json(r->false_yes));
@@ -166,8 +195,12 @@ static void print_pope(const struct cr_pope *p) {
         p->by[0].n, p->n_labels, p->n_differ);
 }
 
-static int run_pope(const struct cr_common *c, const char *predictions,
-                    const char *labels) {
+static void fill_pope(struct cr_page *page, const void *from) {
+    cr_pope_page(page, from);
+}
+
+int cr_eval_show_pope(const struct cr_common *c, const char *predictions,
+                      const char *labels, const char *report) {
     critic_error err = {0};
     struct cr_faults faults = {0};
     struct cr_pope p;
@@ -176,6 +209,8 @@ static int run_pope(const struct cr_common *c, const char *predictions,
         status = cr_eval_print_json(pope_json(&p), &err);
     else if (status == CRITIC_OK)
         print_pope(&p);
+    if (status == CRITIC_OK && report)
+        status = cr_eval_write_report(report, "POPE", fill_pope, &p, pope_json(&p), &err);
     cr_eval_print_faults(&faults);
     int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
     cr_pope_fini(&p);
@@ -187,17 +222,21 @@ int cr_eval_score_pope(int n_args, const char *const *args) {
     struct cr_common c;
     const char *predictions = NULL;
     const char *labels = NULL;
+    const char *report = NULL;
     cr_common_init(&c);
     const struct cr_flag flags[] = {
         {"predictions", 0, CR_FLAG_STR, &predictions, "FILE",
          "JSON lines with 'answer' or 'text', perhaps question_id", 0, 0},
         {"labels", 0, CR_FLAG_STR, &labels, "FILE",
-         "the benchmark's file: question_id, label, perhaps category", 0, 0},
+         "the benchmark's file: question_id, label, perhaps category; needed unless the "
+         "predictions hold them",
+         0, 0},
+        REPORT_FLAG(report),
         CR_OUTPUT_FLAGS(c),
         CR_END_FLAGS};
     const struct cr_args_spec spec = {
         .command = "eval score pope",
-        .usage = "--predictions FILE --labels FILE [--json]",
+        .usage = "--predictions FILE [--labels FILE] [--json]",
         .about =
             "POPE scores by its own rule: no where the first sentence has the word No, "
             "no or not,\nelse yes. lmms-eval's exact match and critic's own reading "
@@ -209,9 +248,8 @@ int cr_eval_score_pope(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = predictions && labels
-                 ? run_pope(&c, predictions, labels)
-                 : missing_flag("--predictions FILE and --labels FILE are");
+    status = predictions ? cr_eval_show_pope(&c, predictions, labels, report)
+                         : missing_flag("--predictions FILE is");
     cr_args_fini(&parsed);
     return cr_finish(status);
 }

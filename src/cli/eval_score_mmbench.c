@@ -4,8 +4,12 @@
 
 #include "cli/eval.h"
 #include "eval/mmbench.h"
+#include "eval/quiz_page.h"
 
-static const char *const rules[CR_N_MMBENCH_RULES] = {"official", "vlmevalkit"};
+static const char *const rules[CR_N_MMBENCH_RULES] = {"official", "vlmevalkit",
+                                                      "official, then likelihood"};
+/* What counts: the same as official where no row holds a choice. */
+static const enum cr_mmbench_rule counting = CR_MMBENCH_CHOICE;
 
 static json_t *count_json(size_t n) {
     return json_integer((json_int_t)n);
@@ -39,15 +43,19 @@ static json_t *report_json(const struct cr_mmbench *m) {
                             cr_eval_json(of_rows(m, m->n_unread[r])));
         json_object_set_new(by, rules[r], one);
     }
-    json_object_set_new(out, "overall", cr_eval_json(hits(&m->groups[0], 0)));
+    json_object_set_new(out, "overall", cr_eval_json(hits(&m->groups[0], counting)));
+    json_object_set_new(
+        out, "ci", cr_eval_json_interval(cr_mmbench_interval(&m->groups[0], counting)));
     json_object_set_new(out, "questions", count_json(m->n_questions));
     json_object_set_new(out, "rows", count_json(m->n_rows));
-    json_object_set_new(out, "row_accuracy", cr_eval_json(of_rows(m, m->n_right[0])));
+    json_object_set_new(out, "row_accuracy",
+                        cr_eval_json(of_rows(m, m->n_right[counting])));
     json_object_set_new(out, "extract_fail_rate",
-                        cr_eval_json(of_rows(m, m->n_unread[0])));
-    json_object_set_new(out, "category", groups_json(m, "category", 0));
-    json_object_set_new(out, "l2-category", groups_json(m, "l2-category", 0));
-    json_object_set_new(out, "split", groups_json(m, "split", 0));
+                        cr_eval_json(of_rows(m, m->n_unread[CR_MMBENCH_OFFICIAL])));
+    json_object_set_new(out, "chosen_by_likelihood", count_json(m->n_chosen));
+    json_object_set_new(out, "category", groups_json(m, "category", counting));
+    json_object_set_new(out, "l2-category", groups_json(m, "l2-category", counting));
+    json_object_set_new(out, "split", groups_json(m, "split", counting));
     json_object_set_new(out, "differ", count_json(m->n_differ));
     json_object_set_new(out, "rules", by);
     return out;
@@ -56,23 +64,31 @@ static json_t *report_json(const struct cr_mmbench *m) {
 static void print_report(const struct cr_mmbench *m) {
     for (size_t i = 0; i < m->n_groups; i++)
         printf("%-12s %-40s %7.4f  (%zu of %zu)\n", m->groups[i].kind, m->groups[i].name,
-               hits(&m->groups[i], 0).value, m->groups[i].n_hit[0],
+               hits(&m->groups[i], counting).value, m->groups[i].n_hit[counting],
                m->groups[i].n_questions);
-    printf(
-        "\n%zu rows of %zu questions; no letter read from %zu rows; VLMEvalKit reads %zu "
-        "rows otherwise\n",
-        m->n_rows, m->n_questions, m->n_unread[0], m->n_differ);
+    printf("\n%zu rows of %zu questions; no letter read from %zu rows, %zu of them "
+           "chosen by "
+           "likelihood; VLMEvalKit reads %zu rows otherwise\n",
+           m->n_rows, m->n_questions, m->n_unread[CR_MMBENCH_OFFICIAL], m->n_chosen,
+           m->n_differ);
 }
 
-static int run_parsed(const struct cr_common *c, const char *path) {
+static void fill(struct cr_page *page, const void *from) {
+    cr_mmbench_page(page, from);
+}
+
+int cr_eval_show_mmbench(const struct cr_common *c, const char *predictions,
+                         const char *report) {
     critic_error err = {0};
     struct cr_faults faults = {0};
     struct cr_mmbench m;
-    enum critic_status status = cr_mmbench_score(&m, path, &faults, &err);
+    enum critic_status status = cr_mmbench_score(&m, predictions, &faults, &err);
     if (status == CRITIC_OK && c->json)
         status = cr_eval_print_json(report_json(&m), &err);
     else if (status == CRITIC_OK)
         print_report(&m);
+    if (status == CRITIC_OK && report)
+        status = cr_eval_write_report(report, "MMBench", fill, &m, report_json(&m), &err);
     cr_eval_print_faults(&faults);
     int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
     cr_mmbench_fini(&m);
@@ -83,12 +99,15 @@ static int run_parsed(const struct cr_common *c, const char *path) {
 int cr_eval_score_mmbench(int n_args, const char *const *args) {
     struct cr_common c;
     const char *path = NULL;
+    const char *report = NULL;
     cr_common_init(&c);
     const struct cr_flag flags[] = {
         {"predictions", 0, CR_FLAG_STR, &path, "FILE",
          "TSV or JSON lines: index, A to E, answer, prediction, perhaps category, "
-         "l2-category, split",
+         "l2-category, split, choice",
          0, 0},
+        {"report", 0, CR_FLAG_STR, &report, "OUT.html",
+         "a page that stands alone, and OUT.json with the same", 0, 0},
         CR_OUTPUT_FLAGS(c),
         CR_END_FLAGS};
     const struct cr_args_spec spec = {
@@ -107,7 +126,7 @@ int cr_eval_score_mmbench(int n_args, const char *const *args) {
     if (status >= 0)
         return status;
     if (path) {
-        status = run_parsed(&c, path);
+        status = cr_eval_show_mmbench(&c, path, report);
     } else {
         critic_error err = {0};
         cr_fail(&err, CRITIC_BAD_ARGUMENT, "--predictions FILE is needed");

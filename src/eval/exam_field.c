@@ -164,11 +164,37 @@ size_t cr_field_texts(struct cr_arena *a, const json_t *value, struct cr_str *ou
     return n;
 }
 
-bool cr_field_is_base64_picture(struct cr_str s) {
+/* Base64 of a picture without its "data:", as TSV files hold it? */
+static bool is_base64_picture(struct cr_str s) {
     static const char *const starts[] = {"/9j/", "iVBOR", "UklGR", "R0lGOD"};
     for (size_t i = 0; s.len > 100 && i < CR_COUNT(starts); i++)
         if (memcmp(s.data, starts[i], strlen(starts[i])) == 0)
             return strspn(s.data, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                                   "0123456789+/=\r\n") >= s.len;
     return false;
+}
+
+enum critic_status cr_field_picture(struct cr_arena *a, const json_t *value,
+                                    struct cr_str *out, critic_error *err) {
+    static const char start[] = "data:image/jpeg;base64,"; /* the content decides */
+    if (json_is_object(value)) { /* {"path", "bytes"} as data sets write it */
+        const json_t *path = json_object_get(value, "path");
+        value = json_is_string(path) ? path : json_object_get(value, "bytes");
+    }
+    if (!json_is_string(value))
+        return cr_fail(err, CRITIC_BAD_DATA,
+                       "a picture is no text; expected a path, a data URL or base64");
+    struct cr_str s = {json_string_value(value), json_string_length(value)};
+    if (!is_base64_picture(s)) {
+        *out = cr_field_text(a, value);
+        return out->data ? CRITIC_OK
+                         : cr_fail(err, CRITIC_NO_MEMORY, "no memory for a picture");
+    }
+    char *url = cr_arena_alloc(a, sizeof start + s.len);
+    if (!url)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for a picture");
+    memcpy(url, start, sizeof start - 1);
+    memcpy(url + sizeof start - 1, s.data, s.len + 1);
+    *out = (struct cr_str){url, sizeof start - 1 + s.len};
+    return CRITIC_OK;
 }

@@ -15,7 +15,9 @@ struct cr_str cr_field_text(struct cr_arena *a, const json_t *value);
  * many were put into out (at most max); 0 where it is no list of texts. */
 size_t cr_field_texts(struct cr_arena *a, const json_t *value, struct cr_str *out,
                       size_t max);
-/* Base64 of a picture without its "data:" (as TSV files hold it)? */
-bool cr_field_is_base64_picture(struct cr_str text);
+/* Where a picture is to be had, in the arena: a path or data URL as it stands, base64 as a data URL,
+ * {"path", "bytes"} as data sets write it. Errors: CRITIC_BAD_DATA, CRITIC_NO_MEMORY. */
+enum critic_status cr_field_picture(struct cr_arena *a, const json_t *value,
+                                    struct cr_str *out, critic_error *err);
 
 #endif

@@ -11,7 +11,7 @@
 #include "eval/exam_field.h"
 #include "eval/exam_group.h"
 #include "eval/lines.h"
-#include "eval/tsv.h"
+#include "eval/rows.h"
 #include "judge/verdict.h"
 
 #define MAX_ARENA ((size_t)1 << 40) /* address space; pages come as they are used */
@@ -76,31 +76,6 @@ static enum critic_status read_id(struct loading *l, const json_t *row, size_t l
     return CRITIC_OK;
 }
 
-static enum critic_status add_picture(struct loading *l, const json_t *value,
-                                      struct cr_str *out, critic_error *err) {
-    struct cr_arena *a = &l->set->arena;
-    if (json_is_object(value)) { /* {"path", "bytes"} as data sets write it */
-        const json_t *path = json_object_get(value, "path");
-        value = json_is_string(path) ? path : json_object_get(value, "bytes");
-    }
-    if (!json_is_string(value))
-        return cr_fail(err, CRITIC_BAD_DATA,
-                       "a picture is no text; expected a path, a data URL or base64");
-    struct cr_str s = {json_string_value(value), json_string_length(value)};
-    if (!cr_field_is_base64_picture(s)) {
-        *out = cr_field_text(a, value);
-        return out->data ? CRITIC_OK : no_memory(err);
-    }
-    static const char start[] = "data:image/jpeg;base64,"; /* the content decides */
-    char *url = cr_arena_alloc(a, sizeof start + s.len);
-    if (!url)
-        return no_memory(err);
-    memcpy(url, start, sizeof start - 1);
-    memcpy(url + sizeof start - 1, s.data, s.len + 1);
-    *out = (struct cr_str){url, sizeof start - 1 + s.len};
-    return CRITIC_OK;
-}
-
 static enum critic_status read_pictures(struct loading *l, const json_t *row,
                                         struct cr_exam_item *b, critic_error *err) {
     const json_t *value = cr_field_find(row, l->set->bench->keys.images);
@@ -112,8 +87,9 @@ static enum critic_status read_pictures(struct loading *l, const json_t *row,
     if (!sources)
         return no_memory(err);
     for (size_t i = 0; i < n; i++)
-        CR_TRY(add_picture(l, json_is_array(value) ? json_array_get(value, i) : value,
-                           &sources[i], err));
+        CR_TRY(cr_field_picture(&l->set->arena,
+                                json_is_array(value) ? json_array_get(value, i) : value,
+                                &sources[i], err));
     b->item.sources = sources;
     b->item.n_sources = n;
     b->item.folder = cr_str_of(l->folder);
@@ -460,21 +436,13 @@ static enum critic_status on_answer(void *user, json_t *row, size_t line,
                : no_memory(err);
 }
 
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 static enum critic_status read_files(struct loading *l, critic_error *err) {
     struct cr_exam_set *set = l->set;
     if (l->how->answers) {
         l->answers = json_object();
         CR_TRY(cr_lines_read(l->how->answers, l->faults, on_answer, l, err));
     }
-    if (ends_with(set->path, ".tsv"))
-        CR_TRY(cr_tsv_read(set->path, l->faults, on_row, l, err));
-    else
-        CR_TRY(cr_lines_read(set->path, l->faults, on_row, l, err));
+    CR_TRY(cr_rows_read(set->path, l->faults, on_row, l, err));
     if (set->n == 0)
         return cr_fail(err, CRITIC_BAD_FILE, "%s: %s", set->path,
                        l->faults->n > 0 ? "no item could be read; the lines above say why"

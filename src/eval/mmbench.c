@@ -77,7 +77,7 @@ static enum critic_status question_of(struct reading *in, long long base,
 }
 
 static void judge(struct reading *in, struct question *q, struct cr_str reply,
-                  const struct cr_str *option, char answer) {
+                  const struct cr_str *option, struct cr_str choice, char answer) {
     char read[CR_N_MMBENCH_RULES];
     q->n_rows++;
     in->out->n_rows++;
@@ -87,6 +87,10 @@ static void judge(struct reading *in, struct question *q, struct cr_str reply,
     }
     for (size_t r = 0; r < CR_N_MMBENCH_RULES; r++) {
         read[r] = cr_mmbench_read((enum cr_mmbench_rule)r, reply, option);
+        if (r == CR_MMBENCH_CHOICE && read[r] == 0 && choice.len == 1) {
+            read[r] = choice.data[0];
+            in->out->n_chosen++;
+        }
         in->out->n_unread[r] += read[r] == 0 || read[r] == 'Z';
         in->out->n_right[r] += read[r] == answer;
         q->n_right[r] += read[r] == answer;
@@ -118,7 +122,7 @@ static enum critic_status read_index(struct reading *in, const json_t *row, size
 static enum critic_status on_row(void *user, json_t *row, size_t line,
                                  critic_error *err) {
     struct reading *in = user;
-    struct cr_id_text scratch[CR_MMBENCH_OPTIONS + 2];
+    struct cr_id_text scratch[CR_MMBENCH_OPTIONS + 3];
     struct cr_str option[CR_MMBENCH_OPTIONS];
     long long index;
     struct question *q = NULL;
@@ -134,6 +138,8 @@ static enum critic_status on_row(void *user, json_t *row, size_t line,
     struct cr_str answer = cr_member_text(row, "answer", &scratch[CR_MMBENCH_OPTIONS]);
     struct cr_str reply =
         member(row, "prediction", "text", &scratch[CR_MMBENCH_OPTIONS + 1]);
+    struct cr_str choice =
+        cr_member_text(row, "choice", &scratch[CR_MMBENCH_OPTIONS + 2]);
     if (answer.len != 1 || answer.data[0] < 'A' ||
         answer.data[0] >= 'A' + CR_MMBENCH_OPTIONS)
         return cr_faults_add(in->faults, in->path, "answer", line, err,
@@ -142,7 +148,8 @@ static enum critic_status on_row(void *user, json_t *row, size_t line,
     if (!reply.data)
         CR_TRY(cr_faults_add(in->faults, in->path, "prediction", line, err,
                              "has no 'prediction'; counts as wrong"));
-    judge(in, q, reply.data ? reply : (struct cr_str){"", 0}, option, answer.data[0]);
+    judge(in, q, reply.data ? reply : (struct cr_str){"", 0}, option, choice,
+          answer.data[0]);
     return CRITIC_OK;
 }
 
@@ -215,7 +222,7 @@ enum critic_status cr_mmbench_score(struct cr_mmbench *out, const char *path,
     if (status == CRITIC_OK)
         status = group_all(&in, err);
     if (status == CRITIC_OK && out->n_rows > 0 &&
-        out->n_unread[CR_MMBENCH_OFFICIAL] == out->n_rows)
+        out->n_unread[CR_MMBENCH_CHOICE] == out->n_rows)
         status = cr_faults_add(faults, path, "silent", 0, err,
                                "no letter was read from %zu rows", out->n_rows);
     if (status == CRITIC_OK && out->n_rows == 0)

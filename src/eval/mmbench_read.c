@@ -153,8 +153,8 @@ static size_t n_characters(struct cr_str s) {
 
 char cr_mmbench_read(enum cr_mmbench_rule rule, struct cr_str reply,
                      const struct cr_str option[CR_MMBENCH_OPTIONS]) {
-    char c = rule == CR_MMBENCH_OFFICIAL ? by_letter_official(reply)
-                                         : by_letter_vlmeval(reply, option);
+    char c = rule == CR_MMBENCH_VLMEVAL ? by_letter_vlmeval(reply, option)
+                                        : by_letter_official(reply);
     if (c)
         return c;
     size_t n_options = 0;

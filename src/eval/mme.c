@@ -1,11 +1,15 @@
 #include "eval/mme.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/dir.h"
 #include "base/file.h"
 #include "eval/lines.h"
 #include "eval/rules.h"
 #include "eval/rules_text.h"
+#include "eval/stats_boot.h"
 
 const char *const cr_mme_tasks[CR_MME_TASKS] = {"existence",
                                                 "count",
@@ -26,9 +30,12 @@ struct reading {
     const char *path;
     struct cr_faults *faults;
     struct cr_mme_task *task;
+    size_t number;         /* of the task */
     json_t *seen;          /* picture and question */
-    struct cr_str picture; /* of the question before */
+    struct cr_buf picture; /* of the question before */
     bool right_before[CR_N_MME_RULES];
+    double (*pictures)[3]; /* of each, official rule: right, questions, both right */
+    size_t cap;
 };
 
 /* The next column; *rest moves behind its tab. data NULL: there is none. */
@@ -42,7 +49,40 @@ static struct cr_str next_column(struct cr_str *rest) {
     return column;
 }
 
-static void add_question(struct reading *in, struct cr_str picture, enum cr_yes answer,
+static void reading_init(struct reading *in, struct cr_mme *m, size_t task,
+                         const char *path, struct cr_faults *faults) {
+    *in = (struct reading){.path = path,
+                           .faults = faults,
+                           .task = &m->tasks[task],
+                           .number = task,
+                           .seen = json_object()};
+    cr_buf_init(&in->picture, 1 << 20);
+}
+
+static void reading_fini(struct reading *in) {
+    json_decref(in->seen);
+    free(in->pictures);
+    cr_buf_fini(&in->picture);
+}
+
+/* Room for one question more, of this picture. */
+static enum critic_status grow(struct reading *in, struct cr_str picture,
+                               critic_error *err) {
+    cr_buf_clear(&in->picture);
+    CR_TRY(cr_buf_append(&in->picture, picture.data, picture.len, err));
+    if (in->task->n_pictures < in->cap)
+        return CRITIC_OK;
+    size_t cap = 2 * in->cap + 64;
+    double(*grown)[3] = realloc(in->pictures, cap * sizeof *grown);
+    if (!grown)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory to read %.160s", in->path);
+    memset(grown + in->cap, 0, (cap - in->cap) * sizeof *grown);
+    in->pictures = grown;
+    in->cap = cap;
+    return CRITIC_OK;
+}
+
+static void add_question(struct reading *in, enum cr_yes answer,
                          struct cr_str prediction) {
     const enum cr_yes said[CR_N_MME_RULES] = {cr_rule_mme(prediction),
                                               cr_rule_mme_lmms(prediction),
@@ -57,16 +97,21 @@ static void add_question(struct reading *in, struct cr_str picture, enum cr_yes 
         result->n_right += right;
         result->n_other += said[r] == CR_YES_OTHER;
         result->n_both_right += second && right && in->right_before[r];
+        if (r == CR_MME_OFFICIAL) {
+            double *p = in->pictures[in->task->n_pictures - 1];
+            p[0] += right;
+            p[1]++;
+            p[2] += second && right && in->right_before[r];
+        }
         in->right_before[r] = right;
     }
-    in->picture = picture;
 }
 
 static enum critic_status check_place(struct reading *in, struct cr_str line,
                                       struct cr_str picture, struct cr_str question,
                                       size_t number, critic_error *err) {
     size_t key_len = (size_t)(question.data - line.data) + question.len;
-    if (in->task->n_questions % 2 == 1 && !cr_str_eq(in->picture, picture))
+    if (in->task->n_questions % 2 == 1 && !cr_str_eq(cr_buf_str(&in->picture), picture))
         CR_TRY(cr_faults_add(in->faults, in->path, "pairs", number, err,
                              "picture '%.*s' does not belong to the question before; "
                              "expected two lines a picture",
@@ -109,7 +154,8 @@ static enum critic_status take_line(struct reading *in, struct cr_str line, size
         CR_TRY(cr_faults_add(in->faults, in->path, "encoding", number, err,
                              "is not UTF-8; its bytes are taken as they are"));
     CR_TRY(check_place(in, line, picture, question, number, err));
-    add_question(in, picture, truth, prediction);
+    CR_TRY(grow(in, picture, err));
+    add_question(in, truth, prediction);
     return CRITIC_OK;
 }
 
@@ -124,10 +170,6 @@ static enum critic_status take_lines(struct reading *in, struct cr_str text,
         if (cr_text_trim(line).len > 0)
             CR_TRY(take_line(in, line, number, err));
     }
-    if (in->task->n_questions % 2 == 1)
-        CR_TRY(cr_faults_add(in->faults, in->path, "odd", 0, err,
-                             "has %zu questions; expected two a picture",
-                             in->task->n_questions));
     return CRITIC_OK;
 }
 
@@ -147,13 +189,41 @@ static void fill_results(struct cr_mme_task *task) {
     }
 }
 
-static enum critic_status score_file(struct cr_mme_task *task, const char *path,
+static double score_of(const double *sums, size_t k, const void *user) {
+    const double *n_pictures = user; /* the same in every draw */
+    (void)k;
+    return 100 * sums[0] / sums[1] + 100 * sums[2] / *n_pictures;
+}
+
+/* What is to be said and computed when a task's questions are all there. */
+static enum critic_status finish_task(struct reading *in, critic_error *err) {
+    struct cr_mme_task *task = in->task;
+    struct cr_boot_options options;
+    struct cr_boot boot;
+    double n_pictures = (double)task->n_pictures;
+    task->is_there = task->n_questions > 0;
+    fill_results(task);
+    if (!task->is_there)
+        return CRITIC_OK;
+    if (task->n_questions % 2 == 1)
+        CR_TRY(cr_faults_add(in->faults, in->path, "odd", 0, err,
+                             "has %zu questions; expected two a picture (task %s)",
+                             task->n_questions, cr_mme_tasks[in->number]));
+    cr_boot_options_default(&options);
+    CR_TRY(cr_boot_sums(&boot, *in->pictures, task->n_pictures, 3, NULL, 0, score_of,
+                        &n_pictures, &options, err));
+    task->score_95 = boot.interval;
+    task->score_error = boot.interval.why ? (double)NAN : boot.error;
+    return CRITIC_OK;
+}
+
+static enum critic_status score_file(struct cr_mme *m, size_t index, const char *path,
                                      struct cr_faults *faults, critic_error *err) {
-    struct reading in = {.path = path, .faults = faults, .task = task};
+    struct reading in;
     struct cr_buf buffer;
     struct cr_str text = {NULL, 0};
     critic_error fault = {0};
-    in.seen = json_object();
+    reading_init(&in, m, index, path, faults);
     enum critic_status status = cr_text_read(path, &buffer, &text, &fault);
     if (!in.seen || status == CRITIC_NO_MEMORY)
         status = cr_fail(err, CRITIC_NO_MEMORY, "no memory to read %.160s", path);
@@ -162,15 +232,77 @@ static enum critic_status score_file(struct cr_mme_task *task, const char *path,
                                "is UTF-16, UTF-32 or cannot be read; expected UTF-8");
     else
         status = take_lines(&in, text, err);
-    task->is_there = task->n_questions > 0;
-    if (status == CRITIC_OK && !task->is_there)
+    if (status == CRITIC_OK)
+        status = finish_task(&in, err);
+    if (status == CRITIC_OK && !in.task->is_there)
         status = cr_faults_add(faults, path, "empty", 0, err,
                                "has no question in it; the task is left out");
-    fill_results(task);
     cr_buf_fini(&buffer);
-    json_decref(in.seen);
+    reading_fini(&in);
     return status;
 }
+
+/* ---- one file of all tasks ---------------------------------------------------------------- */
+
+struct rows {
+    struct reading tasks[CR_MME_TASKS];
+    struct cr_buf line; /* as TASK.txt has it; a blank for a tab or line end */
+    struct cr_faults *faults;
+    const char *path;
+};
+
+static enum critic_status append_column(struct cr_buf *line, const json_t *value,
+                                        bool last, critic_error *err) {
+    size_t from = line->len;
+    CR_TRY(cr_buf_append(line, json_string_value(value), json_string_length(value), err));
+    for (size_t i = from; i < line->len; i++)
+        if (strchr("\t\r\n", line->data[i]))
+            line->data[i] = ' ';
+    return last ? CRITIC_OK : cr_buf_append_c(line, "\t", err);
+}
+
+static enum critic_status on_row(void *user, json_t *row, size_t number,
+                                 critic_error *err) {
+    static const char *const keys[] = {"image", "question", "answer", "prediction"};
+    struct rows *in = user;
+    const char *task = json_string_value(json_object_get(row, "category"));
+    size_t t = 0, n = 0;
+    while (task && t < CR_MME_TASKS && strcmp(cr_mme_tasks[t], task) != 0)
+        t++;
+    for (size_t k = 0; k < 4; k++)
+        n += json_is_string(json_object_get(row, keys[k])) && (n == k);
+    if (!task || t == CR_MME_TASKS || n < 3)
+        return cr_faults_add(in->faults, in->path, "row", number, err,
+                             "expected category (a task), image, question, answer and "
+                             "prediction as texts; line left out");
+    cr_buf_clear(&in->line);
+    for (size_t k = 0; k < n; k++)
+        CR_TRY(append_column(&in->line, json_object_get(row, keys[k]), k + 1 == n, err));
+    return take_line(&in->tasks[t], cr_buf_str(&in->line), number, err);
+}
+
+static enum critic_status score_rows(struct cr_mme *m, const char *path,
+                                     struct cr_faults *faults, critic_error *err) {
+    struct rows *in = calloc(1, sizeof *in);
+    if (!in)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory to read %.160s", path);
+    in->faults = faults;
+    in->path = path;
+    cr_buf_init(&in->line, (size_t)1 << 30);
+    for (size_t t = 0; t < CR_MME_TASKS; t++)
+        reading_init(&in->tasks[t], m, t, path, faults);
+    enum critic_status status = cr_lines_read(path, faults, on_row, in, err);
+    for (size_t t = 0; t < CR_MME_TASKS; t++) {
+        if (status == CRITIC_OK)
+            status = finish_task(&in->tasks[t], err);
+        reading_fini(&in->tasks[t]);
+    }
+    cr_buf_fini(&in->line);
+    free(in);
+    return status;
+}
+
+/* ---- sums ----------------------------------------------------------------------------------- */
 
 static struct cr_stat sum_of(const struct cr_mme *m, size_t rule, size_t from,
                              size_t to) {
@@ -184,45 +316,68 @@ static struct cr_stat sum_of(const struct cr_mme *m, size_t rule, size_t from,
     return n ? cr_stat_of(sum) : cr_stat_undefined(cr_why_empty);
 }
 
-static enum critic_status score_all(struct cr_mme *out, const char *folder,
-                                    struct cr_buf *path, struct cr_faults *faults,
-                                    critic_error *err) {
+/* Tasks are independent, so their errors add in squares. */
+static struct cr_interval interval_of(const struct cr_mme *m, size_t from, size_t to) {
+    double square = 0, most = 0;
+    struct cr_stat sum = sum_of(m, CR_MME_OFFICIAL, from, to);
+    for (size_t i = from; i < to; i++)
+        if (m->tasks[i].is_there) {
+            square += m->tasks[i].score_error * m->tasks[i].score_error;
+            most += 200;
+        }
+    if (!cr_stat_ok(sum) || !isfinite(square))
+        return (struct cr_interval){(double)NAN, (double)NAN, cr_why_few};
+    double half = 1.959963984540054 * sqrt(square); /* the normal's 97.5 % */
+    return (struct cr_interval){fmax(0, sum.value - half), fmin(most, sum.value + half),
+                                NULL};
+}
+
+static enum critic_status score_folder(struct cr_mme *out, const char *folder,
+                                       struct cr_buf *path, struct cr_faults *faults,
+                                       critic_error *err) {
     size_t n_files = 0;
     for (size_t i = 0; i < CR_MME_TASKS; i++) {
         cr_buf_clear(path);
         CR_TRY(cr_path_join(path, folder, cr_mme_tasks[i], err));
         CR_TRY(cr_buf_append_c(path, ".txt", err));
-        fill_results(&out->tasks[i]);
         if (!cr_file_exists(path->data))
             continue;
         n_files++;
-        CR_TRY(score_file(&out->tasks[i], path->data, faults, err));
+        CR_TRY(score_file(out, i, path->data, faults, err));
     }
-    if (n_files == 0)
-        return cr_fail(
-            err, CRITIC_BAD_FILE,
-            "%.160s: has no task file in it; expected existence.txt, count.txt "
-            "and so on",
-            folder);
-    for (size_t i = 0; i < CR_MME_TASKS; i++)
-        out->n_missing += !out->tasks[i].is_there;
-    if (out->n_missing > 0)
-        CR_TRY(cr_faults_add(faults, folder, "missing", 0, err,
-                             "%zu of %d tasks are there; the sums are of these alone",
-                             CR_MME_TASKS - out->n_missing, CR_MME_TASKS));
-    return CRITIC_OK;
+    return n_files > 0 ? CRITIC_OK
+                       : cr_fail(err, CRITIC_BAD_FILE,
+                                 "%.160s: has no task file in it; expected "
+                                 "existence.txt, count.txt and so on",
+                                 folder);
 }
 
-enum critic_status cr_mme_score(struct cr_mme *out, const char *folder,
+enum critic_status cr_mme_score(struct cr_mme *out, const char *predictions,
                                 struct cr_faults *faults, critic_error *err) {
     struct cr_buf path;
     memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < CR_MME_TASKS; i++)
+        fill_results(&out->tasks[i]);
     cr_buf_init(&path, 1 << 20);
-    enum critic_status status = score_all(out, folder, &path, faults, err);
+    bool is_file = cr_file_exists(predictions) && !cr_dir_exists(predictions);
+    enum critic_status status = is_file
+                                    ? score_rows(out, predictions, faults, err)
+                                    : score_folder(out, predictions, &path, faults, err);
     cr_buf_fini(&path);
+    for (size_t i = 0; i < CR_MME_TASKS; i++)
+        out->n_missing += !out->tasks[i].is_there;
+    if (status == CRITIC_OK && out->n_missing == CR_MME_TASKS)
+        status =
+            cr_fail(err, CRITIC_BAD_FILE, "%.160s: has no question in it", predictions);
+    if (status == CRITIC_OK && out->n_missing > 0)
+        status = cr_faults_add(faults, predictions, "missing", 0, err,
+                               "%zu of %d tasks are there; the sums are of these alone",
+                               CR_MME_TASKS - out->n_missing, CR_MME_TASKS);
     for (size_t r = 0; r < CR_N_MME_RULES; r++) {
         out->perception[r] = sum_of(out, r, 0, CR_MME_N_PERCEPTION);
         out->cognition[r] = sum_of(out, r, CR_MME_N_PERCEPTION, CR_MME_TASKS);
     }
+    out->perception_95 = interval_of(out, 0, CR_MME_N_PERCEPTION);
+    out->cognition_95 = interval_of(out, CR_MME_N_PERCEPTION, CR_MME_TASKS);
     return status;
 }

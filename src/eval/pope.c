@@ -1,15 +1,18 @@
 #include "eval/pope.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "eval/lines.h"
 #include "eval/rules.h"
+#include "eval/stats_boot.h"
 
 /* A label with what was predicted for it, or a prediction on its own while files are read. */
 struct entry {
     char *id, *category;
+    uint32_t picture; /* number of the file name */
     bool yes;
     bool predicted;
     enum cr_yes said[CR_N_POPE_RULES];
@@ -20,9 +23,12 @@ struct entries {
     size_t n, n_with_id;
     const char *path;
     struct cr_faults *faults;
+    json_t *pictures; /* name to number */
+    bool both;        /* labels and predictions are one file */
 };
 
 static void entries_fini(struct entries *e) {
+    json_decref(e->pictures);
     for (size_t i = 0; i < e->n; i++) {
         free(e->items[i].id);
         free(e->items[i].category);
@@ -49,6 +55,27 @@ static enum critic_status add_entry(struct entries *e, const json_t *object,
     return CRITIC_OK;
 }
 
+/* Questions of one picture are drawn together; a question without a picture is its own. */
+static enum critic_status number_picture(struct entries *e, const json_t *object,
+                                         struct entry *entry, critic_error *err) {
+    struct cr_id_text scratch;
+    char own[32];
+    struct cr_str name = cr_member_text(object, "image", &scratch);
+    if (!name.data) {
+        snprintf(own, sizeof own, "\t%zu", e->n);
+        name = cr_str_of(own);
+    }
+    if (!e->pictures)
+        e->pictures = json_object();
+    const json_t *number = json_object_getn(e->pictures, name.data, name.len);
+    entry->picture = number ? (uint32_t)json_integer_value(number)
+                            : (uint32_t)json_object_size(e->pictures);
+    if (!number && json_object_setn_new(e->pictures, name.data, name.len,
+                                        json_integer(entry->picture)) != 0)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu pictures", e->n);
+    return CRITIC_OK;
+}
+
 static enum critic_status on_label(void *user, json_t *object, size_t line,
                                    critic_error *err) {
     struct entries *e = user;
@@ -60,10 +87,16 @@ static enum critic_status on_label(void *user, json_t *object, size_t line,
     enum cr_yes truth = label.data ? cr_rule_pope_exact(label) : CR_YES_OTHER;
     CR_TRY(add_entry(e, object, &entry, err));
     if (truth == CR_YES_OTHER)
-        return cr_fail(err, CRITIC_BAD_DATA,
-                       "%.160s:%zu: 'label' is not \"yes\" or \"no\"", e->path, line);
+        return e->both && !label.data
+                   ? cr_fail(err, CRITIC_BAD_ARGUMENT,
+                             "%.160s:%zu: has no 'label'; expected it there, or --labels "
+                             "FILE",
+                             e->path, line)
+                   : cr_fail(err, CRITIC_BAD_DATA,
+                             "%.160s:%zu: 'label' is not \"yes\" or \"no\"", e->path,
+                             line);
     entry->yes = truth == CR_YES_YES;
-    return CRITIC_OK;
+    return number_picture(e, object, entry, err);
 }
 
 static enum critic_status on_prediction(void *user, json_t *object, size_t line,
@@ -224,6 +257,62 @@ static void score_split(struct cr_pope_result *by, const struct entries *labels,
         fill(&by[r], n_yes);
 }
 
+/* ---- intervals ------------------------------------------------------------------------------ */
+
+/* Sums of: true yes, false yes, false no, right, all. */
+static double accuracy_of(const double *sums, size_t k, const void *user) {
+    (void)k;
+    (void)user;
+    return sums[3] / sums[4];
+}
+
+static double f1_of(const double *sums, size_t k, const void *user) {
+    (void)k;
+    (void)user;
+    return 2 * sums[0] / (2 * sums[0] + sums[1] + sums[2]);
+}
+
+static enum critic_status intervals(struct cr_pope_result *r,
+                                    const struct entries *labels, const char *category,
+                                    critic_error *err) {
+    double(*terms)[5] = calloc(labels->n + 1, sizeof *terms);
+    uint32_t *picture = calloc(labels->n + 1, sizeof *picture);
+    struct cr_boot_options options;
+    struct cr_boot accuracy, f1;
+    size_t n = 0;
+    cr_boot_options_default(&options);
+    for (size_t i = 0; terms && picture && i < labels->n; i++) {
+        const struct entry *e = &labels->items[i];
+        enum cr_yes said = e->said[CR_POPE_OFFICIAL];
+        if (!e->predicted ||
+            (category && (!e->category || strcmp(category, e->category) != 0)))
+            continue;
+        terms[n][0] = e->yes && said == CR_YES_YES;
+        terms[n][1] = !e->yes && said == CR_YES_YES;
+        terms[n][2] = e->yes && said == CR_YES_NO;
+        terms[n][3] = (e->yes && said == CR_YES_YES) || (!e->yes && said == CR_YES_NO);
+        terms[n][4] = 1;
+        picture[n++] = e->picture;
+    }
+    enum critic_status status =
+        terms && picture ? CRITIC_OK
+                         : cr_fail(err, CRITIC_NO_MEMORY, "no memory for intervals");
+    size_t n_pictures = json_object_size(labels->pictures);
+    if (status == CRITIC_OK)
+        status = cr_boot_sums(&accuracy, *terms, n, 5, picture, n_pictures, accuracy_of,
+                              NULL, &options, err);
+    if (status == CRITIC_OK)
+        status = cr_boot_sums(&f1, *terms, n, 5, picture, n_pictures, f1_of, NULL,
+                              &options, err);
+    if (status == CRITIC_OK) {
+        r->accuracy_95 = accuracy.interval;
+        r->f1_95 = f1.interval;
+    }
+    free(terms);
+    free(picture);
+    return status;
+}
+
 static bool has_split(const struct cr_pope *p, const char *name) {
     for (size_t i = 0; i < p->n_splits; i++)
         if (strcmp(p->splits[i].name, name) == 0)
@@ -246,6 +335,8 @@ static enum critic_status score_splits(struct cr_pope *out, const struct entries
             return cr_fail(err, CRITIC_NO_MEMORY, "no memory for a split");
         splits[out->n_splits] = (struct cr_pope_split){.name = copy};
         score_split(splits[out->n_splits++].by, labels, name);
+        CR_TRY(intervals(&splits[out->n_splits - 1].by[CR_POPE_OFFICIAL], labels, name,
+                         err));
     }
     return CRITIC_OK;
 }
@@ -268,13 +359,15 @@ static enum critic_status score(struct cr_pope *out, struct entries *labels,
         CR_TRY(cr_faults_add(predictions->faults, predictions->path, "missing", 0, err,
                              "%zu of %zu questions judged", n_judged, labels->n));
     score_split(out->by, labels, NULL);
+    CR_TRY(intervals(&out->by[CR_POPE_OFFICIAL], labels, NULL, err));
     return score_splits(out, labels, err);
 }
 
 enum critic_status cr_pope_score(struct cr_pope *out, const char *predictions,
                                  const char *labels, struct cr_faults *faults,
                                  critic_error *err) {
-    struct entries l = {.path = labels, .faults = faults};
+    struct entries l = {
+        .path = labels ? labels : predictions, .faults = faults, .both = !labels};
     struct entries p = {.path = predictions, .faults = faults};
     memset(out, 0, sizeof *out);
     enum critic_status status = score(out, &l, &p, err);

@@ -1,7 +1,7 @@
 /* POPE from a file of predictions and one of labels (POPE evaluate.py, LLaVA eval_pope.py).
  * Labels: question_id, image, text, label ("yes", "no"), perhaps category. Predictions:
  * "answer" (POPE) or "text" (LLaVA), perhaps question_id. Paired by question_id where both have
- * it, else line by line. */
+ * it, else line by line. A file may hold both (critic eval run). */
 #ifndef CR_EVAL_POPE_H
 #define CR_EVAL_POPE_H
 
@@ -14,6 +14,8 @@ enum cr_pope_rule { CR_POPE_OFFICIAL, CR_POPE_EXACT, CR_POPE_ROBUST, CR_N_POPE_R
 struct cr_pope_result {
     size_t n, true_yes, false_yes, true_no, false_no, n_other;
     struct cr_stat accuracy, precision, recall, f1, yes_ratio;
+    /* Of the official rule: 95 % percentile bootstrap over pictures, 2000 draws. */
+    struct cr_interval accuracy_95, f1_95;
 };
 
 struct cr_pope_split {
@@ -30,7 +32,7 @@ struct cr_pope {
     size_t n_differ; /* predictions that the official rule and ours read differently */
 };
 
-/* Errors: CRITIC_BAD_FILE, CRITIC_BAD_DATA, CRITIC_NO_MEMORY.
+/* labels NULL: they stand in the predictions. Errors: CRITIC_BAD_FILE, CRITIC_BAD_DATA, CRITIC_NO_MEMORY.
  * Ownership: cr_pope_fini, after failure too. */
 enum critic_status cr_pope_score(struct cr_pope *out, const char *predictions,
                                  const char *labels, struct cr_faults *faults,

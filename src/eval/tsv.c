@@ -43,7 +43,7 @@ static enum critic_status next_field(struct table *t, bool *end, critic_error *e
     return CRITIC_OK;
 }
 
-/* A row as a list of texts; a field that is not UTF-8 becomes null. */
+/* A row as a list of texts; null for one that is not UTF-8. */
 static enum critic_status next_row(struct table *t, json_t **row, critic_error *err) {
     bool end = false;
     *row = json_array();
@@ -63,9 +63,14 @@ static enum critic_status take_row(struct table *t, const json_t *row, size_t li
                                    critic_error *err) {
     size_t n = json_array_size(t->names);
     if (json_array_size(row) != n)
-        return cr_faults_add(t->faults, t->path, "fields", line, err,
-                             "%zu fields; expected %zu; row left out",
-                             json_array_size(row), n);
+        return cr_faults_add(
+            t->faults, t->path, "columns", line, err,
+            "has %zu columns; expected %zu as in the names; row left out",
+            json_array_size(row), n);
+    for (size_t i = 0; i < n; i++)
+        if (json_is_null(json_array_get(row, i)))
+            return cr_faults_add(t->faults, t->path, "encoding", line, err,
+                                 "column %zu is not UTF-8; row left out", i + 1);
     json_t *object = json_object();
     for (size_t i = 0; i < n; i++)
         json_object_set(object, json_string_value(json_array_get(t->names, i)),
@@ -94,7 +99,8 @@ static enum critic_status take_all(struct table *t, cr_on_object on_object, void
         json_t *row = NULL;
         size_t line = t->line;
         enum critic_status status = next_row(t, &row, err);
-        bool blank = json_array_size(row) == 1;
+        bool blank =
+            json_array_size(row) == 1 && json_string_length(json_array_get(row, 0)) == 0;
         if (status == CRITIC_OK && !blank)
             status = take_row(t, row, line, on_object, user, err);
         json_decref(row);

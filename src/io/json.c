@@ -48,8 +48,9 @@ static enum critic_status wrong_type(const char *where, const char *key,
     return cr_fail(err, CRITIC_BAD_FILE, "%s: '%s' is not %s", where, key, expected);
 }
 
-enum critic_status cr_json_size(const json_t *object, const char *key, size_t min, size_t max,
-                                size_t *out, const char *where, critic_error *err) {
+enum critic_status cr_json_size(const json_t *object, const char *key, size_t min,
+                                size_t max, size_t *out, const char *where,
+                                critic_error *err) {
     json_t *value = member(object, key);
     if (!value)
         return CRITIC_OK;
@@ -57,9 +58,8 @@ enum critic_status cr_json_size(const json_t *object, const char *key, size_t mi
         return wrong_type(where, key, "an integer", err);
     json_int_t n = json_integer_value(value);
     if (n < 0 || (unsigned long long)n < min || (unsigned long long)n > max)
-        return cr_fail(err, CRITIC_BAD_FILE,
-                       "%s: '%s' is %lld; expected %zu to %zu", where, key, (long long)n,
-                       min, max);
+        return cr_fail(err, CRITIC_BAD_FILE, "%s: '%s' is %lld; expected %zu to %zu",
+                       where, key, (long long)n, min, max);
     *out = (size_t)n;
     return CRITIC_OK;
 }
@@ -129,11 +129,23 @@ static int append_piece(const char *data, size_t len, void *user) {
     return state->status == CRITIC_OK ? 0 : -1;
 }
 
-enum critic_status cr_json_append(struct cr_buf *out, const json_t *value, critic_error *err) {
+static enum critic_status append(struct cr_buf *out, const json_t *value, size_t digits,
+                                 critic_error *err) {
     struct append_state state = {out, err, CRITIC_OK};
-    int rc = json_dump_callback(value, append_piece, &state,
-                                JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+    int rc =
+        json_dump_callback(value, append_piece, &state,
+                           JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
     if (rc != 0 && state.status == CRITIC_OK)
         return cr_fail(err, CRITIC_NO_MEMORY, "cannot write JSON");
     return state.status;
+}
+
+enum critic_status cr_json_append(struct cr_buf *out, const json_t *value,
+                                  critic_error *err) {
+    return append(out, value, 9, err);
+}
+
+enum critic_status cr_json_append_exact(struct cr_buf *out, const json_t *value,
+                                        critic_error *err) {
+    return append(out, value, 15, err);
 }

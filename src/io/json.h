@@ -23,8 +23,9 @@ enum critic_status cr_json_read(json_t **out, const char *path, size_t max_bytes
 /* Typed members of an object. `where` names the object in errors ("config.json").
  * Absent or null: *out is left as it was (the caller's default) and CRITIC_OK returned.
  * Wrong type or range: CRITIC_BAD_FILE naming where and key. */
-enum critic_status cr_json_size(const json_t *object, const char *key, size_t min, size_t max,
-                                size_t *out, const char *where, critic_error *err);
+enum critic_status cr_json_size(const json_t *object, const char *key, size_t min,
+                                size_t max, size_t *out, const char *where,
+                                critic_error *err);
 enum critic_status cr_json_double(const json_t *object, const char *key, double *out,
                                   const char *where, critic_error *err);
 enum critic_status cr_json_bool(const json_t *object, const char *key, bool *out,
@@ -38,7 +39,12 @@ enum critic_status cr_json_object(const json_t *object, const char *key, json_t 
 enum critic_status cr_json_array(const json_t *object, const char *key, json_t **out,
                                  const char *where, critic_error *err);
 
-/* Appends the compact form and no newline. Key order is insertion order. */
-enum critic_status cr_json_append(struct cr_buf *out, const json_t *value, critic_error *err);
+/* Appends the compact form and no newline. Key order is insertion order. Numbers have 9 digits: all that
+ * an f32 holds. */
+enum critic_status cr_json_append(struct cr_buf *out, const json_t *value,
+                                  critic_error *err);
+/* The same with 15 digits, for statistics in f64: what is exact in decimal stays as it is. */
+enum critic_status cr_json_append_exact(struct cr_buf *out, const json_t *value,
+                                        critic_error *err);
 
 #endif

@@ -120,5 +120,6 @@ one_line_error "critic eval list"
 run 2 vl-rewardbench -d "$data" --baseline coin --verdicts whole.jsonl
 one_line_error 'expected one judge'
 expect 0 "$critic" eval list
+contains "$out" 'coco_pope_random.json'
 contains "$out" 'mm_reward_bench.jsonl'
 contains "$out" 'Published figures that their own data do not give'
