@@ -6,7 +6,8 @@
 Loss: next-token cross-entropy over LLaVA-NeXT's targets, the sum over the file divided by their number. Prints for the loss
 and each tensor the largest difference over the reference's largest value, worst last; leaves with 1 where one is above
 the tolerance. Gradients that are zero in theory (a key's bias) are measured against the largest gradient of their
-layer's biases. Needs the packages of scripts/golden/requirements.txt.
+layer's biases. With --adapter the network carries that LoRA adapter (PEFT's folder, as critic train sft --lora writes it), the
+reference through PEFT, and the gradients are the adapter's. Needs the packages of scripts/golden/requirements.txt.
 """
 
 import argparse
@@ -16,16 +17,19 @@ import re
 import subprocess
 import sys
 import tempfile
+import warnings
 
 import torch
-from safetensors.torch import load_file
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "golden"))
-from reference import Reference, from_lmms_name, rounding  # noqa: E402
+from reference import Reference, from_lmms_name, is_lmms, rounding  # noqa: E402
 from train import IGNORE, IMAGE, Masks  # noqa: E402
 
 
 def canonical(name):
+    name = name.removeprefix(PEFT).replace(".default", "")
     name = re.sub(r"^(model\.)?(language_model\.)?(model\.)?", "", from_lmms_name(name))
     return name.replace("vision_tower.vision_model.", "vision_tower.")
 
@@ -40,9 +44,32 @@ def expand(ids, labels, counts, mark):
     return out, targets
 
 
+PEFT = "base_model.model."
+
+
+def adapted(model, folder, is_lmms):
+    """The model with the adapter; names of lmms-lab's modules become those of transformers."""
+    rename = from_lmms_name if is_lmms else lambda name: name
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    config["target_modules"] = [rename(n) for n in config["target_modules"]]
+    weights = {PEFT + rename(n.removeprefix(PEFT)): t for n, t in load_file(folder / "adapter_model.safetensors").items()}
+    with tempfile.TemporaryDirectory() as copy:
+        pathlib.Path(copy, "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+        save_file(weights, pathlib.Path(copy, "adapter_model.safetensors"))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*missing.*")
+            model = PeftModel.from_pretrained(model, copy, is_trainable=True)
+    got = {n.replace(".default", ""): p for n, p in model.named_parameters() if p.requires_grad}
+    assert set(got) == set(weights), set(got) ^ set(weights)
+    return model.eval()
+
+
 def reference(args):
     ref = Reference(pathlib.Path(args.model), pathlib.Path(args.images))
-    model = ref.model.double() if args.double else ref.model
+    model = ref.model
+    if args.adapter:
+        model = adapted(model, pathlib.Path(args.adapter), is_lmms(json.loads(pathlib.Path(args.model, "config.json").read_text())))
+    model = model.double() if args.double else model
     masks, mark = Masks(ref.ids.special), ref.ids.special.token_to_id("<image>")
     total, n_targets = 0.0, 0
     records = [json.loads(line) for line in open(args.data, encoding="utf-8") if line.strip()]
@@ -69,6 +96,7 @@ def reference(args):
 def critic(args, folder):
     out = folder / "gradients.safetensors"
     command = [args.critic, "train", "sft", "--model", args.model, "--data", args.data, "--image-folder", args.images]
+    command += ["--lora", args.adapter] if args.adapter else []
     command += ["--dtype", args.dtype, "--pack", args.pack, "--dump-gradients", str(out), "--quiet"]
     subprocess.run(command, check=True)
     return load_file(out)
@@ -88,6 +116,7 @@ def main():
     ap.add_argument("model")
     ap.add_argument("data")
     ap.add_argument("images")
+    ap.add_argument("--adapter", help="a LoRA adapter's folder")
     ap.add_argument("--dtype", default="f32")
     ap.add_argument("--pack", default="none")
     ap.add_argument("--show", type=int, default=8)

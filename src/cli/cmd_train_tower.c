@@ -44,6 +44,9 @@ static enum critic_status run_parsed(struct cr_train_flags *f, critic_error *err
     cr_buf_init(&path, MAX_PATH_BYTES);
     enum critic_status status = cr_train_net_opts(f, &path, &opts, err);
     opts.tower_only = true;
+    if (status == CRITIC_OK && f->lora)
+        status =
+            cr_fail(err, CRITIC_BAD_ARGUMENT, "--lora is for train sft and train dpo");
     if (status == CRITIC_OK)
         status = cr_net_open(&net, &opts, err);
     if (status == CRITIC_OK)

@@ -72,6 +72,11 @@ enum critic_status cr_train_net_opts(struct cr_train_flags *f, struct cr_buf *pa
                                 .save = dtypes[f->save_dtype],
                                 .recompute = f->recompute};
     CR_TRY(read_freeze(f, out->frozen, err));
+    if (f->lora && f->freeze.n > 0)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "--lora freezes everything but the adapter; expected no --freeze");
+    if (f->lora)
+        CR_TRY(cr_lora_opts_parse(&out->lora, f->lora, err));
     if (f->init)
         return CRITIC_OK;
     CR_TRY(cr_model_path(f->common.model, path, err));

@@ -16,6 +16,7 @@ struct cr_train_flags {
     double lr, lr_tower, lr_projector, lr_vector;
     double beta1, beta2, eps, momentum, weight_decay, clip;
     struct cr_strs freeze;
+    const char *lora;
     uint64_t seed;
     double eval_split;
     size_t log_every, eval_every, save_every, keep, keep_pictures;
@@ -117,6 +118,16 @@ void cr_train_flags_init(struct cr_train_flags *f);
         {"freeze",    0,      CR_FLAG_STRS,                                                \
          &(f).freeze, "PART", "tower, projector or decoder is not trained; repeats",       \
          0,           0},                                                                  \
+        {"lora",                                                                           \
+         0,                                                                                \
+         CR_FLAG_STR,                                                                      \
+         &(f).lora,                                                                        \
+         "r=N,alpha=X|DIR",                                                                \
+         "train an adapter only: a new one (also dropout=X, targets=q_proj+v_proj), or "   \
+         "go "                                                                             \
+         "on with PEFT's in DIR",                                                          \
+         0,                                                                                \
+         0},                                                                               \
         {"weight-decay",                                                                   \
          0,                                                                                \
          CR_FLAG_DOUBLE,                                                                   \

@@ -9,7 +9,7 @@
 
 /* The linear whose weight the slot is; NULL for other parameters. */
 static struct cr_linear *linear_of(const struct cr_param_slot *slot) {
-    if (!slot->is_matrix || slot->n_dim != 2 || strstr(slot->name, "embed_tokens"))
+    if (!slot->is_matrix || slot->n_dim != 2 || strstr(slot->name, "embed"))
         return NULL;
     _Static_assert(offsetof(struct cr_linear, w) == 0, "the weight comes first");
     return (struct cr_linear *)(void *)slot->tensor;

@@ -47,7 +47,7 @@ static struct cr_linear adapted(const struct cr_tensor *in) {
     for (size_t i = 0; i < CR_COUNT(lora_weight); i++)
         lora_weight[i] = (float)(i % 7) * 0.25f - 0.75f;
     return (struct cr_linear){.w = cr_tensor_view2(lora_weight, CR_F32, 9, 11),
-                              .lora = {in[1], in[2], 1.5f}};
+                              .lora = {.a = in[1], .b = in[2], .scale = 1.5f}};
 }
 
 static void lora_f(struct cr_tensor y, const struct cr_tensor *in, struct cr_exec *ex) {
@@ -57,7 +57,26 @@ static void lora_f(struct cr_tensor y, const struct cr_tensor *in, struct cr_exe
 
 static void lora_b(struct cr_tensor *din, struct cr_tensor dy, const struct cr_tensor *in,
                    struct cr_exec *ex) {
-    struct cr_linear lin = adapted(in), grad = {.lora = {din[1], din[2], 1.5f}};
+    struct cr_linear lin = adapted(in), grad = {.lora = {.a = din[1], .b = din[2]}};
+    cr_linear_bwd(din[0], &grad, dy, in[0], &lin, CR_ADD, ex);
+}
+
+/* The same with dropout: differences see the mask, backward must see the same. */
+static struct cr_linear dropping(const struct cr_tensor *in) {
+    struct cr_linear lin = adapted(in);
+    lin.lora.dropout = 0.4f;
+    lin.lora.seed = 77;
+    return lin;
+}
+
+static void drop_f(struct cr_tensor y, const struct cr_tensor *in, struct cr_exec *ex) {
+    struct cr_linear lin = dropping(in);
+    cr_linear_fwd(y, in[0], &lin, CR_ASSIGN, CR_PREFILL, ex);
+}
+
+static void drop_b(struct cr_tensor *din, struct cr_tensor dy, const struct cr_tensor *in,
+                   struct cr_exec *ex) {
+    struct cr_linear lin = dropping(in), grad = {.lora = {.a = din[1], .b = din[2]}};
     cr_linear_bwd(din[0], &grad, dy, in[0], &lin, CR_ADD, ex);
 }
 
@@ -224,6 +243,7 @@ static void add_rows_b(struct cr_tensor *din, struct cr_tensor dy,
 static const struct problem problems[] = {
     {"linear", 3, {5, 9, 1}, {11, 11, 9}, 5, 9, linear_f, linear_b},
     {"adapter", 3, {5, 3, 9}, {11, 11, 3}, 5, 9, lora_f, lora_b},
+    {"adapter with dropout", 3, {5, 3, 9}, {11, 11, 3}, 5, 9, drop_f, drop_b},
     {"rmsnorm", 2, {6, 1}, {37, 37}, 6, 37, rmsnorm_f, rmsnorm_b},
     {"layernorm", 3, {6, 1, 1}, {37, 37, 37}, 6, 37, layernorm_f, layernorm_b},
     {"gelu tanh", 1, {3}, {35}, 3, 35, gelu_tanh_f, gelu_tanh_b},
@@ -371,8 +391,9 @@ static void test_adjoint_identity(void **state) {
 
 /* Ops that take bf16 in every operand, where dx may be f32. */
 static bool takes_bf16(const struct problem *p) {
-    return p->bwd == linear_b || p->bwd == lora_b || p->bwd == attention_b ||
-           p->bwd == full_b || p->bwd == swiglu_b || p->bwd == gelu_erf_b;
+    return p->bwd == linear_b || p->bwd == lora_b || p->bwd == drop_b ||
+           p->bwd == attention_b || p->bwd == full_b || p->bwd == swiglu_b ||
+           p->bwd == gelu_erf_b;
 }
 
 static void check_threads(const struct problem *p, enum cr_isa isa,
@@ -471,8 +492,9 @@ static void check_frozen(enum cr_dtype dtype, enum cr_isa isa) {
         cr_row_from_f32(dtype, cr_tensor_row(&plain, r), cr_tensor_row(&w, r), k);
         cr_row_to_f32(dtype, cr_tensor_row(&w, r), cr_tensor_row(&plain, r), k);
     }
-    struct cr_lora lora = {t_random(CR_F32, rank, k, 0.1, &rng),
-                           t_random(CR_F32, n, rank, 0.1, &rng), 2.0f};
+    struct cr_lora lora = {.a = t_random(CR_F32, rank, k, 0.1, &rng),
+                           .b = t_random(CR_F32, n, rank, 0.1, &rng),
+                           .scale = 2.0f};
     struct cr_tensor x = t_random(CR_F32, rows, k, 1, &rng),
                      dy = t_random(CR_F32, rows, n, 1, &rng);
     struct cr_tensor dx[2];
@@ -480,8 +502,8 @@ static void check_frozen(enum cr_dtype dtype, enum cr_isa isa) {
     for (int i = 0; i < 2; i++) {
         struct cr_linear lin = {.w = i ? plain : w, .lora = lora};
         dx[i] = t_tensor(CR_F32, rows, k);
-        grad[i] = (struct cr_linear){.lora = {t_random(CR_F32, rank, k, 0, &rng),
-                                              t_random(CR_F32, n, rank, 0, &rng), 2.0f}};
+        grad[i] = (struct cr_linear){.lora = {.a = t_random(CR_F32, rank, k, 0, &rng),
+                                              .b = t_random(CR_F32, n, rank, 0, &rng)}};
         cr_linear_bwd(dx[i], &grad[i], dy, x, &lin, CR_ASSIGN, ex);
     }
     assert_true(t_same_bits(&dx[0], &dx[1]));

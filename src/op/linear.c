@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/rng.h"
 #include "kernel/dense.h"
 #include "kernel/gemm.h"
 #include "kernel/quant.h"
@@ -240,8 +241,9 @@ static void plain_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_li
 }
 
 /* scale x m', as the next product takes it. */
-static struct cr_tensor scaled_product(struct cr_tensor x, struct cr_tensor m, float scale,
-                                       enum cr_phase phase, struct cr_exec *ex) {
+static struct cr_tensor scaled_product(struct cr_tensor x, struct cr_tensor m,
+                                       float scale, enum cr_phase phase,
+                                       struct cr_exec *ex) {
     size_t rows = cr_tensor_rows(&x), n = m.dim[0];
     struct cr_tensor u = cr_exec_matrix(ex, CR_F32, rows, n);
     plain_fwd(u, x, &(struct cr_linear){.w = m}, CR_ASSIGN, phase, ex);
@@ -254,7 +256,54 @@ static struct cr_tensor scaled_product(struct cr_tensor x, struct cr_tensor m, f
 static void round_rows(struct cr_tensor y, struct cr_tensor x, struct cr_exec *ex) {
 #pragma omp parallel for num_threads(ex->n_threads) schedule(static)
     for (size_t t = 0; t < x.dim[0]; t++)
-        ex->dense->row_to_bf16(CR_F32, cr_tensor_row(&x, t), cr_tensor_row(&y, t), x.dim[1]);
+        ex->dense->row_to_bf16(CR_F32, cr_tensor_row(&x, t), cr_tensor_row(&y, t),
+                               x.dim[1]);
+}
+
+/* What element (row, col) of x is multiplied by, four columns at a time. */
+static void dropout_factors(const struct cr_lora *lora, size_t row, size_t col,
+                            float factors[4]) {
+    uint64_t bits = cr_hash_u64(cr_hash_u64(lora->seed + row) + col / 4);
+    uint64_t limit = (uint64_t)(lora->dropout * 65536.0f);
+    for (size_t i = 0; i < 4; i++)
+        factors[i] = (bits >> (16 * i) & 0xffff) < limit ? 0 : 1 / (1 - lora->dropout);
+}
+
+/* x as the low-rank term takes it. */
+static struct cr_tensor dropped(struct cr_tensor x, const struct cr_lora *lora,
+                                struct cr_exec *ex) {
+    if (lora->dropout <= 0)
+        return x;
+    size_t rows = cr_tensor_rows(&x), cols = cr_tensor_cols(&x);
+    struct cr_tensor out = cr_exec_matrix(ex, x.dtype, rows, cols);
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
+    for (size_t t = 0; t < rows; t++)
+        for (size_t c = 0; c < cols; c += 4) {
+            size_t n = CR_MIN(cols - c, 4), at = c * cr_dtype_block_bytes(x.dtype);
+            float values[4], factors[4];
+            dropout_factors(lora, t, c, factors);
+            cr_row_to_f32(x.dtype, (char *)cr_tensor_row(&x, t) + at, values, n);
+            for (size_t i = 0; i < n; i++)
+                values[i] *= factors[i];
+            cr_row_from_f32(x.dtype, values, (char *)cr_tensor_row(&out, t) + at, n);
+        }
+    return out;
+}
+
+/* dx += the gradient of the dropped rows, where they were kept; both F32. */
+static void dropout_bwd(struct cr_tensor dx, struct cr_tensor d,
+                        const struct cr_lora *lora, struct cr_exec *ex) {
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
+    for (size_t t = 0; t < d.dim[0]; t++) {
+        float *to = cr_tensor_row(&dx, t);
+        const float *from = cr_tensor_row(&d, t);
+        for (size_t c = 0; c < d.dim[1]; c += 4) {
+            float factors[4];
+            dropout_factors(lora, t, c, factors);
+            for (size_t i = 0; i < CR_MIN(d.dim[1] - c, 4); i++)
+                to[c + i] += from[c + i] * factors[i];
+        }
+    }
 }
 
 void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
@@ -268,7 +317,8 @@ void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linea
     if (y.dtype != CR_F32)
         sum = cr_exec_matrix(ex, CR_F32, cr_tensor_rows(&y), cr_tensor_cols(&y));
     plain_fwd(sum, x, lin, mode, phase, ex);
-    struct cr_tensor u = scaled_product(x, lin->lora.a, lin->lora.scale, phase, ex);
+    struct cr_tensor u = scaled_product(dropped(x, &lin->lora, ex), lin->lora.a,
+                                        lin->lora.scale, phase, ex);
     plain_fwd(sum, u, &(struct cr_linear){.w = lin->lora.b}, CR_ADD, phase, ex);
     if (y.dtype != CR_F32)
         round_rows(y, sum, ex);
@@ -416,8 +466,8 @@ static void check_bwd(const struct cr_tensor *dx, const struct cr_linear *grad,
     CR_ASSERT(!dx->data ||
               (is_dense(dx) && cr_tensor_rows(dx) == rows && cr_tensor_cols(dx) == k));
     CR_ASSERT(!(grad->w.data || lin->lora.a.data) ||
-              (x->dtype == ex->act && is_dense(x) &&
-                                cr_tensor_rows(x) == rows && cr_tensor_cols(x) == k));
+              (x->dtype == ex->act && is_dense(x) && cr_tensor_rows(x) == rows &&
+               cr_tensor_cols(x) == k));
     CR_ASSERT(!grad->w.data ||
               (grad->w.dtype == CR_F32 && grad->w.dim[0] == n && grad->w.dim[1] == k));
     CR_ASSERT(!grad->bias.data ||
@@ -427,9 +477,13 @@ static void check_bwd(const struct cr_tensor *dx, const struct cr_linear *grad,
 /* Gradients of the low-rank term, and its part of dx (F32, added). */
 static void lora_bwd(struct cr_tensor dx, const struct cr_lora *grad, struct cr_tensor dy,
                      struct cr_tensor x, const struct cr_lora *lora, struct cr_exec *ex) {
-    size_t mark = cr_arena_mark(&ex->scratch), rows = cr_tensor_rows(&dy), r = lora->a.dim[0];
+    size_t mark = cr_arena_mark(&ex->scratch), rows = cr_tensor_rows(&dy),
+           r = lora->a.dim[0];
+    if (grad->a.data || grad->b.data)
+        x = dropped(x, lora, ex);
     if (grad->b.data)
-        weight_bwd(grad->b, dy, scaled_product(x, lora->a, lora->scale, CR_PREFILL, ex), ex);
+        weight_bwd(grad->b, dy, scaled_product(x, lora->a, lora->scale, CR_PREFILL, ex),
+                   ex);
     if (grad->a.data || dx.data) {
         struct cr_tensor du = cr_exec_matrix(ex, CR_F32, rows, r);
         input_bwd(du, dy, &lora->b, CR_ASSIGN, ex);
@@ -439,8 +493,13 @@ static void lora_bwd(struct cr_tensor dx, const struct cr_lora *grad, struct cr_
         struct cr_tensor du_act = cr_cast_act(du, ex);
         if (grad->a.data)
             weight_bwd(grad->a, du_act, x, ex);
-        if (dx.data)
+        if (dx.data && lora->dropout > 0) {
+            struct cr_tensor d = cr_exec_matrix(ex, CR_F32, dx.dim[0], dx.dim[1]);
+            input_bwd(d, du_act, &lora->a, CR_ASSIGN, ex);
+            dropout_bwd(dx, d, lora, ex);
+        } else if (dx.data) {
             input_bwd(dx, du_act, &lora->a, CR_ADD, ex);
+        }
     }
     cr_arena_release(&ex->scratch, mark);
 }

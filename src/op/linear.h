@@ -12,18 +12,22 @@
 #include "op/activation.h"
 #include "op/packed.h"
 
-/* A low-rank term beside the weight (Hu et al. 2021): y[t,:] += scale * b (a x[t,:]). */
+/* A low-rank term beside the weight (Hu et al. 2021): y[t,:] += scale * b (a x'[t,:]), x' = x or,
+ * in training with dropout, x with elements set to 0 and the others divided by 1 - dropout. Which
+ * ones follows from seed, row and column alone, so backward and recomputing see the same. */
 struct cr_lora {
     struct cr_tensor a; /* (R, K); data NULL: no such term */
     struct cr_tensor b; /* (N, R) */
     float scale;        /* alpha / R */
+    float dropout;      /* share of x set to 0; 0: none */
+    uint64_t seed;
 };
 
 struct cr_linear {
     struct cr_tensor w;
     struct cr_tensor bias;          /* data NULL: none */
     const struct cr_packed *packed; /* w in 8 or 4 bits, used in its place; NULL: none */
-    struct cr_lora lora;            /* a and b of any plain float dtype; in a gradient F32 */
+    struct cr_lora lora; /* a and b of any plain float dtype; in a gradient F32 */
 };
 
 enum cr_store_mode { CR_ASSIGN, CR_ADD };

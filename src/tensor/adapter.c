@@ -40,19 +40,24 @@ static enum critic_status check_config(const json_t *root, const char *path,
 }
 
 static enum critic_status read_config(struct cr_adapter *a, const char *path,
-                                      bool *by_root, critic_error *err) {
+                                      critic_error *err) {
     json_t *root;
     CR_TRY(cr_json_read(&root, path, MAX_CONFIG, err));
     enum critic_status status = check_config(root, path, err);
     a->rank = 8; /* LoraConfig's defaults */
     a->alpha = 8;
-    *by_root = false;
     if (status == CRITIC_OK)
         status = cr_json_size(root, "r", 1, 65536, &a->rank, path, err);
     if (status == CRITIC_OK)
         status = cr_json_double(root, "lora_alpha", &a->alpha, path, err);
     if (status == CRITIC_OK)
-        status = cr_json_bool(root, "use_rslora", by_root, path, err);
+        status = cr_json_double(root, "lora_dropout", &a->dropout, path, err);
+    if (status == CRITIC_OK)
+        status = cr_json_bool(root, "use_rslora", &a->by_root, path, err);
+    if (status == CRITIC_OK && !(a->dropout >= 0 && a->dropout < 1))
+        status = cr_fail(err, CRITIC_BAD_FILE,
+                         "%s: 'lora_dropout' is %g; expected 0 or more, below 1", path,
+                         a->dropout);
     json_decref(root);
     return status;
 }
@@ -119,7 +124,7 @@ static enum critic_status add_tensor(struct cr_adapter *a, const struct cr_file_
     return CRITIC_OK;
 }
 
-static enum critic_status read_terms(struct cr_adapter *a, const char *path, bool by_root,
+static enum critic_status read_terms(struct cr_adapter *a, const char *path,
                                      critic_error *err) {
     CR_TRY(cr_safetensors_open(&a->file, &a->arena, path, err));
     a->terms = cr_arena_calloc(&a->arena, a->file.n_tensors + 1, sizeof *a->terms);
@@ -134,7 +139,7 @@ static enum critic_status read_terms(struct cr_adapter *a, const char *path, boo
                            "%s: '%s' lacks lora_A (R, K) or lora_B (N, R) of one rank",
                            path, t->linear);
         double r = (double)t->a.dim[0];
-        t->scale = a->alpha / (by_root ? sqrt(r) : r);
+        t->scale = a->alpha / (a->by_root ? sqrt(r) : r);
     }
     if (a->n == 0)
         return cr_fail(err, CRITIC_BAD_MODEL, "%s: no lora_A and lora_B in it", path);
@@ -144,15 +149,14 @@ static enum critic_status read_terms(struct cr_adapter *a, const char *path, boo
 enum critic_status cr_adapter_open(struct cr_adapter *a, const char *dir,
                                    critic_error *err) {
     struct cr_buf path;
-    bool by_root;
     enum critic_status status;
     memset(a, 0, sizeof *a);
     cr_buf_init(&path, 1 << 16);
     CR_TRY_GOTO(cr_arena_init(&a->arena, ARENA_BYTES, err));
     CR_TRY_GOTO(cr_path_join(&path, dir, "adapter_config.json", err));
-    CR_TRY_GOTO(read_config(a, path.data, &by_root, err));
+    CR_TRY_GOTO(read_config(a, path.data, err));
     CR_TRY_GOTO(cr_path_join(&path, dir, "adapter_model.safetensors", err));
-    CR_TRY_GOTO(read_terms(a, path.data, by_root, err));
+    CR_TRY_GOTO(read_terms(a, path.data, err));
 fail:
     cr_buf_fini(&path);
     return status;

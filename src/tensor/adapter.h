@@ -26,6 +26,8 @@ struct cr_adapter {
     struct cr_safetensors file;
     size_t rank; /* "r" of the configuration */
     double alpha;
+    double dropout; /* of training; changes nothing here */
+    bool by_root;   /* use_rslora */
     size_t n;
     struct cr_adapter_term *terms;
 };

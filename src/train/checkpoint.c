@@ -70,6 +70,15 @@ static enum critic_status state_pieces(const struct cr_net *net, struct cr_tenso
     return CRITIC_OK;
 }
 
+static enum critic_status adapter_pieces(const struct cr_net *net,
+                                         struct cr_tensor_file *p, critic_error *err) {
+    for (size_t i = 0; i < net->n_tensors; i++)
+        if (!is_head(&net->tensors[i]))
+            CR_TRY(cr_tensor_file_f32(p, "", net->tensors[i].saved, &net->tensors[i],
+                                      net->tensors[i].w, net->opts.save, err));
+    return CRITIC_OK;
+}
+
 typedef enum critic_status pieces_fn(const struct cr_net *net, struct cr_tensor_file *p,
                                      critic_error *err);
 
@@ -159,6 +168,26 @@ static enum critic_status write_state(const char *dir, const struct cr_run_state
     return status;
 }
 
+/* What is not the trainer's own: the model, or the adapter in PEFT's layout; weights last. */
+static enum critic_status write_model(const struct cr_net *net, const char *dir,
+                                      critic_error *err) {
+    CR_TRY(write_file_of(net, head_pieces, dir, "label_heads.safetensors", err));
+    if (net->lora.n == 0) {
+        CR_TRY(copy_files(net, dir, err));
+        return write_file_of(net, model_pieces, dir, "model.safetensors", err);
+    }
+    struct cr_buf text;
+    cr_buf_init(&text, MAX_FILE_BYTES);
+    enum critic_status status =
+        cr_lora_set_config(&net->lora, net->opts.model, &text, err);
+    if (status == CRITIC_OK)
+        status = write_text(dir, "adapter_config.json", cr_buf_str(&text), err);
+    cr_buf_fini(&text);
+    if (status != CRITIC_OK)
+        return status;
+    return write_file_of(net, adapter_pieces, dir, "adapter_model.safetensors", err);
+}
+
 /* ---- the run's folder ---- */
 
 static const char stem[] = "checkpoint-";
@@ -217,8 +246,12 @@ static enum critic_status keep_last(const char *run, size_t keep, critic_error *
 
 /* What a writer that was killed leaves beside the names it had not reached. */
 static bool is_leftover(const char *name) {
-    static const char *const stems[] = {stem, "report.html", "metrics.jsonl",
-                                        "model.safetensors", "label_heads.safetensors"};
+    static const char *const stems[] = {stem,
+                                        "report.html",
+                                        "metrics.jsonl",
+                                        "model.safetensors",
+                                        "label_heads.safetensors",
+                                        "adapter_"};
     for (size_t i = 0; i < CR_COUNT(stems); i++)
         if (strncmp(name, stems[i], strlen(stems[i])) == 0 && strstr(name, ".tmp-"))
             return true;
@@ -253,9 +286,7 @@ static enum critic_status write_all(const struct cr_net *net, const char *dir,
                                     const struct cr_run_state *state, critic_error *err) {
     CR_TRY(write_file_of(net, state_pieces, dir, "trainer.safetensors", err));
     CR_TRY(write_state(dir, state, err));
-    CR_TRY(copy_files(net, dir, err));
-    CR_TRY(write_file_of(net, head_pieces, dir, "label_heads.safetensors", err));
-    return write_file_of(net, model_pieces, dir, "model.safetensors", err);
+    return write_model(net, dir, err);
 }
 
 enum critic_status cr_checkpoint_write(const struct cr_net *net, const char *run,
@@ -283,9 +314,7 @@ fail:
 enum critic_status cr_checkpoint_finish(const struct cr_net *net, const char *run,
                                         critic_error *err) {
     CR_TRY(cr_dir_make(run, err));
-    CR_TRY(copy_files(net, run, err));
-    CR_TRY(write_file_of(net, head_pieces, run, "label_heads.safetensors", err));
-    return write_file_of(net, model_pieces, run, "model.safetensors", err);
+    return write_model(net, run, err);
 }
 
 /* ---- reading ---- */

@@ -5,7 +5,9 @@
  *                       are heads, trainer.safetensors (f32 masters "w.NAME", moments "m.NAME",
  *                       "v.NAME", average "e.NAME") and trainer.json (step, seed, what was trained
  *                       on); written beside and renamed, the oldest beyond `keep` removed
- *   RUN/                the finished model, without the trainer's state
+ *                       Of an adapter: adapter_config.json and adapter_model.safetensors (PEFT's
+ *                       layout) instead of the model
+ *   RUN/                the finished model or adapter, without the trainer's state
  *
  * Names and layout of tensors are those of the checkpoint that was read (lmms-lab or llava-hf);
  * tensors that no pass uses (post_layernorm) are carried along. */

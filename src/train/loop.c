@@ -184,6 +184,7 @@ static enum critic_status accumulate(struct run *r, critic_error *err) {
         start_pass(r, r->next_pass + 1);
         size_t slot = r->next_pass++ % CR_TASK_SLOTS;
         size_t tokens = r->since.n_tokens;
+        cr_net_lora_pass(r->net, true, r->next_pass - 1);
         CR_TRY(r->task->pass(r->task->self, slot, true, scale, &r->since, err));
         r->state.n_tokens += r->since.n_tokens - tokens;
         r->state.n_samples += r->o.batch;
@@ -247,6 +248,7 @@ static enum critic_status evaluate(struct run *r, critic_error *err) {
     if (!job.at)
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for evaluation");
     enum critic_status status = CRITIC_OK;
+    cr_net_lora_pass(r->net, false, 0);
     for (size_t i = 0; i < r->task->n_eval && status == CRITIC_OK; i += job.n) {
         job.n = CR_MIN(r->o.batch, r->task->n_eval - i);
         for (size_t k = 0; k < job.n; k++)
@@ -314,9 +316,14 @@ static void resolve(struct cr_loop_opts *o, const struct cr_task *task) {
 /* Everything that decides the bits, as the JSON that checkpoints keep. */
 static enum critic_status write_options(struct run *r, critic_error *err) {
     const struct cr_loop_opts *o = &r->o;
+    const struct cr_lora_set *lora = &r->net->lora;
+    CR_TRY(cr_buf_append_c(&r->options, "{", err));
+    if (lora->n > 0)
+        CR_TRY(cr_buf_printf(&r->options, err, "\"lora\": [%zu, %zu, %.17g, %.17g], ",
+                             lora->n, lora->rank, lora->alpha, lora->dropout));
     return cr_buf_printf(
         &r->options, err,
-        "{\"steps\": %zu, \"warmup\": %zu, \"schedule\": %d, \"decay-from\": %.17g, "
+        "\"steps\": %zu, \"warmup\": %zu, \"schedule\": %d, \"decay-from\": %.17g, "
         "\"seed\": %llu, \"batch\": %zu, \"accumulate\": %zu, \"optimizer\": %d, "
         "\"lr\": %.17g, \"lr-projector\": %.17g, \"lr-tower\": %.17g, \"lr-vector\": "
         "%.17g, "

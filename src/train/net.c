@@ -52,6 +52,8 @@ static enum critic_status open_source(struct cr_net *net, critic_error *err) {
 
 static bool trains(void *user, const struct cr_param_slot *slot) {
     const struct cr_net *net = user;
+    if (net->opts.lora.is_set)
+        return false;
     if (net->opts.tower_only)
         return slot->part == CR_PART_TOWER;
     return !net->opts.frozen[slot->part];
@@ -146,12 +148,89 @@ static enum critic_status add_fixed(struct cr_net *net, const struct cr_param_sl
     return saved_name(net, slot->name, &t->saved, err);
 }
 
+/* Tensors that may be listed: every parameter, or two for every adapted one, and heads. */
+static size_t room(const struct cr_net *net) {
+    return 2 * cr_params_count(&net->config) + CR_NET_EXTRA;
+}
+
+/* ---- the adapter ---- */
+
+/* One side of a term: a master, listed, and what computes in its place. */
+static enum critic_status add_half(struct cr_net *net, const struct cr_lora_slot *slot,
+                                   const char *module, char half, struct cr_tensor *term,
+                                   const struct cr_tensor *grad, critic_error *err) {
+    struct cr_train_tensor *t = &net->tensors[net->n_tensors++];
+    size_t rows = term->dim[0], cols = term->dim[1];
+    char saved[256];
+    *t = (struct cr_train_tensor){.part = slot->part,
+                                  .muon = true,
+                                  .decay = true,
+                                  .n_dim = 2,
+                                  .dim = {rows, cols},
+                                  .rows = rows,
+                                  .cols = cols,
+                                  .w = term->data,
+                                  .g = grad->data};
+    snprintf(t->name, sizeof t->name, "%.80s.lora_%c.weight", slot->name, half);
+    snprintf(saved, sizeof saved, "base_model.model.%s.lora_%c.weight", module, half);
+    t->saved = cr_arena_strndup(&net->arena, saved, strlen(saved));
+    if (!t->saved)
+        return no_memory(err);
+    net->n_elements += rows * cols;
+    if (net->exec->act != CR_BF16)
+        return CRITIC_OK;
+    t->copy = cr_arena_alloc(&net->arena, rows * cols * sizeof *t->copy);
+    if (!t->copy)
+        return no_memory(err);
+    *term = cr_tensor_view2(t->copy, CR_BF16, rows, cols);
+    term->name = "lora";
+    return CRITIC_OK;
+}
+
+static enum critic_status list_adapter(struct cr_net *net, critic_error *err) {
+    struct cr_params *p = &net->model.params;
+    CR_TRY(cr_lora_set_open(&net->lora, &net->opts.lora, p, &net->config, net->opts.seed,
+                            &net->arena, err));
+    CR_TRY(cr_lora_grads_init(&net->grads, p, &net->config, &net->arena, err));
+    bool tower = false;
+    for (size_t i = 0; i < net->lora.n; i++) {
+        struct cr_lora_entry *e = &net->lora.entries[i];
+        struct cr_lora_slot slot, grad;
+        cr_lora_at(p, &net->config, i, &slot);
+        cr_lora_at(&net->grads, &net->config, i, &grad);
+        CR_TRY(add_half(net, &slot, e->module, 'A', &slot.lora->a, &grad.lora->a, err));
+        CR_TRY(add_half(net, &slot, e->module, 'B', &slot.lora->b, &grad.lora->b, err));
+        e->term = *slot.lora;
+        tower = tower || slot.part == CR_PART_TOWER;
+    }
+    net->opts.frozen[CR_PART_TOWER] = !tower;
+    return CRITIC_OK;
+}
+
+void cr_net_lora_use(struct cr_net *net, bool on) {
+    for (size_t i = 0; i < net->lora.n; i++)
+        *net->lora.entries[i].at =
+            on ? net->lora.entries[i].term : (struct cr_lora){.scale = 0};
+}
+
+void cr_net_lora_pass(struct cr_net *net, bool train, uint64_t pass) {
+    for (size_t i = 0; i < net->lora.n; i++) {
+        struct cr_lora_entry *e = &net->lora.entries[i];
+        e->term.dropout = train ? (float)net->lora.dropout : 0;
+        e->term.seed = cr_hash_u64(cr_hash_u64(net->opts.seed ^ 0x10a) + pass) + i;
+        e->term.seed = cr_hash_u64(e->term.seed);
+        *e->at = e->term;
+    }
+}
+
+/* ---- */
+
 static enum critic_status list_tensors(struct cr_net *net, critic_error *err) {
     struct cr_params *compute = &net->model.params;
     size_t n = cr_params_count(&net->config);
     CR_TRY(cr_params_init(compute, &net->config, &net->arena, err));
     CR_TRY(cr_grads_init(&net->grads, &net->config, trains, net, &net->arena, err));
-    net->tensors = cr_arena_calloc(&net->arena, n + CR_NET_EXTRA, sizeof *net->tensors);
+    net->tensors = cr_arena_calloc(&net->arena, room(net), sizeof *net->tensors);
     net->fixed = cr_arena_calloc(&net->arena, n, sizeof *net->fixed);
     if (!net->tensors || !net->fixed)
         return no_memory(err);
@@ -168,6 +247,8 @@ static enum critic_status list_tensors(struct cr_net *net, critic_error *err) {
     }
     if (net->config.text.tied)
         compute->head.w = compute->embed;
+    if (net->opts.lora.is_set)
+        CR_TRY(list_adapter(net, err));
     if (net->n_tensors == 0)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "everything is frozen: nothing to train");
@@ -185,18 +266,21 @@ enum critic_status cr_net_open(struct cr_net *net, const struct cr_net_opts *opt
     CR_TRY(open_source(net, err));
     if (opts->tower_only && !net->config.vision.present)
         return cr_fail(err, CRITIC_BAD_ARGUMENT, "the model has no tower to train");
+    if (opts->lora.is_set && !net->store)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "--lora adapts a checkpoint; expected --model, not --init");
     CR_TRY(cr_exec_new(&net->exec, &opts->exec, err));
     net->model.config = &net->config;
     CR_TRY(list_tensors(net, err));
     if (net->opts.save == CR_DTYPE_COUNT)
         net->opts.save = CR_F32;
-    if (opts->save == CR_DTYPE_COUNT && net->store) {
+    if (opts->save == CR_DTYPE_COUNT && net->store && !opts->lora.is_set) {
         const struct cr_store_entry *e = cr_store_find(net->store, "embed_tokens.weight");
         if (e && (e->tensor.dtype == CR_BF16 || e->tensor.dtype == CR_F16))
             net->opts.save = e->tensor.dtype;
     }
     const struct cr_train_opts train = {.recompute = opts->recompute,
-                                        .frozen_tower = opts->frozen[CR_PART_TOWER],
+                                        .frozen_tower = net->opts.frozen[CR_PART_TOWER],
                                         .head_rows = opts->head_rows};
     return cr_train_new(&net->train, &net->model, net->exec, &train, err);
 }
@@ -221,7 +305,7 @@ enum critic_status cr_net_add(struct cr_net *net, const char *name, size_t rows,
                                   .dim = {rows, cols > 1 ? cols : 0},
                                   .rows = rows,
                                   .cols = cols};
-    CR_ASSERT(net->n_tensors < cr_params_count(&net->config) + CR_NET_EXTRA);
+    CR_ASSERT(net->n_tensors < room(net));
     snprintf(t->name, sizeof t->name, "%s", name);
     t->saved = t->name;
     t->w = cr_arena_calloc(&net->arena, rows * cols, sizeof *t->w);

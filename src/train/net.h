@@ -5,6 +5,7 @@
 
 #include "engine/engine.h"
 #include "model/train.h"
+#include "train/lora.h"
 #include "train/optim.h"
 
 struct cr_net_opts {
@@ -18,6 +19,7 @@ struct cr_net_opts {
     enum cr_dtype save; /* CR_DTYPE_COUNT: as the checkpoint read; F32 from nothing */
     bool recompute;
     size_t head_rows;
+    struct cr_lora_opts lora; /* is_set: everything but the adapter stays as it is */
 };
 
 struct cr_net {
@@ -36,10 +38,17 @@ struct cr_net {
     size_t n_tensors;
     struct cr_train_tensor *fixed; /* from nothing: what is frozen, for saving */
     size_t n_fixed;
-    size_t n_elements; /* trained, heads not counted */
+    size_t n_elements;       /* trained, heads not counted */
+    struct cr_lora_set lora; /* n 0: none */
 };
 
 #define CR_NET_EXTRA 32
+
+/* DPO's reference: with off, model computes as if it had no adapter, until it is turned on again.
+ * Gradients must be taken with it on. */
+void cr_net_lora_use(struct cr_net *net, bool on);
+/* Dropout of the adapter for the passes that follow: none where !train, else by seed and pass. */
+void cr_net_lora_pass(struct cr_net *net, bool train, uint64_t pass);
 
 /* Errors: those of cr_store_open and cr_config_read; CRITIC_UNSUPPORTED (a GGUF: convert it
  * first), CRITIC_BAD_ARGUMENT (nothing left to train), CRITIC_NO_MEMORY. cr_net_close after failure

@@ -76,6 +76,37 @@ sft="$critic train sft --model $model --data $tmp/data.jsonl --image-folder $pic
     expect 0 $sft --out "$tmp/skipped" --skip-bad
 }
 
+# An adapter: only it is written, resumed to the same bytes, gone on with, merged.
+adapter="$critic train sft --model $model --data $tmp/data.jsonl --image-folder $pictures --skip-bad --quiet --batch 2 --steps 4 --dtype f32"
+# shellcheck disable=SC2086
+{
+    expect 0 $adapter --lr 1e-2 --lora r=4,alpha=8,dropout=0.25 --out "$tmp/lora" --save-every 2 --eval-split 0.3 --eval-every 1
+    [ ! -e "$tmp/lora/model.safetensors" ] || fail "an adapter's run wrote a whole model"
+    contains "$(cat "$tmp/lora/checkpoint-4/adapter_config.json")" '"lora_alpha": 8.0'
+    contains "$(head -c 2000 "$tmp/lora/adapter_model.safetensors" | tr -d '\0')" 'base_model.model.model.layers.0.mlp.down_proj.lora_A.weight'
+    cp -r "$tmp/lora" "$tmp/again"
+    rm -r "$tmp/again/checkpoint-4" "$tmp/again/adapter_model.safetensors"
+    expect 0 $adapter --lr 1e-2 --lora r=4,alpha=8,dropout=0.25 --out "$tmp/again" --save-every 2 --eval-split 0.3 --eval-every 1 --resume
+    expect 0 cmp "$tmp/lora/adapter_model.safetensors" "$tmp/again/adapter_model.safetensors"
+    expect 0 $adapter --lora "$tmp/lora" --lr 0 --out "$tmp/still"
+    expect 0 cmp "$tmp/lora/adapter_model.safetensors" "$tmp/still/adapter_model.safetensors"
+    expect 0 "$critic" convert "$model" "$tmp/merged" --to safetensors-lmms --dtype f32 --merge-lora "$tmp/lora" --quiet
+    for m in "--model $model --lora $tmp/lora" "--model $tmp/merged"; do
+        expect 0 "$critic" train sft $m --data "$tmp/data.jsonl" --image-folder "$pictures" --skip-bad --dtype f32 \
+            --dump-gradients "$tmp/g.safetensors" --json
+        printf '%s\n' "$out" | sed 's/.*"loss": *\([0-9.]*\).*/\1/' | cut -c1-6 >>"$tmp/losses"
+    done
+    equal "$(sort -u "$tmp/losses" | wc -l)" 1
+    expect 3 $adapter --lr 1e-2 --lora r=4,alpha=9,dropout=0.25 --out "$tmp/lora" --save-every 2 --eval-split 0.3 --eval-every 1 --resume
+    one_line_error "--lora"
+    expect 2 $adapter --lora r=4,targets=nose --out "$tmp/x"
+    one_line_error "'nose'"
+    expect 2 $adapter --lora r=4,beta=3 --out "$tmp/x"
+    one_line_error "unknown key"
+    expect 2 $adapter --lora r=4 --freeze tower --out "$tmp/x"
+    one_line_error "--freeze"
+}
+
 # Gradients of the whole file, whatever the packing.
 expect 0 "$critic" train sft --model "$model" --data "$tmp/data.jsonl" --image-folder "$pictures" --skip-bad \
     --dtype f32 --dump-gradients "$tmp/g.safetensors" --json
