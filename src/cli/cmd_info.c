@@ -18,6 +18,7 @@
 #include "base/checked.h"
 #include "cli/cli.h"
 #include "engine/engine.h"
+#include "tensor/embedded.h"
 
 #define STRING_OF_(x) #x
 #define STRING_OF(x)  STRING_OF_(x)
@@ -74,19 +75,21 @@ static enum critic_status print_json(const struct cr_exec *ex, const char *cpu,
     struct library libraries[10];
     size_t n = list_libraries(libraries);
     json_t *list = json_object();
-    json_t *isas = json_array();
+    json_t *isas = json_array(), *models = json_array();
+    for (size_t i = 0; cr_embedded_name(i); i++)
+        json_array_append_new(models, json_string(cr_embedded_name(i)));
     for (size_t i = 0; i < n; i++)
         json_object_set_new(list, libraries[i].name, json_string(libraries[i].version));
     for (int i = 0; i < CR_ISA_COUNT; i++)
         if (cr_isa_available((enum cr_isa)i))
             json_array_append_new(isas, json_string(cr_isa_name((enum cr_isa)i)));
-    return cr_print_json(json_pack("{s:s,s:s,s:I,s:o,s:s,s:s,s:i,s:o}", "version",
-                                   critic_version(), "cpu", cpu, "memory_bytes",
-                                   (json_int_t)cr_memory_bytes(), "isas", isas, "isa",
-                                   cr_isa_name(ex->isa), "compute",
-                                   ex->compute == CR_COMPUTE_BF16 ? "bf16" : "f32",
-                                   "threads", ex->n_threads, "libraries", list),
-                         err);
+    return cr_print_json(
+        json_pack("{s:s,s:s,s:I,s:o,s:s,s:s,s:i,s:o,s:o}", "version", critic_version(),
+                  "cpu", cpu, "memory_bytes", (json_int_t)cr_memory_bytes(), "isas", isas,
+                  "isa", cr_isa_name(ex->isa), "compute",
+                  ex->compute == CR_COMPUTE_BF16 ? "bf16" : "f32", "threads",
+                  ex->n_threads, "models", models, "libraries", list),
+        err);
 }
 
 static void print_text(const struct cr_exec *ex, const char *cpu) {
@@ -101,7 +104,10 @@ static void print_text(const struct cr_exec *ex, const char *cpu) {
             printf(" %s", cr_isa_name((enum cr_isa)i));
     printf(")\nprecision  %s\n", ex->compute == CR_COMPUTE_BF16 ? "bf16" : "f32");
     printf("threads    %d\n", ex->n_threads);
-    printf("libraries ");
+    printf("models    ");
+    for (size_t i = 0; cr_embedded_name(i); i++)
+        printf(" %s", cr_embedded_name(i));
+    printf("\nlibraries ");
     for (size_t i = 0; i < n; i++)
         printf(" %s %s%s", libraries[i].name, libraries[i].version,
                i + 1 < n ? "," : "\n");

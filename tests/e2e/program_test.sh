@@ -18,7 +18,7 @@ contains "$out" "critic "
 
 # ---- info --------------------------------------------------------------------------------------------
 expect 0 "$critic" info
-for word in kernels threads memory oneDNN Jansson libjpeg-turbo; do
+for word in kernels threads memory micro-base oneDNN Jansson libjpeg-turbo; do
     contains "$out" "$word"
 done
 expect 0 "$critic" info --json
