@@ -111,6 +111,13 @@ static json_t *text_config(const struct cr_decoder_config *t) {
                      (int)t->tied);
 }
 
+static json_t *template_list(const struct cr_template_names *t) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < t->n; i++)
+        json_array_append_new(list, json_string(t->name[i]));
+    return list;
+}
+
 static json_t *vision_config(const struct cr_vision_config *v) {
     if (!v->present)
         return json_null();
@@ -171,10 +178,11 @@ static enum critic_status print_json(const struct report *r, const char *path,
         total += r->n_parameters[i];
     }
     json_object_set_new(parameters, "total", whole(total));
-    json_t *root = json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "path", path,
+    json_t *root = json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "path", path,
                              "layout", layout_names[cr_store_layout(r->store)],
                              "model_hash", hash, "text", text_config(&r->config.text),
-                             "vision", vision_config(&r->config.vision), "parameters",
+                             "vision", vision_config(&r->config.vision), "templates",
+                             template_list(&r->config.templates), "parameters",
                              parameters, "tensors", tensor_summary(r), "surplus",
                              whole(r->n_surplus), "memory", memory_table(r));
     if (root && with_tensors)
@@ -198,9 +206,19 @@ static void print_config(const struct cr_config *c) {
             v->n_layers, v->width, v->n_heads, v->ffn_width, v->image_px, v->patch_px);
     else
         printf("tower      none: reads no pictures\n");
-    if (v->present && c->picture.aspect == CR_ASPECT_ANYRES)
-        printf("pictures   anyres, %zu canvases, at most %zu tiles before shrinking\n",
-               c->picture.n_pinpoints, c->picture.max_tiles);
+    if (v->present && c->picture.aspect == CR_ASPECT_ANYRES) {
+        printf("pictures   anyres, %zu canvases, ", c->picture.n_pinpoints);
+        if (c->picture.max_tiles > 0)
+            printf("at most %zu tiles before shrinking\n", c->picture.max_tiles);
+        else
+            printf("never shrunk\n");
+    }
+    for (size_t i = 0; i < c->templates.n; i++) {
+        printf("%s", i == 0 ? "templates  " : ", ");
+        cr_print_text(cr_str_of(c->templates.name[i]));
+    }
+    if (c->templates.n > 0)
+        putchar('\n');
 }
 
 static void print_tensors(const struct report *r) {

@@ -47,6 +47,8 @@ contains "$(cat "$tmp/named/config.json")" '"critic_templates": ["micro-pair-01-
 expect 0 "$critic" convert "$tmp/named" "$tmp/named.gguf" --to gguf
 expect 0 "$critic" convert "$tmp/named.gguf" "$tmp/again" --to safetensors-lmms
 contains "$(cat "$tmp/again/config.json")" '"micro-score-10-reason","micro-score-5-only"]'
+expect 0 "$critic" inspect "$tmp/named.gguf"
+contains "$out" "templates  micro-pair-01-reason, micro-pair-01-only, "
 for named in "$tmp/named" "$tmp/named.gguf"; do
     equal "$(template --verdict-only)" micro-score-100-1-only
     equal "$(template --verdict-only --scale 1-10)" micro-score-10-reason
