@@ -6,7 +6,11 @@
 
 #include "base/checked.h"
 #include "base/cpu.h"
+#include "base/dir.h"
+#include "base/file.h"
 #include "cli/signals.h"
+#include "convert/convert.h"
+#include "tensor/embedded.h"
 
 void cr_train_flags_init(struct cr_train_flags *f) {
     struct cr_loop_opts o;
@@ -53,6 +57,32 @@ static enum critic_status read_freeze(const struct cr_train_flags *f, bool froze
     return CRITIC_OK;
 }
 
+static enum critic_status unpack(const char *name, const char *folder,
+                                 critic_error *err) {
+    static const struct cr_convert_options options = {.target = CR_CONVERT_LMMS,
+                                                      .dtype = CR_F32};
+    struct cr_store *store;
+    struct cr_config config;
+    CR_TRY(cr_store_open(&store, name, err));
+    enum critic_status status = cr_config_read(&config, store, err);
+    if (status == CRITIC_OK)
+        status = cr_convert(store, &config, folder, &options, NULL, err);
+    cr_store_close(store);
+    return status;
+}
+
+enum critic_status cr_train_model_path(const char *model, const char *run,
+                                       struct cr_buf *path, critic_error *err) {
+    struct cr_embedded embedded;
+    CR_TRY(cr_model_path(model, path, err));
+    if (cr_file_exists(path->data) || !cr_embedded_find(path->data, &embedded))
+        return CRITIC_OK;
+    CR_TRY(cr_dir_make(run, err));
+    CR_TRY(cr_path_join(path, run, embedded.name, err));
+    return cr_file_exists(path->data) ? CRITIC_OK /* a run that goes on */
+                                      : unpack(embedded.name, path->data, err);
+}
+
 enum critic_status cr_train_net_opts(struct cr_train_flags *f, struct cr_buf *path,
                                      struct cr_net_opts *out, critic_error *err) {
     static const enum cr_dtype dtypes[] = {CR_DTYPE_COUNT, CR_F32, CR_BF16, CR_F16};
@@ -79,7 +109,7 @@ enum critic_status cr_train_net_opts(struct cr_train_flags *f, struct cr_buf *pa
         CR_TRY(cr_lora_opts_parse(&out->lora, f->lora, err));
     if (f->init)
         return CRITIC_OK;
-    CR_TRY(cr_model_path(f->common.model, path, err));
+    CR_TRY(cr_train_model_path(f->common.model, f->out, path, err));
     out->model = path->data;
     return CRITIC_OK;
 }

@@ -228,6 +228,10 @@ void cr_train_flags_init(struct cr_train_flags *f);
             0, 0                                                                           \
     }
 
+/* The checkpoint folder that training from `model` starts at: as cr_model_path, but an embedded
+ * model is unpacked into the run's folder first (RUN/NAME, F32). Errors: also those of cr_convert. */
+enum critic_status cr_train_model_path(const char *model, const char *run,
+                                       struct cr_buf *path, critic_error *err);
 /* What the flags say, for the library. path is initialised by the caller and holds the model's.
  * Errors: CRITIC_BAD_ARGUMENT naming the flag. */
 enum critic_status cr_train_net_opts(struct cr_train_flags *f, struct cr_buf *path,

@@ -33,6 +33,19 @@ rm -r "$tmp/micro-base"
 expect 3 "$critic" inspect micro-judge
 one_line_error "no such file or folder"
 
+# Training starts from an embedded model as from its folder, and goes on from there.
+sft="$critic train sft --model micro-policy --data $tmp/world/test/base.jsonl --image-folder $tmp/world --batch 1 --steps 2 --pack turns"
+# shellcheck disable=SC2086
+{
+    expect 0 $sft --save-every 1 --out "$tmp/run" --dtype f32 --threads 1 --quiet
+    [ -f "$tmp/run/micro-policy/config.json" ] || fail "nothing was unpacked"
+    rm -r "$tmp/run/checkpoint-2" "$tmp/run/model.safetensors"
+    cp "$tmp/run/checkpoint-1/model.safetensors" "$tmp/one"
+    expect 0 $sft --save-every 1 --out "$tmp/run" --dtype f32 --threads 1 --quiet --resume
+    expect 0 "$critic" generate --model "$tmp/run" --image "$picture" --prompt 'Describe the picture.' --quiet
+    cmp "$tmp/run/model.safetensors" "$tmp/one" >"$tmp/.out" && fail "the second step changed nothing"
+}
+
 # ---- templates that a checkpoint names ---------------------------------------------------------------------------
 template() { # FLAGS…: the template that a judgement by $tmp/named used
     expect 0 "$critic" judge --model "$named" --threads 1 --question 'How many?' --answer two --json "$@"
