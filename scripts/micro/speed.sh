@@ -13,8 +13,10 @@ start=$(now)
 "$critic" data world --out "$tmp" --count "$count" --threads "$threads" --quiet
 "$critic" data critic "$tmp/train/scenes.jsonl" --threads "$threads" --quiet
 end=$(now)
-# The second line of `times` is what the children took: 0m1.230s 0m0.400s
-cpu=$(times | awk 'NR == 2 { split($1, u, /[ms]/); split($2, s, /[ms]/); print u[1] * 60 + u[2] + s[1] * 60 + s[2] }')
+# The second line of `times` is what the children took: 0m1.230s 0m0.400s. Not behind a pipe: a subshell has had
+# no children.
+times >"$tmp/times"
+cpu=$(awk 'NR == 2 { split($1, u, /[ms]/); split($2, s, /[ms]/); print u[1] * 60 + u[2] + s[1] * 60 + s[2] }' "$tmp/times")
 awk -v n="$count" -v a="$start" -v b="$end" -v cpu="$cpu" -v floor="$floor" 'BEGIN {
     rate = n / (b - a)
     printf "%d pictures with their records: %.2f s, %.0f a second; %.0f a second of one core\n", n, b - a, rate, n / cpu

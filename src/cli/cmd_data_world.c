@@ -10,7 +10,7 @@ struct world_flags {
     struct cr_common common;
     struct cr_world_opts opts;
     int split;
-    size_t count, start, turns, cell_px, large, noise, n_threads;
+    size_t count, start, turns, cell_px, large, noise, jpeg, n_threads;
 };
 
 static void on_progress(void *user, size_t done, size_t total) {
@@ -30,6 +30,7 @@ static enum critic_status run_parsed(struct world_flags *f, critic_error *err) {
     o->cell_px = (unsigned)f->cell_px;
     o->large_percent = (unsigned)f->large;
     o->noise = (unsigned)f->noise;
+    o->jpeg = (unsigned)f->jpeg;
     o->n_threads = cr_data_threads(f->n_threads);
     o->on_progress = on_progress;
     o->cancel = cr_cancelled;
@@ -74,6 +75,10 @@ int cr_cmd_data_world(int n_args, const char *const *args) {
          16, 256},
         {"noise", 0, CR_FLAG_SIZE, &f.noise, "N",
          "amplitude of noise on every sample (default 0; files grow tenfold)", 0, 64},
+        {"jpeg", 0, CR_FLAG_SIZE, &f.jpeg, "N",
+         "pictures as JPEG of a quality drawn from N to 95 gives them back (default 0: "
+         "never)",
+         0, 95},
         {"force", 0, CR_FLAG_BOOL, &f.opts.force, NULL, "replace a split that is there",
          0, 0},
         CR_THREADS_FLAG(f.n_threads),

@@ -142,7 +142,8 @@ enum critic_status cr_train_loop_opts(struct cr_train_flags *f, struct cr_loop_o
                                         .eps = f->eps,
                                         .momentum = f->momentum,
                                         .weight_decay = f->weight_decay,
-                                        .clip = f->clip};
+                                        .clip = f->clip,
+                                        .ema = f->ema};
     out->optim.lr[CR_PART_DECODER] = f->lr;
     out->optim.lr[CR_PART_PROJECTOR] = f->lr_projector >= 0 ? f->lr_projector : f->lr;
     out->optim.lr[CR_PART_TOWER] = f->lr_tower >= 0 ? f->lr_tower : f->lr;
@@ -179,7 +180,8 @@ enum critic_status cr_train_announce(struct cr_train_flags *f, const struct cr_n
         size_t n = t->rows * t->cols;
         /* The master where a copy computes, one moment or two. */
         state += n * sizeof(float) *
-                 ((t->copy ? 1 : 0) + (cr_optim_is_muon(&loop->optim, t) ? 1 : 2));
+                 ((t->copy ? 1 : 0) + (cr_optim_is_muon(&loop->optim, t) ? 1 : 2) +
+                  (loop->optim.ema > 0 ? 1 : 0));
     }
     if (!f->common.quiet)
         fprintf(

@@ -14,7 +14,7 @@ struct cr_train_flags {
     double epochs, warmup_ratio, decay_from;
     int schedule, optimizer;
     double lr, lr_tower, lr_projector, lr_vector;
-    double beta1, beta2, eps, momentum, weight_decay, clip;
+    double beta1, beta2, eps, momentum, weight_decay, clip, ema;
     struct cr_strs freeze;
     const char *lora;
     uint64_t seed;
@@ -139,6 +139,14 @@ void cr_train_flags_init(struct cr_train_flags *f);
         {"clip",    0,   CR_FLAG_DOUBLE,                                                   \
          &(f).clip, "X", "largest norm of the gradient; 0: none (default 1)",              \
          0,         1e9},                                                                  \
+        {"ema",                                                                            \
+         0,                                                                                \
+         CR_FLAG_DOUBLE,                                                                   \
+         &(f).ema,                                                                         \
+         "X",                                                                              \
+         "keep averaged weights with this decay too, in RUN/ema (default 0: none)",        \
+         0,                                                                                \
+         0.9999999},                                                                       \
         {"beta1", 0, CR_FLAG_DOUBLE, &(f).beta1, "X", "AdamW (default 0.9)", 0, 0.999999}, \
         {"beta2", 0,         CR_FLAG_DOUBLE, &(f).beta2, "X", "AdamW (default 0.999)",     \
          0,       0.99999999},                                                             \

@@ -11,7 +11,7 @@
  * A text model without tower becomes plain Qwen2 safetensors under either of the first two.
  *
  * Only what the configuration asks for is written: surplus tower blocks, pooling head and a
- * head that is tied are left out; post_layernorm is kept. What was written is opened again
+ * head that is tied are left out; post_layernorm is kept, or made (1, 0) where it is lacking. What was written is opened again
  * and compared, configuration and every byte, before it gets its final name. */
 #ifndef CR_CONVERT_CONVERT_H
 #define CR_CONVERT_CONVERT_H

@@ -22,6 +22,7 @@ struct planner {
     const struct cr_convert_options *options;
     enum cr_layout layout;
     struct cr_buf name;
+    const struct cr_tensor *constant; /* stands for the store's tensor; NULL: none */
 };
 
 static bool is_float(enum cr_dtype dtype) {
@@ -82,7 +83,10 @@ static enum critic_status add(struct planner *p, int n_dim, size_t a, size_t b, 
     va_end(args);
     const size_t dim[4] = {a, b, c, c};
     struct cr_plan_item *item = &p->plan->items[p->plan->n_items];
-    CR_TRY(cr_store_get(p->store, canonical, n_dim, dim, &item->source, err));
+    if (p->constant)
+        item->source = *p->constant;
+    else
+        CR_TRY(cr_store_get(p->store, canonical, n_dim, dim, &item->source, err));
     CR_TRY(cr_name_to(&p->name, p->layout, canonical, err));
     item->vision = cr_name_is_vision(canonical);
     item->canonical = cr_arena_strndup(&p->plan->arena, canonical, strlen(canonical));
@@ -138,6 +142,35 @@ static enum critic_status add_block_linear(struct planner *p, size_t i, const ch
     return add(p, 1, rows, 0, 0, err, layer, i, name, "bias");
 }
 
+/* Unused by every pass, but readers of both safetensors layouts expect it. A model that was trained
+ * from nothing may lack it: then it is what it starts as, 1 and 0. */
+static enum critic_status add_post_layernorm(struct planner *p, size_t width,
+                                             critic_error *err) {
+    bool is_there = cr_store_find(p->store, "vision_tower.post_layernorm.weight");
+    if (!is_there && p->layout == CR_LAYOUT_GGUF)
+        return CRITIC_OK;
+    float *values = cr_arena_calloc(&p->plan->arena, 2 * width, sizeof *values);
+    if (!values)
+        return no_memory(err);
+    for (size_t i = 0; i < width; i++)
+        values[i] = 1;
+    for (size_t bias = 0; bias < 2; bias++) {
+        struct cr_tensor t = {.data = values + bias * width,
+                              .dtype = CR_F32,
+                              .n_dim = 1,
+                              .dim = {width},
+                              .row_bytes = width * sizeof *values,
+                              .name = "post_layernorm"};
+        p->constant = is_there ? NULL : &t;
+        enum critic_status status =
+            add(p, 1, width, 0, 0, err, "vision_tower.post_layernorm.%s",
+                bias ? "bias" : "weight");
+        p->constant = NULL;
+        CR_TRY(status);
+    }
+    return CRITIC_OK;
+}
+
 static enum critic_status add_tower(struct planner *p, const struct cr_vision_config *v,
                                     critic_error *err) {
     static const char *const attention[] = {"self_attn.q_proj", "self_attn.k_proj",
@@ -160,12 +193,7 @@ static enum critic_status add_tower(struct planner *p, const struct cr_vision_co
         CR_TRY(add_block_linear(p, i, "mlp.fc1", v->ffn_width, v->width, err));
         CR_TRY(add_block_linear(p, i, "mlp.fc2", v->width, v->ffn_width, err));
     }
-    /* Unused, but readers of both safetensors layouts expect it. */
-    if (cr_store_find(p->store, "vision_tower.post_layernorm.weight")) {
-        CR_TRY(add(p, 1, v->width, 0, 0, err, "vision_tower.post_layernorm.weight"));
-        CR_TRY(add(p, 1, v->width, 0, 0, err, "vision_tower.post_layernorm.bias"));
-    }
-    return CRITIC_OK;
+    return add_post_layernorm(p, v->width, err);
 }
 
 static enum critic_status add_all(struct planner *p, const struct cr_config *c,

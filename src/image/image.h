@@ -56,6 +56,10 @@ enum critic_status cr_image_load_in(struct cr_image *out, struct cr_str folder,
                                     const struct cr_image_limits *limits,
                                     critic_error *err);
 
+/* Appends the picture as a JPEG file of this quality (1 to 100), colours at half resolution.
+ * Errors: CRITIC_NO_MEMORY, CRITIC_BAD_DATA (no pixels, or more than JPEG holds). */
+enum critic_status cr_image_encode_jpeg(struct cr_buf *out, const struct cr_image *image,
+                                        int quality, critic_error *err);
 /* Appends the picture as a PNG file; decoding it gives the same pixels.
  * Errors: CRITIC_NO_MEMORY, CRITIC_BAD_DATA (no pixels, or too many for PNG). */
 enum critic_status cr_image_encode_png(struct cr_buf *out, const struct cr_image *image,

@@ -183,4 +183,12 @@ struct cr_train_plan cr_train_plan(const struct cr_train *t,
 /* The most that activations and scratch really took so far (for tests and reports). */
 size_t cr_train_high_water(const struct cr_train *t);
 
+/* Where a value first is not finite: runs the batch forward with everything kept and looks at each
+ * operation's result in their order. out: "layers.3 o_proj", "vision_tower.layers.0 attention",
+ * "lm_head and log-softmax". false: all are finite (it began in backward). For a run that is to end
+ * anyway: takes the memory of a pass that keeps all activations. */
+#define CR_OP_NAME 96
+bool cr_train_find_bad(struct cr_train *t, const struct cr_train_batch *batch,
+                       char out[CR_OP_NAME]);
+
 #endif

@@ -23,18 +23,24 @@ static const struct cr_train_tensor *trained(const struct cr_net *net,
     return NULL;
 }
 
+/* Masters, or their running average. */
+static const float *values(const struct cr_train_tensor *t, bool average) {
+    return average ? t->e : t->w;
+}
+
 static bool is_head(const struct cr_train_tensor *t) {
     return strncmp(t->name, "label_head.", 11) == 0;
 }
 
 /* The model's tensors: what is trained from its masters, the rest as it was read (from nothing:
  * the masters too, frozen or not). */
-static enum critic_status model_pieces(const struct cr_net *net, struct cr_tensor_file *p,
-                                       critic_error *err) {
+static enum critic_status model_pieces(const struct cr_net *net, bool average,
+                                       struct cr_tensor_file *p, critic_error *err) {
     for (size_t i = 0; net->store && i < cr_store_count(net->store); i++) {
         const struct cr_store_entry *e = cr_store_at(net->store, i);
         const struct cr_train_tensor *t = trained(net, e->canonical);
-        CR_TRY(t ? cr_tensor_file_f32(p, "", t->saved, t, t->w, net->opts.save, err)
+        CR_TRY(t ? cr_tensor_file_f32(p, "", t->saved, t, values(t, average),
+                                      net->opts.save, err)
                  : cr_tensor_file_raw(p, e->name, &e->tensor, err));
     }
     if (net->store)
@@ -42,55 +48,60 @@ static enum critic_status model_pieces(const struct cr_net *net, struct cr_tenso
     for (size_t i = 0; i < net->n_tensors; i++)
         if (!is_head(&net->tensors[i]))
             CR_TRY(cr_tensor_file_f32(p, "", net->tensors[i].saved, &net->tensors[i],
-                                      net->tensors[i].w, net->opts.save, err));
+                                      values(&net->tensors[i], average), net->opts.save,
+                                      err));
     for (size_t i = 0; i < net->n_fixed; i++)
         CR_TRY(cr_tensor_file_f32(p, "", net->fixed[i].saved, &net->fixed[i],
                                   net->fixed[i].w, net->opts.save, err));
     return CRITIC_OK;
 }
 
-static enum critic_status head_pieces(const struct cr_net *net, struct cr_tensor_file *p,
-                                      critic_error *err) {
+static enum critic_status head_pieces(const struct cr_net *net, bool average,
+                                      struct cr_tensor_file *p, critic_error *err) {
     for (size_t i = 0; i < net->n_tensors; i++)
         if (is_head(&net->tensors[i]))
             CR_TRY(cr_tensor_file_f32(p, "", net->tensors[i].name, &net->tensors[i],
-                                      net->tensors[i].w, CR_F32, err));
+                                      values(&net->tensors[i], average), CR_F32, err));
     return CRITIC_OK;
 }
 
-static enum critic_status state_pieces(const struct cr_net *net, struct cr_tensor_file *p,
-                                       critic_error *err) {
+static enum critic_status state_pieces(const struct cr_net *net, bool average,
+                                       struct cr_tensor_file *p, critic_error *err) {
+    (void)average;
     for (size_t i = 0; i < net->n_tensors; i++) {
         const struct cr_train_tensor *t = &net->tensors[i];
         CR_TRY(cr_tensor_file_f32(p, "w.", t->name, t, t->w, CR_F32, err));
         CR_TRY(cr_tensor_file_f32(p, "m.", t->name, t, t->m, CR_F32, err));
         if (t->v)
             CR_TRY(cr_tensor_file_f32(p, "v.", t->name, t, t->v, CR_F32, err));
+        if (t->e)
+            CR_TRY(cr_tensor_file_f32(p, "e.", t->name, t, t->e, CR_F32, err));
     }
     return CRITIC_OK;
 }
 
-static enum critic_status adapter_pieces(const struct cr_net *net,
+static enum critic_status adapter_pieces(const struct cr_net *net, bool average,
                                          struct cr_tensor_file *p, critic_error *err) {
     for (size_t i = 0; i < net->n_tensors; i++)
         if (!is_head(&net->tensors[i]))
             CR_TRY(cr_tensor_file_f32(p, "", net->tensors[i].saved, &net->tensors[i],
-                                      net->tensors[i].w, net->opts.save, err));
+                                      values(&net->tensors[i], average), net->opts.save,
+                                      err));
     return CRITIC_OK;
 }
 
-typedef enum critic_status pieces_fn(const struct cr_net *net, struct cr_tensor_file *p,
-                                     critic_error *err);
+typedef enum critic_status pieces_fn(const struct cr_net *net, bool average,
+                                     struct cr_tensor_file *p, critic_error *err);
 
-static enum critic_status write_file_of(const struct cr_net *net, pieces_fn *collect,
-                                        const char *dir, const char *name,
-                                        critic_error *err) {
+static enum critic_status write_file_of(const struct cr_net *net, bool average,
+                                        pieces_fn *collect, const char *dir,
+                                        const char *name, critic_error *err) {
     struct cr_tensor_file p = {0};
     struct cr_buf path;
     enum critic_status status;
     cr_buf_init(&path, MAX_PATH_BYTES);
     CR_TRY_GOTO(cr_path_join(&path, dir, name, err));
-    CR_TRY_GOTO(collect(net, &p, err));
+    CR_TRY_GOTO(collect(net, average, &p, err));
     if (p.n > 0)
         CR_TRY_GOTO(cr_tensor_file_write(&p, path.data, err));
 fail:
@@ -169,12 +180,12 @@ static enum critic_status write_state(const char *dir, const struct cr_run_state
 }
 
 /* What is not the trainer's own: the model, or the adapter in PEFT's layout; weights last. */
-static enum critic_status write_model(const struct cr_net *net, const char *dir,
-                                      critic_error *err) {
-    CR_TRY(write_file_of(net, head_pieces, dir, "label_heads.safetensors", err));
+static enum critic_status write_model(const struct cr_net *net, bool average,
+                                      const char *dir, critic_error *err) {
+    CR_TRY(write_file_of(net, average, head_pieces, dir, "label_heads.safetensors", err));
     if (net->lora.n == 0) {
         CR_TRY(copy_files(net, dir, err));
-        return write_file_of(net, model_pieces, dir, "model.safetensors", err);
+        return write_file_of(net, average, model_pieces, dir, "model.safetensors", err);
     }
     struct cr_buf text;
     cr_buf_init(&text, MAX_FILE_BYTES);
@@ -185,7 +196,8 @@ static enum critic_status write_model(const struct cr_net *net, const char *dir,
     cr_buf_fini(&text);
     if (status != CRITIC_OK)
         return status;
-    return write_file_of(net, adapter_pieces, dir, "adapter_model.safetensors", err);
+    return write_file_of(net, average, adapter_pieces, dir, "adapter_model.safetensors",
+                         err);
 }
 
 /* ---- the run's folder ---- */
@@ -284,9 +296,9 @@ enum critic_status cr_checkpoint_newest(const char *run, size_t *step,
 
 static enum critic_status write_all(const struct cr_net *net, const char *dir,
                                     const struct cr_run_state *state, critic_error *err) {
-    CR_TRY(write_file_of(net, state_pieces, dir, "trainer.safetensors", err));
+    CR_TRY(write_file_of(net, false, state_pieces, dir, "trainer.safetensors", err));
     CR_TRY(write_state(dir, state, err));
-    return write_model(net, dir, err);
+    return write_model(net, false, dir, err);
 }
 
 enum critic_status cr_checkpoint_write(const struct cr_net *net, const char *run,
@@ -314,7 +326,19 @@ fail:
 enum critic_status cr_checkpoint_finish(const struct cr_net *net, const char *run,
                                         critic_error *err) {
     CR_TRY(cr_dir_make(run, err));
-    return write_model(net, run, err);
+    if (net->n_tensors > 0 && net->tensors[0].e) {
+        struct cr_buf path;
+        cr_buf_init(&path, MAX_PATH_BYTES);
+        enum critic_status status = cr_path_join(&path, run, "ema", err);
+        if (status == CRITIC_OK)
+            status = cr_dir_make(path.data, err);
+        if (status == CRITIC_OK)
+            status = write_model(net, true, path.data, err);
+        cr_buf_fini(&path);
+        if (status != CRITIC_OK)
+            return status;
+    }
+    return write_model(net, false, run, err);
 }
 
 /* ---- reading ---- */
@@ -346,6 +370,8 @@ static enum critic_status read_tensors(struct cr_net *net, const char *path,
             status = copy_tensor(&file, path, "m.", t, t->m, err);
         if (status == CRITIC_OK && t->v)
             status = copy_tensor(&file, path, "v.", t, t->v, err);
+        if (status == CRITIC_OK && t->e)
+            status = copy_tensor(&file, path, "e.", t, t->e, err);
     }
     cr_safetensors_close(&file);
     cr_arena_fini(&arena);

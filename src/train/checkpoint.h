@@ -7,7 +7,7 @@
  *                       on); written beside and renamed, the oldest beyond `keep` removed
  *                       Of an adapter: adapter_config.json and adapter_model.safetensors (PEFT's
  *                       layout) instead of the model
- *   RUN/                the finished model or adapter, without the trainer's state
+ *   RUN/                the finished model or adapter, without the trainer's state; RUN/ema the same with averaged weights
  *
  * Names and layout of tensors are those of the checkpoint that was read (lmms-lab or llava-hf);
  * tensors that no pass uses (post_layernorm) are carried along. */

@@ -140,7 +140,7 @@ static bool all_finite(const float *x, size_t n) {
     return true;
 }
 
-/* Where it began, as far as parameters tell: a weight that is not finite, else the gradient that
+/* Where it began, as far as parameters tell (used where every operation's result is finite): a weight that is not finite, else the gradient that
  * lies deepest in the backward pass's order (the last parts of the network come first). */
 static const char *first_bad(const struct cr_net *net, const char **what) {
     *what = "weight";
@@ -162,7 +162,13 @@ static const char *first_bad(const struct cr_net *net, const char **what) {
 static enum critic_status not_finite(struct run *r, size_t slot, const char *quantity,
                                      double value, critic_error *err) {
     struct cr_buf names;
+    char op[CR_OP_NAME];
     const char *what, *where = first_bad(r->net, &what);
+    bool is_weight = strcmp(what, "weight") == 0;
+    if (!is_weight && r->task->find_bad && r->task->find_bad(r->task->self, slot, op)) {
+        what = "the result of";
+        where = op;
+    }
     cr_buf_init(&names, 1 << 16);
     (void)r->task->names(r->task->self, slot, &names, NULL);
     enum critic_status status =
@@ -206,6 +212,8 @@ static enum critic_status one_step(struct run *r, critic_error *err) {
     cr_optim_step(&o->optim, r->net->tensors, r->net->n_tensors, r->state.step,
                   cr_schedule_at(&o->schedule, r->state.step), r->last_clip,
                   r->net->exec);
+    if (o->optim.ema > 0)
+        cr_optim_average(&o->optim, r->net->tensors, r->net->n_tensors, r->state.step);
     r->state.step++;
     return CRITIC_OK;
 }

@@ -44,6 +44,9 @@ struct cr_task {
      * gradient to the net's. train false: forward only. */
     enum critic_status (*pass)(void *self, size_t slot, bool train, double scale,
                                struct cr_pass *pass, critic_error *err);
+    /* The first operation of the slot's forward pass that gives a value that is not finite; false:
+     * none does. NULL: the task cannot tell. */
+    bool (*find_bad)(void *self, size_t slot, char out[CR_OP_NAME]);
     /* Appends the names of the slot's samples, for messages. */
     enum critic_status (*names)(void *self, size_t slot, struct cr_buf *out,
                                 critic_error *err);

@@ -225,13 +225,34 @@ void cr_net_lora_pass(struct cr_net *net, bool train, uint64_t pass) {
 
 /* ---- */
 
+/* No pass uses the tower's last norm, but readers of both layouts (transformers) expect it: from
+ * nothing it is written as it starts, 1 and 0. */
+static enum critic_status add_post_layernorm(struct cr_net *net, critic_error *err) {
+    static const char *const names[] = {"vision_tower.post_layernorm.weight",
+                                        "vision_tower.post_layernorm.bias"};
+    size_t width = net->config.vision.width;
+    for (size_t i = 0; i < 2; i++) {
+        struct cr_train_tensor *t = &net->fixed[net->n_fixed++];
+        *t = (struct cr_train_tensor){
+            .n_dim = 1, .dim = {width}, .rows = 1, .cols = width};
+        snprintf(t->name, sizeof t->name, "%s", names[i]);
+        t->w = cr_arena_calloc(&net->arena, width, sizeof *t->w);
+        if (!t->w)
+            return no_memory(err);
+        for (size_t k = 0; i == 0 && k < width; k++)
+            t->w[k] = 1;
+        CR_TRY(saved_name(net, names[i], &t->saved, err));
+    }
+    return CRITIC_OK;
+}
+
 static enum critic_status list_tensors(struct cr_net *net, critic_error *err) {
     struct cr_params *compute = &net->model.params;
     size_t n = cr_params_count(&net->config);
     CR_TRY(cr_params_init(compute, &net->config, &net->arena, err));
     CR_TRY(cr_grads_init(&net->grads, &net->config, trains, net, &net->arena, err));
     net->tensors = cr_arena_calloc(&net->arena, room(net), sizeof *net->tensors);
-    net->fixed = cr_arena_calloc(&net->arena, n, sizeof *net->fixed);
+    net->fixed = cr_arena_calloc(&net->arena, n + 2, sizeof *net->fixed);
     if (!net->tensors || !net->fixed)
         return no_memory(err);
     for (size_t i = 0; i < n; i++) {
@@ -245,6 +266,8 @@ static enum critic_status list_tensors(struct cr_net *net, critic_error *err) {
         else if (!net->store)
             CR_TRY(add_fixed(net, &master, err));
     }
+    if (!net->store && net->config.vision.present)
+        CR_TRY(add_post_layernorm(net, err));
     if (net->config.text.tied)
         compute->head.w = compute->embed;
     if (net->opts.lora.is_set)
@@ -325,8 +348,11 @@ enum critic_status cr_net_moments(struct cr_net *net, const struct cr_optim_opts
         bool second = !cr_optim_is_muon(optim, t);
         t->m = cr_arena_calloc(&net->arena, n, sizeof *t->m);
         t->v = second ? cr_arena_calloc(&net->arena, n, sizeof *t->v) : NULL;
-        if (!t->m || (second && !t->v))
+        t->e = optim->ema > 0 ? cr_arena_alloc(&net->arena, n * sizeof *t->e) : NULL;
+        if (!t->m || (second && !t->v) || (optim->ema > 0 && !t->e))
             return no_memory(err);
+        if (t->e)
+            memcpy(t->e, t->w, n * sizeof *t->e);
     }
     return CRITIC_OK;
 }

@@ -239,3 +239,15 @@ void cr_optim_step(const struct cr_optim_opts *o, struct cr_train_tensor *tensor
     }
     cr_optim_refresh(tensors, n);
 }
+
+void cr_optim_average(const struct cr_optim_opts *o, struct cr_train_tensor *tensors,
+                      size_t n, size_t step) {
+    double early = (1.0 + (double)step) / (10.0 + (double)step);
+    const float part = (float)(1 - CR_MIN(o->ema, early));
+    for (size_t i = 0; i < n; i++) {
+        float *e = tensors[i].e;
+        const float *w = tensors[i].w;
+        for (size_t k = 0; e && k < elements(&tensors[i]); k++)
+            e[k] += part * (w[k] - e[k]);
+    }
+}

@@ -25,6 +25,7 @@ struct cr_train_tensor {
     size_t dim[CR_MAX_DIM];
     size_t rows, cols;    /* as a product sees it */
     float *w, *g, *m, *v; /* v NULL where Muon is used */
+    float *e;             /* running average of w; NULL: none is kept */
     uint16_t *copy;       /* bf16; NULL: the master computes */
 };
 
@@ -40,6 +41,7 @@ struct cr_optim_opts {
     double momentum; /* Muon */
     double weight_decay;
     double clip; /* global norm; 0: none */
+    double ema;  /* decay of the averaged weights; 0: none are kept */
 };
 
 /* lr 1e-5, tower 2e-6; betas 0.9, 0.999; eps 1e-8; momentum 0.95; no decay; clip 1. */
@@ -57,6 +59,10 @@ double cr_optim_grad_norm(const struct cr_train_tensor *tensors, size_t n,
 void cr_optim_step(const struct cr_optim_opts *o, struct cr_train_tensor *tensors,
                    size_t n, size_t step, double lr_factor, double grad_scale,
                    struct cr_exec *ex);
+/* e = ema e + (1 - ema) w after a step, with a smaller decay in the first ones so that the start is
+ * soon forgotten: min(ema, (1 + step) / (10 + step)); `step` as in cr_optim_step. */
+void cr_optim_average(const struct cr_optim_opts *o, struct cr_train_tensor *tensors,
+                      size_t n, size_t step);
 /* torch's clip_grad_norm_: min(1, clip / (norm + 1e-6)). */
 double cr_optim_clip(const struct cr_optim_opts *o, double norm);
 /* Copies of the masters. */

@@ -167,11 +167,29 @@ static void test_schedules(void **state) {
     T_NEAR(cr_schedule_at(&decay, 19), 0.125, 1e-15, 0);
 }
 
+/* e after two steps, by hand: decays 1/10 and 2/11, then the asked one. */
+static void test_average(void **state) {
+    (void)state;
+    float w[3] = {1, 2, -4}, e[3] = {0, 0, 0};
+    struct cr_train_tensor t = {.rows = 1, .cols = 3, .w = w, .e = e};
+    const struct cr_optim_opts o = {.ema = 0.75};
+    cr_optim_average(&o, &t, 1, 0);
+    T_NEAR(e[2], -4 * 0.9, 1e-6, 0);
+    w[2] = 0;
+    cr_optim_average(&o, &t, 1, 1);
+    T_NEAR(e[2], -4 * 0.9 * 2 / 11, 1e-6, 0);
+    T_NEAR(e[0], 0.9 + (1 - 0.9) * 9 / 11, 1e-6, 0);
+    w[1] = 10;
+    e[1] = 2;
+    cr_optim_average(&o, &t, 1, 1000);
+    T_NEAR(e[1], 4, 1e-6, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_newton_schulz),
         cmocka_unit_test(test_threads),   cmocka_unit_test(test_clip),
-        cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_schedules), cmocka_unit_test(test_average),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,6 +199,11 @@ static enum critic_status pass(void *self, size_t slot, bool train, double scale
     return CRITIC_OK;
 }
 
+static bool find_bad(void *self, size_t slot, char out[CR_OP_NAME]) {
+    struct cr_sft *s = self;
+    return cr_train_find_bad(s->net->train, &s->slots[slot].batch, out);
+}
+
 static enum critic_status names(void *self, size_t slot, struct cr_buf *out,
                                 critic_error *err) {
     struct cr_sft *s = self;
@@ -220,6 +225,7 @@ struct cr_task cr_sft_task(struct cr_sft *s) {
                             .n_eval = s->has_eval ? s->eval.n_packs : s->n_packs[1],
                             .prepare = prepare,
                             .pass = pass,
+                            .find_bad = find_bad,
                             .names = names};
 }
 

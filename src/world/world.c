@@ -8,10 +8,12 @@
 #include "base/dir.h"
 #include "base/file.h"
 #include "image/encode_flat.h"
+#include "image/image.h"
 #include "world/base.h"
 #include "world/render.h"
 
 enum { CHUNK = 256, PER_FOLDER = 1000, MAX_TEXT = 1 << 20, MAX_PNG = 16 << 20 };
+enum { BEST_JPEG = 95 };
 enum { SCENES, LABELS, BASE, N_FILES };
 static const char *const file_names[N_FILES] = {"scenes", "labels", "base"};
 
@@ -92,6 +94,21 @@ static enum critic_status write_texts(const struct cr_world_opts *o, struct item
     return cr_buf_append_c(&it->text[BASE], "\n", err);
 }
 
+/* The picture as JPEG of a drawn quality would give it back. */
+static enum critic_status add_jpeg(struct item *it, unsigned lowest, struct cr_rng *r,
+                                   critic_error *err) {
+    struct cr_image back;
+    int quality = (int)(lowest + cr_rng_below(r, BEST_JPEG + 1 - lowest));
+    CR_TRY(cr_image_encode_jpeg(&it->png, &it->image, quality, err));
+    CR_TRY(cr_image_decode(&back,
+                           (struct cr_bytes){(unsigned char *)it->png.data, it->png.len},
+                           NULL, "JPEG noise", err));
+    memcpy(it->image.rgb, back.rgb, back.width * back.height * 3);
+    cr_image_free(&back);
+    cr_buf_clear(&it->png);
+    return CRITIC_OK;
+}
+
 static enum critic_status make_item(const struct job *j, struct item *it, uint64_t index,
                                     critic_error *err) {
     const struct cr_world_opts *o = j->o;
@@ -107,6 +124,8 @@ static enum critic_status make_item(const struct job *j, struct item *it, uint64
     CR_TRY(write_texts(o, it, &s, index, image, err));
     cr_world_rng(&noise, CR_STREAM_NOISE, o->split, o->seed, index);
     cr_render(j->renderer, &s, o->noise, cr_rng_u64(&noise), &it->image);
+    if (o->jpeg > 0)
+        CR_TRY(add_jpeg(it, o->jpeg, &noise, err));
     CR_TRY(cr_image_encode_flat(&it->png, &it->image, err));
     snprintf(path, sizeof path, "%s/%s/%s", o->out, cr_split_name(o->split), image);
     return cr_file_write(
@@ -216,11 +235,11 @@ enum critic_status cr_world_generate(const struct cr_world_opts *opts,
     struct job j = {.o = opts, .result = result};
     memset(result, 0, sizeof *result);
     if (opts->turns < 1 || opts->turns > 64 || opts->large_percent > 100 ||
-        opts->noise > 64 || opts->n_threads < 1)
+        opts->noise > 64 || opts->jpeg > BEST_JPEG || opts->n_threads < 1)
         return cr_fail(
             err, CRITIC_BAD_ARGUMENT,
-            "turns, share of large grids, noise or threads out of range; expected "
-            "1 to 64, 0 to 100, 0 to 64, 1 or more");
+            "turns, share of large grids, noise, JPEG quality or threads out of range; "
+            "expected 1 to 64, 0 to 100, 0 to 64, 0 to 95, 1 or more");
     enum critic_status status = open_all(&j, err);
     if (status == CRITIC_OK)
         status = run_all(&j, err);

@@ -23,6 +23,8 @@ struct cr_world_opts {
     unsigned cell_px;       /* 16 to 256 */
     unsigned large_percent; /* share of 4x4 grids, 0 to 100 */
     unsigned noise;         /* amplitude of pixel noise, 0 to 64 */
+    unsigned jpeg; /* 0: none; else pictures go through JPEG of a quality drawn from here
+                             * to 95. libjpeg's rounding may differ between builds */
     int n_threads;
     bool force; /* replace files that are there */
     void (*on_progress)(void *user, size_t done, size_t total); /* may be NULL */

@@ -22,6 +22,11 @@ expect 0 "$critic" data world --out "$tmp/v" --count 12 --seed 3 --threads 1 --q
 equal "$out" ""
 cmp "$world/train/base.jsonl" "$tmp/v/train/base.jsonl" || fail "other bytes with one thread"
 cmp "$world/train/images/0000/000011.png" "$tmp/v/train/images/0000/000011.png" || fail "another picture"
+expect 0 "$critic" data world --out "$tmp/j" --count 12 --seed 3 --jpeg 30 --quiet
+expect 0 cmp "$world/train/scenes.jsonl" "$tmp/j/train/scenes.jsonl"
+got=0
+cmp -s "$world/train/images/0000/000003.png" "$tmp/j/train/images/0000/000003.png" || got=$?
+equal $got 1
 # The later items of a world are those of a longer one.
 expect 0 "$critic" data world --out "$tmp/u" --start 10 --count 2 --seed 3 -q
 equal "$(tail -n 2 "$world/train/base.jsonl")" "$(cat "$tmp/u/train/base.jsonl")"

@@ -16,10 +16,10 @@ for p in 94x235.png 1x1.png palette.png rgba.png; do
     printf '{"image":"%s","grid":[2,2],"labels":{"shape":[0,1,2,1],"dark":[1,0,0,1]}}\n' $p
 done >"$tmp/labels.jsonl"
 
-sft="$critic train sft --model $model --data $tmp/data.jsonl --image-folder $pictures --quiet --batch 2 --steps 6 --lr 1e-3 --seed 3 --dtype f32"
+sft="$critic train sft --model $model --data $tmp/data.jsonl --image-folder $pictures --quiet --batch 2 --seed 3 --dtype f32"
 # shellcheck disable=SC2086
 {
-    expect 0 $sft --pack turns --optimizer muon --save-every 2 --out "$tmp/whole"
+    expect 0 $sft --steps 6 --lr 1e-3 --pack turns --optimizer muon --save-every 2 --out "$tmp/whole"
     expect 0 "$critic" generate --model "$tmp/whole" --image "$pictures/1x1.png" --prompt 'What is 1?' --max-new-tokens 4 --quiet
     expect 0 "$critic" inspect "$tmp/whole/checkpoint-6" --quiet
     equal "$(ls "$tmp/whole" | grep -c checkpoint-)" 2
@@ -27,7 +27,7 @@ sft="$critic train sft --model $model --data $tmp/data.jsonl --image-folder $pic
     contains "$(cat "$tmp/whole/report.html")" "<title>"
 
     # Killed and resumed, stopped by a signal and resumed: the bytes of a run that was left alone.
-    $sft --pack turns --optimizer muon --save-every 2 --out "$tmp/broken" &
+    $sft --steps 6 --lr 1e-3 --pack turns --optimizer muon --save-every 2 --out "$tmp/broken" &
     pid=$!
     i=0
     while [ ! -d "$tmp/broken/checkpoint-2" ] && [ $i -lt 600 ]; do
@@ -39,12 +39,12 @@ sft="$critic train sft --model $model --data $tmp/data.jsonl --image-folder $pic
     rm -rf "$tmp/broken/checkpoint-6" "$tmp/broken/model.safetensors"
     mkdir "$tmp/broken/checkpoint-4.tmp-99"
     : >"$tmp/broken/report.html.tmp-99"
-    expect 0 $sft --pack turns --optimizer muon --save-every 2 --out "$tmp/broken" --resume
+    expect 0 $sft --steps 6 --lr 1e-3 --pack turns --optimizer muon --save-every 2 --out "$tmp/broken" --resume
     expect 0 cmp "$tmp/whole/model.safetensors" "$tmp/broken/model.safetensors"
     expect 0 cmp "$tmp/whole/checkpoint-6/trainer.safetensors" "$tmp/broken/checkpoint-6/trainer.safetensors"
     [ ! -e "$tmp/broken/report.html.tmp-99" ] && [ ! -d "$tmp/broken/checkpoint-4.tmp-99" ] || fail "the leftover of a killed writer is still there"
     equal "$(cut -d, -f1-5 "$tmp/broken/metrics.jsonl")" "$(cut -d, -f1-5 "$tmp/whole/metrics.jsonl")"
-    expect 0 $sft --pack turns --optimizer muon --save-every 2 --out "$tmp/threads" --threads 1
+    expect 0 $sft --steps 6 --lr 1e-3 --pack turns --optimizer muon --save-every 2 --out "$tmp/threads" --threads 1
     expect 0 cmp "$tmp/whole/model.safetensors" "$tmp/threads/model.safetensors"
 
     # A full disk: the last checkpoint stays and the run says so.
@@ -52,28 +52,44 @@ sft="$critic train sft --model $model --data $tmp/data.jsonl --image-folder $pic
         trap '' XFSZ
         ulimit -f 64
         got=0
-        $sft --save-every 3 --out "$tmp/full" 2>"$tmp/full.err" || got=$?
+        $sft --steps 6 --lr 1e-3 --save-every 3 --out "$tmp/full" 2>"$tmp/full.err" || got=$?
         [ $got -eq 4 ]
     ) || fail "no status 4 on a full disk: $(cat "$tmp/full.err")"
     contains "$(cat "$tmp/full.err")" "cannot write"
     [ ! -d "$tmp/full/checkpoint-3" ] || fail "half a checkpoint under its name"
 
     # A run is not overwritten, and goes on only as it was.
-    expect 2 $sft --out "$tmp/whole"
+    expect 2 $sft --steps 6 --lr 1e-3 --out "$tmp/whole"
     one_line_error "--resume"
-    expect 3 $sft --pack turns --optimizer muon --out "$tmp/whole" --resume --clip 2
+    expect 3 $sft --steps 6 --lr 1e-3 --pack turns --optimizer muon --out "$tmp/whole" --resume --clip 2
     one_line_error "--clip"
-    expect 2 $sft --out "$tmp/x" --freeze nose
+    expect 2 $sft --steps 6 --lr 1e-3 --out "$tmp/x" --freeze nose
     one_line_error "tower, projector or decoder"
-    expect 0 $sft --out "$tmp/frozen" --freeze tower --freeze decoder --eval-split 0.3 --accumulate 2
+    expect 0 $sft --steps 6 --lr 1e-3 --out "$tmp/frozen" --freeze tower --freeze decoder --eval-split 0.3 --accumulate 2
     contains "$(cat "$tmp/frozen/metrics.jsonl")" '"eval_loss"'
     contains "$(cat "$tmp/frozen/metrics.jsonl")" '"grad_norm_decoder": 0,'
 
+    # Averaged weights: resumed with the run, a model of their own that is not the last one.
+    expect 0 $sft --steps 6 --lr 1e-3 --ema 0.9 --save-every 2 --out "$tmp/ema"
+    expect 0 cmp "$tmp/ema/ema/config.json" "$model/config.json"
+    got=0
+    cmp -s "$tmp/ema/ema/model.safetensors" "$tmp/ema/model.safetensors" || got=$?
+    equal $got 1
+    cp -r "$tmp/ema" "$tmp/ema-again"
+    rm -r "$tmp/ema-again/checkpoint-6" "$tmp/ema-again/ema"
+    expect 0 $sft --steps 6 --lr 1e-3 --ema 0.9 --save-every 2 --out "$tmp/ema-again" --resume
+    expect 0 cmp "$tmp/ema/ema/model.safetensors" "$tmp/ema-again/ema/model.safetensors"
+
+    # A loss that is not finite: step, samples, operation or weight.
+    expect 3 $sft --lr 1000 --weight-decay 10 --warmup 0 --schedule constant --steps 60 --out "$tmp/nan"
+    one_line_error "first not finite: "
+    contains "$err" "data.jsonl"
+
     # Bad data is told with file and line before the first step.
     printf '{"conversations":[]}\n{"image":"nowhere.png","conversations":[{"from":"human","value":"<image>"},{"from":"gpt","value":"x"}]}\n' >>"$tmp/data.jsonl"
-    expect 3 $sft --out "$tmp/bad"
+    expect 3 $sft --steps 6 --lr 1e-3 --out "$tmp/bad"
     contains "$err" "data.jsonl:19:"
-    expect 0 $sft --out "$tmp/skipped" --skip-bad
+    expect 0 $sft --steps 6 --lr 1e-3 --out "$tmp/skipped" --skip-bad
 }
 
 # An adapter: only it is written, resumed to the same bytes, gone on with, merged.
@@ -118,6 +134,7 @@ cp "$model/config.json" "$model/tokenizer.json" "$tmp/init"
 expect 0 "$critic" train tower --init "$tmp/init" --data "$tmp/labels.jsonl" --image-folder "$pictures" --out "$tmp/tower" \
     --steps 8 --batch 2 --lr 1e-2 --quiet
 contains "$(cat "$tmp/tower/metrics.jsonl")" '"shape":'
+contains "$(head -c 20000 "$tmp/tower/model.safetensors" | tr -d '\0')" "post_layernorm"
 [ -f "$tmp/tower/label_heads.safetensors" ] || fail "no label heads"
 expect 0 "$critic" train sft --model "$tmp/tower" --data "$tmp/data.jsonl" --image-folder "$pictures" --skip-bad --quiet \
     --pack turns --loss-on answers --aux-labels "$tmp/labels.jsonl" --steps 2 --batch 4 --out "$tmp/both"
