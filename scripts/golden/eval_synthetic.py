@@ -113,6 +113,34 @@ lines("image_dc.jsonl", [{"question_id": i, "question": "Describe.", "answer": "
 lines("video_dc.jsonl", [{"video_name": "v", "question_id": i, "question": "Describe.", "answer": "ref"}
                          for i in range(4)])
 
+# the paper's in-domain protocol and WildVision Arena's votes
+text = random.Random(7)
+lines("in_domain_pointwise.jsonl", [
+    {"id": f"{b}-{q}-{m}", "question_id": f"{b}-{q}", "benchmark": b, "question": "Describe.", "reference": "A cat.",
+     "images": [f"images/{q % 4}.png"], "response": "x" * text.randint(1, 60 + 90 * m), "model": f"model-{m}",
+     "score": round(text.uniform(0, 60) + 12 * m, 1)}
+    for b in ("MMVet", "LLaVA-W", "MMHal") for q in range(6) for m in range(4)])
+
+
+def battle(i):
+    first, second = text.sample(range(4), 2)
+    return {"question": "Which is better?", "images": [f"images/{i % 4}.png"], "model_a": f"model-{first}",
+            "model_b": f"model-{second}", "response_a": "a" * text.randint(1, 20 + 20 * first),
+            "response_b": "b" * text.randint(1, 20 + 20 * second),
+            "winner": text.choice(["model_a", "model_b", "tie", "model_a" if first > second else "model_b"])}
+
+
+battles = [battle(i) for i in range(48)]
+lines("in_domain_pairwise.jsonl", [{"id": f"b{i}", "question_id": f"q{i // 2}", "benchmark": "WildVision", **b}
+                                   for i, b in enumerate(battles)])
+# the arena's release: conversations, and two kinds of tie
+lines("wildvision_arena.jsonl", [
+    {"question_id": f"b{i}", "model_a": b["model_a"], "model_b": b["model_b"], "language": ["English", "German"][i % 2],
+     "winner": "tie (bothbad)" if b["winner"] == "tie" and i % 2 else b["winner"], "image": b["images"][0],
+     "conversation_a": [{"role": "user", "content": b["question"]}, {"role": "assistant", "content": b["response_a"]}],
+     "conversation_b": [{"role": "user", "content": b["question"]}, {"role": "assistant", "content": b["response_b"]}]}
+    for i, b in enumerate(battles)])
+
 # ---- expected figures, by other code ------------------------------------------------------------------
 import re
 
@@ -167,5 +195,56 @@ for r in pairs:
     a, b = len(r["answer1"]["answer"]), len(r["answer2"]["answer"])
     right.append(("A" if a > b else "B" if b > a else "C") == r["human_answer"])
 expected["mllm-pair longer"] = 100 * sum(right) / len(right)
+
+from math import log
+
+
+def tau_b(x, y):
+    signs = [((x[i] > x[j]) - (x[i] < x[j]), (y[i] > y[j]) - (y[i] < y[j])) for i in range(len(x)) for j in range(i)]
+    p = sum(a * b for a, b in signs)
+    return p / (sum(a != 0 for a, _ in signs) * sum(b != 0 for _, b in signs)) ** 0.5
+
+
+def longer_score(n):  # the pointwise template's 0 to 100
+    return int(n / (n + 400) * 100 + 0.5)
+
+
+points = [json.loads(line) for line in open(out / "in_domain_pointwise.jsonl")]
+rs, taus = [], []
+for bench in ("MMVet", "LLaVA-W", "MMHal"):
+    mine = [r for r in points if r["benchmark"] == bench]
+    rs.append(pearson([longer_score(len(r["response"])) for r in mine], [r["score"] for r in mine]))
+    means = [[sum(f(r) for r in mine if r["model"] == f"model-{m}") / 6 for m in range(4)]
+             for f in (lambda r: longer_score(len(r["response"])), lambda r: r["score"])]
+    taus.append(tau_b(*means))
+expected["in-domain pointwise longer"] = sum(rs) / 3
+expected["in-domain pointwise tau"] = sum(taus) / 3
+
+verdicts = [(lambda a, b: 0.5 if a == b else float(a > b))(len(b["response_a"]), len(b["response_b"])) for b in battles]
+votes = [{"model_a": 1.0, "model_b": 0.0, "tie": 0.5}[b["winner"]] for b in battles]
+strict = [(v, h) for v, h in zip(verdicts, votes) if h != 0.5]
+decisive = [(v, h) for v, h in strict if v != 0.5]
+expected["pairwise with ties"] = 100 * sum(v == h for v, h in zip(verdicts, votes)) / 48
+expected["pairwise strict"] = 100 * sum(v == h for v, h in strict) / len(strict)
+expected["pairwise decisive"] = 100 * sum(v == h for v, h in decisive) / len(decisive)
+
+
+def strengths(won):  # Bradley-Terry by minorise-maximise (Hunter 2004), a tie half a win each way
+    p = [1.0] * 4
+    wins = [0.0] * 4
+    met = [[0] * 4 for _ in range(4)]
+    for b, w in zip(battles, won):
+        i, j = int(b["model_a"][-1]), int(b["model_b"][-1])
+        wins[i] += w
+        wins[j] += 1 - w
+        met[i][j] += 1
+        met[j][i] += 1
+    for _ in range(20000):
+        p = [wins[i] / sum(met[i][j] / (p[i] + p[j]) for j in range(4) if j != i) for i in range(4)]
+        p = [x / sum(p) for x in p]
+    return [log(x) for x in p]
+
+
+expected["pairwise tau"] = tau_b(strengths(verdicts), strengths(votes))
 
 (out / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")

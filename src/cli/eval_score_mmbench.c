@@ -7,7 +7,7 @@
 #include "eval/quiz_page.h"
 
 static const char *const rules[CR_N_MMBENCH_RULES] = {"official", "vlmevalkit",
-                                                      "official, then likelihood"};
+                                                      "likelihood"};
 /* What counts: the same as official where no row holds a choice. */
 static const enum cr_mmbench_rule counting = CR_MMBENCH_CHOICE;
 
@@ -44,8 +44,6 @@ static json_t *report_json(const struct cr_mmbench *m) {
         json_object_set_new(by, rules[r], one);
     }
     json_object_set_new(out, "overall", cr_eval_json(hits(&m->groups[0], counting)));
-    json_object_set_new(
-        out, "ci", cr_eval_json_interval(cr_mmbench_interval(&m->groups[0], counting)));
     json_object_set_new(out, "questions", count_json(m->n_questions));
     json_object_set_new(out, "rows", count_json(m->n_rows));
     json_object_set_new(out, "row_accuracy",
@@ -58,6 +56,8 @@ static json_t *report_json(const struct cr_mmbench *m) {
     json_object_set_new(out, "split", groups_json(m, "split", counting));
     json_object_set_new(out, "differ", count_json(m->n_differ));
     json_object_set_new(out, "rules", by);
+    json_object_set_new(
+        out, "ci", cr_eval_json_interval(cr_mmbench_interval(&m->groups[0], counting)));
     return out;
 }
 

@@ -6,7 +6,6 @@
 
 #include "base/checked.h"
 #include "eval/metric_impl.h"
-#include "eval/stats_rank.h"
 
 static enum critic_status no_memory(critic_error *err) {
     return cr_fail(err, CRITIC_NO_MEMORY, "no memory for the metrics");
@@ -112,7 +111,7 @@ enum critic_status cr_metric_clusters(const struct cr_judged *rows, uint32_t **o
 }
 
 /* Clusters of the kept items, renumbered from 0; NULL where every item is its own. */
-static size_t pack_clusters(struct cr_metric_job *j, size_t n) {
+size_t cr_metric_pack_clusters(struct cr_metric_job *j, size_t n) {
     size_t m = 0;
     uint32_t *seen = calloc(j->n_clusters + 1, sizeof *seen);
     for (size_t i = 0; i < n && seen; i++) {
@@ -127,9 +126,9 @@ static size_t pack_clusters(struct cr_metric_job *j, size_t n) {
 
 /* ---- adding --------------------------------------------------------------------------------------- */
 
-static enum critic_status add(struct cr_metric_job *j, const struct cr_metric *as,
-                              size_t n, size_t n_used, const struct cr_boot *boot,
-                              critic_error *err) {
+enum critic_status cr_metric_add(struct cr_metric_job *j, const struct cr_metric *as,
+                                 size_t n, size_t n_used, const struct cr_boot *boot,
+                                 critic_error *err) {
     struct cr_metrics *m = j->out;
     bool needs_text = as->by == CR_BY_OFFICIAL || strncmp(as->variant, "lmms", 4) == 0;
     if (needs_text && !m->has_official)
@@ -161,8 +160,8 @@ static void scale(struct cr_boot *b, double factor) {
 }
 
 /* Keeps the items of the group that have a value, in j->x; counts those of the group. */
-static size_t collect(struct cr_metric_job *j, const struct cr_metric *as,
-                      cr_item_value value, size_t *n_group) {
+size_t cr_metric_collect(struct cr_metric_job *j, const struct cr_metric *as,
+                         cr_item_value value, size_t *n_group) {
     size_t n = 0;
     *n_group = 0;
     for (size_t i = 0; i < j->rows->n; i++) {
@@ -179,7 +178,7 @@ static size_t collect(struct cr_metric_job *j, const struct cr_metric *as,
     return n;
 }
 
-static void undefined(struct cr_boot *b) {
+void cr_metric_undefined(struct cr_boot *b) {
     memset(b, 0, sizeof *b);
     b->estimate = cr_stat_undefined(cr_why_empty);
     b->interval = (struct cr_interval){(double)NAN, (double)NAN, cr_why_empty};
@@ -188,21 +187,21 @@ static void undefined(struct cr_boot *b) {
 enum critic_status cr_metric_mean(struct cr_metric_job *j, const struct cr_metric *as,
                                   cr_item_value value, double factor, critic_error *err) {
     struct cr_boot b;
-    size_t n_group, n = collect(j, as, value, &n_group);
-    size_t n_clusters = pack_clusters(j, n);
-    undefined(&b);
+    size_t n_group, n = cr_metric_collect(j, as, value, &n_group);
+    size_t n_clusters = cr_metric_pack_clusters(j, n);
+    cr_metric_undefined(&b);
     if (n > 0)
         CR_TRY(
             cr_boot_mean(&b, j->x, NULL, n, j->kept_cluster, n_clusters, j->boot, err));
     scale(&b, factor);
-    return add(j, as, n_group, n, &b, err);
+    return cr_metric_add(j, as, n_group, n, &b, err);
 }
 
 enum critic_status cr_metric_all(struct cr_metric_job *j, const struct cr_metric *as,
                                  cr_item_value value, double factor, critic_error *err) {
     struct cr_boot b;
-    size_t n_group, n = collect(j, as, value, &n_group);
-    size_t n_clusters = pack_clusters(j, n);
+    size_t n_group, n = cr_metric_collect(j, as, value, &n_group);
+    size_t n_clusters = cr_metric_pack_clusters(j, n);
     double *all = calloc(n_clusters + 1, sizeof *all);
     if (!all)
         return no_memory(err);
@@ -211,13 +210,14 @@ enum critic_status cr_metric_all(struct cr_metric_job *j, const struct cr_metric
     for (size_t i = 0; i < n; i++)
         if (j->x[i] != 1)
             all[j->kept_cluster[i]] = 0;
-    undefined(&b);
+    cr_metric_undefined(&b);
     enum critic_status status = CRITIC_OK;
     if (n_clusters > 0)
         status = cr_boot_mean(&b, all, NULL, n_clusters, NULL, 0, j->boot, err);
     free(all);
     scale(&b, factor);
-    return status == CRITIC_OK ? add(j, as, n_clusters, n_clusters, &b, err) : status;
+    return status == CRITIC_OK ? cr_metric_add(j, as, n_clusters, n_clusters, &b, err)
+                               : status;
 }
 
 /* ---- over groups ------------------------------------------------------------------------------------ */
@@ -283,7 +283,7 @@ static enum critic_status over_groups(struct cr_metric_job *j, const struct cr_m
     bool *there = calloc(j->n_groups + 1, sizeof *there);
     uint32_t *number = calloc(j->n_groups + 1, sizeof *number);
     size_t n_there = 0;
-    undefined(&b);
+    cr_metric_undefined(&b);
     if (!group || !there || !number)
         status = no_memory(err);
     for (size_t i = 0; i < n && status == CRITIC_OK; i++)
@@ -300,18 +300,18 @@ static enum critic_status over_groups(struct cr_metric_job *j, const struct cr_m
         group[i] = number[group[i]];
     const struct by_group user = {j->x, j->y, group, n_there};
     if (status == CRITIC_OK && n_there > 0 && n_there <= MAX_GROUPS)
-        status = cr_boot_items(&b, n, j->kept_cluster, pack_clusters(j, n), statistic,
-                               &user, j->boot, err);
+        status = cr_boot_items(&b, n, j->kept_cluster, cr_metric_pack_clusters(j, n),
+                               statistic, &user, j->boot, err);
     free(group);
     free(there);
     free(number);
-    return status == CRITIC_OK ? add(j, as, n_group, n, &b, err) : status;
+    return status == CRITIC_OK ? cr_metric_add(j, as, n_group, n, &b, err) : status;
 }
 
 enum critic_status cr_metric_macro(struct cr_metric_job *j, const struct cr_metric *as,
                                    cr_item_value value, double factor,
                                    critic_error *err) {
-    size_t n_group, n = collect(j, as, value, &n_group);
+    size_t n_group, n = cr_metric_collect(j, as, value, &n_group);
     for (size_t i = 0; i < n; i++)
         j->x[i] *= factor;
     return over_groups(j, as, n_group, n, mean_of_means, err);
@@ -325,20 +325,20 @@ static void collect_labels(struct cr_metric_job *j, size_t n) {
 enum critic_status cr_metric_pearson(struct cr_metric_job *j, const struct cr_metric *as,
                                      cr_item_value value, critic_error *err) {
     struct cr_boot b;
-    size_t n_group, n = collect(j, as, value, &n_group);
+    size_t n_group, n = cr_metric_collect(j, as, value, &n_group);
     collect_labels(j, n);
-    undefined(&b);
-    size_t n_clusters = pack_clusters(j, n);
+    cr_metric_undefined(&b);
+    size_t n_clusters = cr_metric_pack_clusters(j, n);
     if (n > 0)
         CR_TRY(cr_boot_pearson(&b, j->x, NULL, j->y, n, j->kept_cluster, n_clusters,
                                j->boot, err));
-    return add(j, as, n_group, n, &b, err);
+    return cr_metric_add(j, as, n_group, n, &b, err);
 }
 
 enum critic_status cr_metric_mean_pearson(struct cr_metric_job *j,
                                           const struct cr_metric *as, cr_item_value value,
                                           critic_error *err) {
-    size_t n_group, n = collect(j, as, value, &n_group);
+    size_t n_group, n = cr_metric_collect(j, as, value, &n_group);
     collect_labels(j, n);
     return over_groups(j, as, n_group, n, mean_of_pearsons, err);
 }
@@ -355,7 +355,7 @@ enum critic_status cr_metric_ratio(struct cr_metric_job *j, const struct cr_metr
                                    cr_item_value value, cr_item_value other,
                                    critic_error *err) {
     struct cr_boot b;
-    size_t n_group, n = collect(j, as, value, &n_group);
+    size_t n_group, n = cr_metric_collect(j, as, value, &n_group);
     double *terms = calloc(2 * n + 2, sizeof *terms);
     if (!terms)
         return no_memory(err);
@@ -363,123 +363,14 @@ enum critic_status cr_metric_ratio(struct cr_metric_job *j, const struct cr_metr
         terms[2 * i] = j->x[i];
         terms[2 * i + 1] = other(j->rows->bench, &j->rows->items[j->kept[i]], as->by);
     }
-    undefined(&b);
+    cr_metric_undefined(&b);
     enum critic_status status = CRITIC_OK;
     if (n > 0)
-        status = cr_boot_sums(&b, terms, n, 2, j->kept_cluster, pack_clusters(j, n),
-                              ratio_of, NULL, j->boot, err);
+        status =
+            cr_boot_sums(&b, terms, n, 2, j->kept_cluster, cr_metric_pack_clusters(j, n),
+                         ratio_of, NULL, j->boot, err);
     free(terms);
-    return status == CRITIC_OK ? add(j, as, n_group, n, &b, err) : status;
-}
-
-/* ---- rankings of models ------------------------------------------------------------------------------ */
-
-static enum critic_status name_models(const struct cr_metric_job *j, size_t n,
-                                      uint32_t (*model)[2], size_t *n_models,
-                                      critic_error *err) {
-    size_t n_names = 2 * n, m = 0;
-    const char **names = calloc(n_names + 1, sizeof *names);
-    if (!names)
-        return no_memory(err);
-    for (size_t i = 0; i < n; i++)
-        for (int k = 0; k < 2; k++)
-            if (j->rows->items[j->kept[i]].models[k])
-                names[m++] = j->rows->items[j->kept[i]].models[k];
-    qsort(names, m, sizeof *names, by_text);
-    size_t distinct = 0;
-    for (size_t i = 0; i < m; i++)
-        if (distinct == 0 || strcmp(names[distinct - 1], names[i]) != 0)
-            names[distinct++] = names[i];
-    for (size_t i = 0; i < n; i++)
-        for (int k = 0; k < 2; k++) {
-            const char *name = j->rows->items[j->kept[i]].models[k];
-            const char *const *at =
-                name ? bsearch(&name, names, distinct, sizeof *names, by_text) : NULL;
-            model[i][k] = at ? (uint32_t)(at - (const char *const *)names) : UINT32_MAX;
-        }
-    free(names);
-    *n_models = distinct;
-    return CRITIC_OK;
-}
-
-/* Strength of each model: mean score, or Bradley-Terry rating; NAN: unknown. */
-static enum critic_status strengths(const double *x, uint32_t (*model)[2], size_t n,
-                                    size_t n_models, bool pairs, double *out,
-                                    critic_error *err) {
-    if (pairs) {
-        struct cr_bt fit;
-        struct cr_bt_options o;
-        struct cr_battle *battles = calloc(n + 1, sizeof *battles);
-        if (!battles)
-            return no_memory(err);
-        size_t m = 0;
-        for (size_t i = 0; i < n; i++)
-            if (model[i][0] != UINT32_MAX && model[i][1] != UINT32_MAX &&
-                model[i][0] != model[i][1])
-                battles[m++] = (struct cr_battle){model[i][0], model[i][1], x[i], 1};
-        cr_bt_options_default(&o);
-        enum critic_status status = cr_bt_fit(&fit, out, battles, m, n_models, &o, err);
-        free(battles);
-        return status;
-    }
-    double *count = calloc(n_models + 1, sizeof *count);
-    if (!count)
-        return no_memory(err);
-    memset(out, 0, n_models * sizeof *out);
-    for (size_t i = 0; i < n; i++)
-        if (model[i][0] != UINT32_MAX) {
-            out[model[i][0]] += x[i];
-            count[model[i][0]]++;
-        }
-    for (size_t k = 0; k < n_models; k++)
-        out[k] /= count[k];
-    free(count);
-    return CRITIC_OK;
-}
-
-static double label_won(const struct cr_judgement *row) {
-    return row->label_pick == CR_PICK_FIRST    ? 1
-           : row->label_pick == CR_PICK_SECOND ? 0
-           : row->label_pick == CR_PICK_TIE    ? 0.5
-                                               : (double)NAN;
-}
-
-enum critic_status cr_metric_models(struct cr_metric_job *j, const struct cr_metric *as,
-                                    cr_item_value value, critic_error *err) {
-    bool pairs = j->rows->bench->mode == CR_MODE_PAIRWISE;
-    size_t n_group, n_models = 0, n = collect(j, as, value, &n_group), defined = 0;
-    uint32_t(*model)[2] = calloc(n + 1, sizeof *model);
-    double *mine = calloc(2 * n + 1, sizeof *mine),
-           *theirs = calloc(2 * n + 1, sizeof *theirs);
-    struct cr_kendall tau;
-    struct cr_boot b;
-    enum critic_status status = CRITIC_OK;
-    undefined(&b);
-    if (!model || !mine || !theirs) {
-        status = no_memory(err);
-        goto fail;
-    }
-    CR_TRY_GOTO(name_models(j, n, model, &n_models, err));
-    if (n_models < 2)
-        goto fail;
-    for (size_t i = 0; i < n; i++)
-        j->y[i] = pairs ? label_won(&j->rows->items[j->kept[i]])
-                        : j->rows->items[j->kept[i]].label_score;
-    CR_TRY_GOTO(strengths(j->x, model, n, n_models, pairs, mine, err));
-    CR_TRY_GOTO(strengths(j->y, model, n, n_models, pairs, theirs, err));
-    for (size_t k = 0; k < n_models; k++)
-        if (isfinite(mine[k]) && isfinite(theirs[k])) {
-            mine[defined] = mine[k];
-            theirs[defined++] = theirs[k];
-        }
-    CR_TRY_GOTO(cr_kendall(&tau, mine, theirs, defined, err));
-    b.estimate = tau.tau_b;
-    status = add(j, as, n_models, defined, &b, err);
-fail:
-    free(model);
-    free(mine);
-    free(theirs);
-    return status;
+    return status == CRITIC_OK ? cr_metric_add(j, as, n_group, n, &b, err) : status;
 }
 
 /* ---- all ------------------------------------------------------------------------------------------- */

@@ -41,9 +41,24 @@ enum critic_status cr_metric_ratio(struct cr_metric_job *j, const struct cr_metr
                                    cr_item_value value, cr_item_value other,
                                    critic_error *err);
 /* Adds Kendall's tau-b between judge and label over models: of their mean scores, or of their
- * Bradley-Terry strengths where items are pairs. Adds nothing where models are not named. */
+ * Bradley-Terry strengths where items are pairs; by_group: the mean over the groups of each group's.
+ * Adds nothing where models are not named (metric_models.c). */
 enum critic_status cr_metric_models(struct cr_metric_job *j, const struct cr_metric *as,
-                                    cr_item_value value, critic_error *err);
+                                    cr_item_value value, bool by_group,
+                                    critic_error *err);
+/* ---- what those are made of ------------------------------------------------------------- */
+
+/* Keeps the items of as->group that have a value, in j->x and j->kept; *n_group: of the group. */
+size_t cr_metric_collect(struct cr_metric_job *j, const struct cr_metric *as,
+                         cr_item_value value, size_t *n_group);
+/* Clusters of the n kept items into j->kept_cluster, numbered from 0; how many. */
+size_t cr_metric_pack_clusters(struct cr_metric_job *j, size_t n);
+void cr_metric_undefined(struct cr_boot *b);
+/* Adds one metric; the official ones only where there is text to read. */
+enum critic_status cr_metric_add(struct cr_metric_job *j, const struct cr_metric *as,
+                                 size_t n, size_t n_used, const struct cr_boot *boot,
+                                 critic_error *err);
+
 /* Is the row in the group? NULL is everything; "a,b" is in a and in b. */
 bool cr_judgement_in_group(const struct cr_judgement *row, const char *group);
 

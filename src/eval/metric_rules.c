@@ -261,7 +261,10 @@ static enum critic_status pearson(struct cr_metric_job *j, critic_error *err) {
         as.name = "Pearson over all";
         CR_TRY(cr_metric_pearson(j, &as, labelled_score, err));
         as.name = "Kendall tau of models";
-        CR_TRY(cr_metric_models(j, &as, labelled_score, err));
+        CR_TRY(cr_metric_models(j, &as, labelled_score, false, err));
+        as.name = "mean Kendall tau of models";
+        if (j->n_groups > 1)
+            CR_TRY(cr_metric_models(j, &as, labelled_score, true, err));
         as.name = "Pearson";
         for (size_t g = 0; g < j->n_groups; g++) {
             as.group = j->groups[g];
@@ -282,7 +285,7 @@ static enum critic_status pick(struct cr_metric_job *j, critic_error *err) {
         struct cr_metric as = {.name = "Kendall tau of models",
                                .variant = variant_names[by],
                                .by = (enum cr_rule_set)by};
-        CR_TRY(cr_metric_models(j, &as, won, err));
+        CR_TRY(cr_metric_models(j, &as, won, false, err));
     }
     return orders(j, err);
 }

@@ -89,7 +89,7 @@ void cr_pope_page(struct cr_page *page, const struct cr_pope *p) {
     static const char *const rules[CR_N_POPE_RULES] = {"official", "exact", "ours"};
     const struct cr_pope_result *all = &p->by[CR_POPE_OFFICIAL];
     struct bars *bars = calloc(1, sizeof *bars);
-    cr_page_note(page, all->n == p->n_labels ? CR_TONE_GREEN : CR_TONE_AMBER,
+    cr_page_note(page, all->n == p->n_labels ? CR_TONE_PLAIN : CR_TONE_AMBER,
                  "Accuracy %.1f %%, F1 %.1f %% by POPE's own rule; %zu of %zu judged.",
                  100 * all->accuracy.value, 100 * all->f1.value, all->n, p->n_labels);
     cr_page_heading(page, "Scores");
@@ -129,7 +129,7 @@ void cr_mme_page(struct cr_page *page, const struct cr_mme *m) {
     static const struct cr_interval none = {0, 0, cr_why_few};
     struct bars *bars = calloc(1, sizeof *bars);
     cr_page_note(
-        page, m->n_missing ? CR_TONE_AMBER : CR_TONE_GREEN,
+        page, m->n_missing ? CR_TONE_AMBER : CR_TONE_PLAIN,
         "Perception %.1f of 2000, cognition %.1f of 800 by MME's own rule; %zu of %d "
         "tasks are there.",
         m->perception[CR_MME_OFFICIAL].value, m->cognition[CR_MME_OFFICIAL].value,
@@ -198,7 +198,7 @@ void cr_mmbench_page(struct cr_page *page, const struct cr_mmbench *m) {
     struct bars *bars = calloc(1, sizeof *bars);
     const struct cr_mmbench_group *all = &m->groups[0];
     cr_page_note(
-        page, m->n_unread[CR_MMBENCH_CHOICE] ? CR_TONE_AMBER : CR_TONE_GREEN,
+        page, m->n_unread[CR_MMBENCH_CHOICE] ? CR_TONE_AMBER : CR_TONE_PLAIN,
         "%.1f %% of %zu questions are hits (circular evaluation); of %zu rows %zu "
         "were not matched, %zu of them chosen by likelihood.",
         100 * hits(all, CR_MMBENCH_CHOICE).value, m->n_questions, m->n_rows,

@@ -29,6 +29,21 @@ equal "$(metric 'mean Pearson' robust)" "$(golden 'mllm-score longer')"
 run 0 mllm-judge-pair -d "$data" --baseline longer --json
 equal "$(metric 'accuracy with ties' robust)" "$(golden 'mllm-pair longer')"
 
+# The paper's in-domain protocol, and the arena's votes: by other code.
+run 0 in-domain-pointwise -d "$data" --baseline longer --json
+equal "$(metric 'mean Pearson' robust)" "$(golden 'in-domain pointwise longer')"
+equal "$(metric 'mean Kendall tau of models' robust)" "$(golden 'in-domain pointwise tau')"
+for bench in in-domain-pairwise wildvision-arena; do
+    run 0 "$bench" -d "$data" --baseline longer --orders one --json
+    equal "$(metric 'accuracy with ties' robust)" "$(golden 'pairwise with ties')"
+    equal "$(metric 'accuracy without ties' robust)" "$(golden 'pairwise strict')"
+    equal "$(metric 'accuracy without ties, decided items' robust)" "$(golden 'pairwise decisive')"
+    equal "$(metric 'Kendall tau of models' robust)" "$(golden 'pairwise tau')"
+done
+for bench in in-domain-pointwise in-domain-pairwise wildvision-arena; do # a checkpoint reads their pictures
+    expect 0 "$critic" eval run "$bench" -d "$data" --limit 2 -m "$tiny/ov-lmms" --verdict-only --threads 1 --quiet
+done
+
 # An oracle is always right, where there are labels; both forms of the file give the same items.
 for bench in vl-rewardbench multimodal-rewardbench mm-rlhf-rewardbench mllm-judge-pair; do
     run 0 "$bench" -d "$data" --baseline oracle
