@@ -205,6 +205,7 @@ struct cr_completion {
     struct cr_ids ids;  /* every generated token, the end token included */
     float *logprobs;    /* ids.len of them, natural log, before temperature; NULL unless asked */
     enum cr_finish finish;
+    struct cr_seq *seq; /* what it ended as, short of its last token; NULL unless asked */
 };
 
 /* n continuations of s (which stays as it is), stepped together; sample i draws from the
@@ -215,6 +216,42 @@ enum critic_status cr_generate(struct cr_seq *s, size_t n, const struct cr_gener
                                struct cr_completion *out, struct cr_usage *usage,
                                critic_error *err);
 void cr_completion_fini(struct cr_completion *c);
+
+/* Continuations of many sequences of one engine, stepped together whenever they began: a step's
+ * weights are read once for all. What each becomes does not depend on its company. */
+struct cr_lanes;
+
+/* n continuations of one sequence on their way. */
+struct cr_talk {
+    struct cr_generate_opts opts;
+    size_t n;
+    struct cr_completion *out; /* n of them, as for cr_generate */
+    bool keep_seqs;            /* hand the sequences over in out */
+    /* Kept by the lanes: */
+    size_t n_running; /* 0: all have ended */
+    size_t n_pages;
+    double seconds; /* its share of the steps' time */
+};
+
+enum critic_status cr_lanes_new(struct cr_lanes **out, struct cr_engine *e,
+                                critic_error *err);
+/* What still runs is dropped; completions stay with their owners. */
+void cr_lanes_free(struct cr_lanes *l);
+/* Continuations that run. */
+size_t cr_lanes_running(const struct cr_lanes *l);
+/* Whether n answers of up to max_new_tokens after `len` tokens fit beside what runs, all at their
+ * longest; true where nothing runs. */
+bool cr_lanes_have_room(const struct cr_lanes *l, size_t len, size_t n,
+                        size_t max_new_tokens);
+/* Puts the continuations of s (which stays as it is) on lanes; `talk` stays where it is until
+ * n_running is 0. */
+enum critic_status cr_lanes_add(struct cr_lanes *l, struct cr_talk *talk,
+                                const struct cr_seq *s, critic_error *err);
+/* One token for everyone that runs. Errors: CRITIC_CANCELLED; CRITIC_NO_MEMORY, where only a talk
+ * that runs alone can be the cause if cr_lanes_have_room was asked before each. */
+enum critic_status cr_lanes_step(struct cr_lanes *l, critic_error *err);
+/* Takes the talk off its lanes; its completions are what they have become. */
+void cr_lanes_drop(struct cr_lanes *l, struct cr_talk *talk);
 
 /* ---- the parity microscope ---------------------------------------------------------------- */
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "io/json.h"
 #include "io/jsonl.h"
+#include "judge/many.h"
 
 #define MAX_LINE  ((size_t)1 << 28)
 #define PER_JUDGE 4 /* items of a round for each judge: what waits for the slowest */
@@ -130,12 +131,66 @@ static bool is_cancelled(const struct job *j) {
     return j->opts->cancel && j->opts->cancel(j->opts->user);
 }
 
-/* Judges the items at `index` side by side and keeps them in order. */
+/* Keeps the outcome, which is released. */
+static enum critic_status keep_and_release(struct job *j, size_t item, struct outcome *o,
+                                           critic_error *err) {
+    enum critic_status status = keep(j, item, o, err);
+    if (o->status == CRITIC_OK)
+        cr_verdict_fini(&o->verdict);
+    return status;
+}
+
+/* ---- one engine: items side by side on its lanes ---- */
+
+struct round {
+    struct job *j;
+    const size_t *index;
+    size_t n, next, done;
+    struct cr_judge_job *jobs; /* of each */
+};
+
+static enum critic_status next_item(void *user, struct cr_judge_job **job,
+                                    critic_error *err) {
+    struct round *r = user;
+    if (r->next < r->n && is_cancelled(r->j))
+        return cr_fail(err, CRITIC_CANCELLED, "cancelled");
+    *job = r->next < r->n ? &r->jobs[r->next++] : NULL;
+    return CRITIC_OK;
+}
+
+static enum critic_status done_item(void *user, struct cr_judge_job *job,
+                                    critic_error *err) {
+    struct round *r = user;
+    struct outcome o = {
+        .status = job->status, .fault = job->fault, .verdict = job->verdict};
+    return keep_and_release(r->j, r->index[r->done++], &o, err);
+}
+
+static enum critic_status do_many(struct job *j, struct cr_judge *judge,
+                                  const size_t *index, size_t n, critic_error *err) {
+    struct round r = {.j = j, .index = index, .n = n};
+    r.jobs = calloc(n, sizeof *r.jobs);
+    if (!r.jobs)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for a run");
+    for (size_t i = 0; i < n; i++)
+        r.jobs[i] =
+            (struct cr_judge_job){.judge = judge, .item = &j->set->items[index[i]].item};
+    enum critic_status status =
+        cr_judge_many(&(struct cr_judge_feed){next_item, done_item, &r}, err);
+    free(r.jobs);
+    return status;
+}
+
+/* ---- voices: items side by side, a judge each ---- */
+
+/* Judges the items at `index` and keeps them in order. */
 static enum critic_status do_round(struct job *j, struct cr_judge *const *judges,
                                    const size_t *index, size_t n, struct outcome *all,
                                    critic_error *err) {
     size_t n_judges = CR_MIN(j->opts->n_parallel, n);
     enum critic_status status = CRITIC_OK;
+    if (cr_judge_engine(judges[0]))
+        return do_many(j, judges[0], index, n, err);
     if (n_judges <= 1) {
         for (size_t i = 0; i < n; i++)
             judge_one(judges[0], &j->set->items[index[i]], &all[i]);
@@ -147,8 +202,8 @@ static enum critic_status do_round(struct job *j, struct cr_judge *const *judges
     }
     for (size_t i = 0; i < n; i++) {
         if (status == CRITIC_OK)
-            status = keep(j, index[i], &all[i], err);
-        if (all[i].status == CRITIC_OK)
+            status = keep_and_release(j, index[i], &all[i], err);
+        else if (all[i].status == CRITIC_OK)
             cr_verdict_fini(&all[i].verdict);
     }
     return status;
@@ -156,7 +211,9 @@ static enum critic_status do_round(struct job *j, struct cr_judge *const *judges
 
 static enum critic_status run_all(struct job *j, struct cr_judge *const *judges,
                                   critic_error *err) {
-    size_t most = j->opts->n_parallel > 1 ? PER_JUDGE * j->opts->n_parallel : 1;
+    size_t most = cr_judge_engine(judges[0]) ? CR_MAX(j->set->n, (size_t)1)
+                  : j->opts->n_parallel > 1  ? PER_JUDGE * j->opts->n_parallel
+                                             : 1;
     size_t *index = calloc(most, sizeof *index);
     struct outcome *all = calloc(most, sizeof *all);
     enum critic_status status =

@@ -1,9 +1,11 @@
-/* One prompt: render, prefill, then read probabilities or generate and parse. */
+/* One prompt: render, prefill, then read probabilities or generate and parse. What is generated
+ * runs on lanes beside that of other prompts (many.c). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "judge/run.h"
 
 #define MAX_PROMPT_BYTES ((size_t)64 << 20)
@@ -26,24 +28,23 @@ enum critic_status cr_run_render(struct cr_run *run, const struct cr_ask *ask,
     return cr_template_render(run->template, &values, out, err);
 }
 
-/* The prompt's sequence. The engine itself finds what earlier prompts of the item computed. */
-static enum critic_status prefill(struct cr_run *run, const struct cr_ask *ask,
-                                  struct cr_seq **out, struct cr_usage *usage,
-                                  critic_error *err) {
-    struct cr_engine *e = run->judge->engine;
+enum critic_status cr_asking_build(struct cr_run *run, struct cr_asking *a,
+                                   critic_error *err) {
     struct cr_buf text;
-    struct cr_prompt *prompt = NULL;
     enum critic_status status;
+    double start = cr_clock_seconds();
+    a->op->score = NAN;
+    if (run->judge->voice)
+        return CRITIC_OK;
     cr_buf_init(&text, MAX_PROMPT_BYTES);
-    CR_TRY_GOTO(cr_run_render(run, ask, &text, err));
-    CR_TRY_GOTO(cr_prompt_new(&prompt, e, err));
-    CR_TRY_GOTO(cr_prompt_chat(prompt, run->images, run->n_images,
+    CR_TRY_GOTO(cr_run_render(run, &a->ask, &text, err));
+    CR_TRY_GOTO(cr_prompt_new(&a->prompt, run->judge->engine, err));
+    CR_TRY_GOTO(cr_prompt_chat(a->prompt, run->images, run->n_images,
                                run->judge->opts.system, cr_buf_str(&text), err));
-    CR_TRY_GOTO(cr_prompt_finish(prompt, err));
-    CR_TRY_GOTO(cr_engine_prefill(e, prompt, out, usage, err));
+    CR_TRY_GOTO(cr_prompt_finish(a->prompt, err));
 fail:
-    cr_prompt_free(prompt);
     cr_buf_fini(&text);
+    a->seconds += cr_clock_seconds() - start;
     return status;
 }
 
@@ -124,7 +125,7 @@ enum critic_status cr_run_read_text(struct cr_run *run, const struct cr_ask *ask
 }
 
 static enum critic_status read_completion(struct cr_run *run, const struct cr_ask *ask,
-                                          struct cr_seq *s, const struct cr_completion *c,
+                                          struct cr_seq *s, struct cr_completion *c,
                                           struct cr_opinion *op, critic_error *err) {
     struct cr_parsed parsed;
     CR_TRY(cr_run_read_text(run, ask, cr_buf_str(&c->text), c->finish == CR_FINISH_LENGTH,
@@ -143,7 +144,7 @@ static void stream(void *user, size_t index, struct cr_str piece) {
 }
 
 static enum critic_status read_samples(struct cr_run *run, const struct cr_ask *ask,
-                                       struct cr_seq *s, const struct cr_completion *all,
+                                       struct cr_seq *s, struct cr_completion *all,
                                        struct cr_opinion *op, critic_error *err) {
     size_t n = run->judge->opts.n_samples;
     if (n == 1)
@@ -159,56 +160,96 @@ static enum critic_status read_samples(struct cr_run *run, const struct cr_ask *
     return cr_combine(run, op, err);
 }
 
-static enum critic_status generate(struct cr_run *run, const struct cr_ask *ask,
-                                   struct cr_seq *s, struct cr_usage *usage,
-                                   struct cr_opinion *op, critic_error *err) {
+/* Puts the answers on lanes. */
+static enum critic_status speak(struct cr_run *run, struct cr_asking *a,
+                                struct cr_lanes *lanes, critic_error *err) {
     struct cr_judge *j = run->judge;
+    struct cr_generate_opts *opts = &a->talk.opts;
     size_t n = j->opts.n_samples;
-    struct cr_generate_opts opts;
-    struct cr_completion *all = calloc(n, sizeof *all);
-    if (!all)
+    a->all = calloc(n, sizeof *a->all);
+    if (!a->all)
         return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu samples", n);
-    cr_generate_opts_default(&opts, j->engine);
-    opts.max_new_tokens = j->opts.max_new_tokens;
-    opts.temperature = j->opts.temperature;
-    opts.top_p = j->opts.top_p;
-    opts.top_k = j->opts.top_k;
-    opts.seed = run->seed;
+    cr_generate_opts_default(opts, j->engine);
+    opts->max_new_tokens = j->opts.max_new_tokens;
+    opts->temperature = j->opts.temperature;
+    opts->top_p = j->opts.top_p;
+    opts->top_k = j->opts.top_k;
+    opts->seed = run->seed;
     if (j->opts.on_text) {
-        opts.on_text = stream;
-        opts.user = &j->opts;
+        opts->on_text = stream;
+        opts->user = &j->opts;
     }
-    enum critic_status status = cr_generate(s, n, &opts, all, usage, err);
-    if (status == CRITIC_OK)
-        status = read_samples(run, ask, s, all, op, err);
-    for (size_t i = 0; i < n; i++)
-        cr_completion_fini(&all[i]);
-    free(all);
+    a->talk.n = n;
+    a->talk.out = a->all;
+    a->talk.keep_seqs = j->opts.probabilities && n == 1;
+    return cr_lanes_add(lanes, &a->talk, a->seq, err);
+}
+
+static void count(struct cr_run *run, struct cr_asking *a) {
+    struct cr_judge_usage *sum = run->usage;
+    const struct cr_judge_opts *opts = &run->judge->opts;
+    for (size_t i = 0; i < a->talk.n; i++)
+        a->usage.completion_tokens += a->all[i].ids.len;
+    sum->prompt_tokens += a->usage.prompt_tokens;
+    sum->cached_tokens += a->usage.cached_tokens;
+    sum->completion_tokens += a->usage.completion_tokens;
+    sum->image_tiles += a->usage.image_tiles;
+    sum->cached_tiles += a->usage.cached_tiles;
+    sum->seconds += a->seconds + a->talk.seconds;
+    sum->n_prompts++;
+    if (opts->on_prompt)
+        opts->on_prompt(opts->user, sum->n_prompts, run->n_total);
+}
+
+bool cr_asking_has_room(const struct cr_run *run, const struct cr_asking *a,
+                        const struct cr_lanes *lanes) {
+    const struct cr_judge_opts *opts = &run->judge->opts;
+    return !a->prompt || cr_lanes_have_room(lanes, cr_prompt_ids(a->prompt)->len,
+                                            opts->n_samples, opts->max_new_tokens);
+}
+
+enum critic_status cr_asking_start(struct cr_run *run, struct cr_asking *a,
+                                   struct cr_lanes *lanes, critic_error *err) {
+    double start = cr_clock_seconds();
+    enum critic_status status;
+    if (run->judge->voice) {
+        a->is_done = true;
+        status = cr_run_ask_voice(run, &a->ask, a->op, err);
+        run->usage->seconds += cr_clock_seconds() - start;
+        return status;
+    }
+    status = cr_engine_prefill(run->judge->engine, a->prompt, &a->seq, &a->usage, err);
+    cr_prompt_free(a->prompt);
+    a->prompt = NULL;
+    if (status == CRITIC_OK && run->judge->opts.verdict_only) {
+        status = cr_run_options(run, a->seq, a->op, err);
+        a->is_done = true;
+    } else if (status == CRITIC_OK) {
+        status = speak(run, a, lanes, err);
+    }
+    a->seconds += cr_clock_seconds() - start;
+    if (status == CRITIC_OK && a->is_done)
+        count(run, a);
     return status;
 }
 
-enum critic_status cr_run_ask(struct cr_run *run, const struct cr_ask *ask,
-                              struct cr_opinion *out, critic_error *err) {
-    struct cr_seq *s = NULL;
-    struct cr_usage usage = {0};
-    struct cr_judge_opts *opts = &run->judge->opts;
-    out->score = NAN;
-    if (run->judge->voice)
-        return cr_run_ask_voice(run, ask, out, err);
-    CR_TRY(prefill(run, ask, &s, &usage, err));
-    enum critic_status status;
-    if (opts->verdict_only)
-        status = cr_run_options(run, s, out, err);
-    else
-        status = generate(run, ask, s, &usage, out, err);
-    cr_seq_free(s);
-    run->usage->prompt_tokens += usage.prompt_tokens;
-    run->usage->cached_tokens += usage.cached_tokens;
-    run->usage->completion_tokens += usage.completion_tokens;
-    run->usage->image_tiles += usage.image_tiles;
-    run->usage->cached_tiles += usage.cached_tiles;
-    run->usage->n_prompts++;
-    if (status == CRITIC_OK && opts->on_prompt)
-        opts->on_prompt(opts->user, run->usage->n_prompts, run->n_total);
-    return status;
+enum critic_status cr_asking_finish(struct cr_run *run, struct cr_asking *a,
+                                    critic_error *err) {
+    double start = cr_clock_seconds();
+    CR_TRY(read_samples(run, &a->ask, a->seq, a->all, a->op, err));
+    a->seconds += cr_clock_seconds() - start;
+    a->is_done = true;
+    count(run, a);
+    return CRITIC_OK;
+}
+
+void cr_asking_fini(struct cr_run *run, struct cr_asking *a) {
+    cr_prompt_free(a->prompt);
+    a->prompt = NULL;
+    cr_seq_free(a->seq);
+    a->seq = NULL;
+    for (size_t i = 0; a->all && i < run->judge->opts.n_samples; i++)
+        cr_completion_fini(&a->all[i]);
+    free(a->all);
+    a->all = NULL;
 }

@@ -8,6 +8,7 @@
 #include "io/json.h"
 #include "io/jsonl.h"
 #include "judge/batch_order.h"
+#include "judge/many.h"
 #include "judge/template.h"
 
 #define MAX_LINE_BYTES ((size_t)256 << 20)
@@ -28,6 +29,7 @@ struct batch {
     size_t n_retry; /* lines of OUT with status error */
     struct cr_row_key *keys;
     size_t n_keys, cap_keys;
+    struct cr_jsonl_reader reader;
     struct cr_buf folder;
     struct cr_buf line;
     size_t n_total;
@@ -166,57 +168,108 @@ static bool ends_run(enum critic_status status) {
            status == CRITIC_BAD_ARGUMENT;
 }
 
-static enum critic_status do_line(struct batch *b, struct cr_str line, size_t number,
-                                  critic_error *err) {
+/* One line of IN on its way to OUT. */
+struct line_job {
+    struct cr_judge_job job;
     struct cr_item item;
-    struct cr_verdict v;
-    critic_error fault = {0};
-    char where[512];
+    size_t number;
     char digits[24];
-    const char *folder = b->folder.len > 0 ? b->folder.data : NULL;
+};
+
+static void where_of(const struct batch *b, size_t number, char where[512]) {
     bool is_stdin = strcmp(b->opts->input, "-") == 0;
-    snprintf(where, sizeof where, "%s:%zu", is_stdin ? "standard input" : b->opts->input,
-             number);
-    snprintf(digits, sizeof digits, "%zu", number);
-    enum critic_status status = cr_item_from_json(&item, line, folder, where, &fault);
-    struct cr_str id = item.id.data ? item.id : cr_str_of(digits);
-    bool is_number = item.id.data ? item.id_is_number : true;
-    struct cr_row_key key = cr_row_key(id, is_number);
-    enum critic_status kept = add_key(b, key, err);
-    if (kept != CRITIC_OK) {
-        cr_item_fini(&item);
-        return kept;
+    snprintf(where, 512, "%s:%zu", is_stdin ? "standard input" : b->opts->input, number);
+}
+
+static void free_line_job(struct line_job *j) {
+    cr_item_fini(&j->item);
+    free(j);
+}
+
+static enum critic_status new_line_job(struct batch *b, struct line_job **out,
+                                       struct cr_str line, size_t number,
+                                       critic_error *err) {
+    struct line_job *j = *out = calloc(1, sizeof *j);
+    char where[512];
+    const char *folder = b->folder.len > 0 ? b->folder.data : NULL;
+    if (!j)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for line %zu", number);
+    j->number = number;
+    j->job.judge = b->judge;
+    j->job.item = &j->item;
+    snprintf(j->digits, sizeof j->digits, "%zu", number);
+    where_of(b, number, where);
+    j->job.status = cr_item_from_json(&j->item, line, folder, where, &j->job.fault);
+    if (!j->item.id.data) {
+        j->item.id = cr_str_of(j->digits);
+        j->item.id_is_number = true;
     }
-    if (take_seen(b, key)) {
-        b->counts->n_skipped++;
-        cr_item_fini(&item);
-        return CRITIC_OK;
-    }
-    if (status == CRITIC_OK) {
-        item.id = id;
-        item.id_is_number = is_number;
-        status = cr_judge_item(b->judge, &item, &v, &fault);
-        if (status != CRITIC_OK && !ends_run(status))
-            cr_error_wrap(&fault, status, "%s: ", where);
-    }
-    if (status != CRITIC_OK && ends_run(status)) {
-        if (err)
-            *err = fault;
-        cr_item_fini(&item);
-        return status;
-    }
-    if (status != CRITIC_OK) {
-        status = cr_verdict_failed(b->judge, id, &fault, &v, err);
-        if (status == CRITIC_OK) {
-            v.id_is_number = is_number;
-            v.opinion.mode = cr_judge_mode_of(b->judge, item.n_answers);
+    return CRITIC_OK;
+}
+
+/* The next line that is not in OUT yet. */
+static enum critic_status next_line(void *user, struct cr_judge_job **out,
+                                    critic_error *err) {
+    struct batch *b = user;
+    const struct cr_batch_opts *o = b->opts;
+    for (;;) {
+        struct cr_str line = {0};
+        struct line_job *j;
+        CR_TRY(cr_jsonl_next(&b->reader, &line, err));
+        if (!line.data)
+            return CRITIC_OK;
+        if (o->cancel && o->cancel(o->user))
+            return cr_fail(err, CRITIC_CANCELLED,
+                           "cancelled after %zu items; --resume goes on",
+                           b->counts->n_items);
+        b->counts->n_items++;
+        CR_TRY(new_line_job(b, &j, line, b->reader.line_number, err));
+        struct cr_row_key key = cr_row_key(j->item.id, j->item.id_is_number);
+        enum critic_status status = add_key(b, key, err);
+        if (status == CRITIC_OK && !take_seen(b, key)) {
+            *out = &j->job;
+            return CRITIC_OK;
         }
+        free_line_job(j);
+        CR_TRY(status);
+        b->counts->n_skipped++;
+        if (o->on_item)
+            o->on_item(o->user, b->counts, b->n_total);
     }
-    if (status == CRITIC_OK) {
-        status = append(b, &v, err);
-        cr_verdict_fini(&v);
+}
+
+static enum critic_status write_line(struct batch *b, struct line_job *j,
+                                     critic_error *err) {
+    struct cr_verdict *v = &j->job.verdict;
+    if (j->job.status != CRITIC_OK) {
+        char where[512];
+        where_of(b, j->number, where);
+        if (j->item.n_answers > 0) /* it was read: the fault is the judge's */
+            cr_error_wrap(&j->job.fault, j->job.status, "%s: ", where);
+        CR_TRY(cr_verdict_failed(b->judge, j->item.id, &j->job.fault, v, err));
+        v->id_is_number = j->item.id_is_number;
+        v->opinion.mode = cr_judge_mode_of(b->judge, j->item.n_answers);
     }
-    cr_item_fini(&item);
+    enum critic_status status = append(b, v, err);
+    cr_verdict_fini(v);
+    return status;
+}
+
+static enum critic_status done_line(void *user, struct cr_judge_job *job,
+                                    critic_error *err) {
+    struct batch *b = user;
+    struct line_job *j = (struct line_job *)job; /* its first member */
+    enum critic_status status;
+    if (job->status != CRITIC_OK && ends_run(job->status)) {
+        if (err)
+            *err = job->fault;
+        status = job->status;
+    } else {
+        status = write_line(b, j, err);
+    }
+    free_line_job(j);
+    if (status == CRITIC_OK && b->opts->on_item)
+        b->opts->on_item(b->opts->user, b->counts, b->n_total);
     return status;
 }
 
@@ -242,27 +295,13 @@ static enum critic_status count_lines(struct batch *b, critic_error *err) {
 }
 
 static enum critic_status run_lines(struct batch *b, critic_error *err) {
-    struct cr_jsonl_reader reader;
-    struct cr_str line = {0};
     const struct cr_batch_opts *o = b->opts;
-    enum critic_status status =
-        cr_jsonl_open(&reader, o->input, o->max_line ? o->max_line : MAX_LINE_BYTES, err);
-    while (status == CRITIC_OK) {
-        status = cr_jsonl_next(&reader, &line, err);
-        if (status != CRITIC_OK || !line.data)
-            break;
-        if (o->cancel && o->cancel(o->user)) {
-            status = cr_fail(err, CRITIC_CANCELLED,
-                             "cancelled after %zu items; --resume goes on",
-                             b->counts->n_items);
-            break;
-        }
-        b->counts->n_items++;
-        status = do_line(b, line, reader.line_number, err);
-        if (status == CRITIC_OK && o->on_item)
-            o->on_item(o->user, b->counts, b->n_total);
-    }
-    cr_jsonl_close(&reader);
+    struct cr_judge_feed feed = {next_line, done_line, b};
+    enum critic_status status = cr_jsonl_open(
+        &b->reader, o->input, o->max_line ? o->max_line : MAX_LINE_BYTES, err);
+    if (status == CRITIC_OK)
+        status = cr_judge_many(&feed, err);
+    cr_jsonl_close(&b->reader);
     return status;
 }
 

@@ -1,5 +1,6 @@
 /* Batches on a tiny checkpoint: order, resuming after every kind of end, and faults. */
 #include "judge/batch.h"
+#include "judge/many.h"
 
 #include "engine/engine.h"
 #include "io/json.h"
@@ -311,6 +312,89 @@ static void test_batch_equals_one_by_one(void **state) {
     cr_judge_free(j);
 }
 
+/* Items of every shape, with reasons, side by side: each verdict is that of cr_judge_item on an
+ * engine that remembers nothing, and they come in order. */
+enum { N_MANY = 12 };
+
+struct crowd {
+    struct cr_judge_job jobs[N_MANY];
+    size_t next, done;
+    struct cr_buf lines;
+};
+
+static void append_line(struct cr_buf *lines, struct cr_verdict *v) {
+    critic_error err;
+    v->usage = (struct cr_judge_usage){.n_prompts = v->usage.n_prompts,
+                                       .completion_tokens = v->usage.completion_tokens};
+    T_OK(cr_verdict_to_json(v, lines, &err));
+    T_OK(cr_buf_append_c(lines, "\n", &err));
+}
+
+static enum critic_status next_of_crowd(void *user, struct cr_judge_job **job,
+                                        critic_error *err) {
+    struct crowd *c = user;
+    (void)err;
+    *job = c->next < N_MANY ? &c->jobs[c->next++] : NULL;
+    return CRITIC_OK;
+}
+
+static enum critic_status done_of_crowd(void *user, struct cr_judge_job *job,
+                                        critic_error *err) {
+    struct crowd *c = user;
+    (void)err;
+    assert_ptr_equal(job, &c->jobs[c->done++]);
+    assert_int_equal(job->status, CRITIC_OK);
+    append_line(&c->lines, &job->verdict);
+    cr_verdict_fini(&job->verdict);
+    return CRITIC_OK;
+}
+
+static void test_many_equals_one_by_one(void **state) {
+    (void)state;
+    static const struct cr_str texts[] = {{"one", 3}, {"two", 3}, {"a third answer", 14}};
+    static const struct cr_str criteria[] = {{"accuracy", 8}, {"style", 5}};
+    critic_error err;
+    struct cr_judge *judges[2];
+    struct cr_item items[N_MANY];
+    char ids[N_MANY][8];
+    struct cr_buf alone;
+    struct crowd c = {0};
+    for (size_t i = 0; i < 2; i++) {
+        struct cr_judge_opts opts;
+        cr_judge_opts_default(&opts);
+        opts.both_orders = true;
+        opts.max_new_tokens = i == 0 ? 9 : 30;
+        opts.probabilities = i == 0;
+        opts.n_samples = i == 0 ? 1 : 2;
+        opts.temperature = i == 0 ? 0 : 1;
+        T_OK(cr_judge_new(&judges[i], engine, &opts, &err));
+    }
+    cr_buf_init(&alone, 1 << 20);
+    cr_buf_init(&c.lines, 1 << 20);
+    for (size_t i = 0; i < N_MANY; i++) {
+        struct cr_verdict v;
+        snprintf(ids[i], sizeof ids[i], "i%zu", i);
+        items[i] = (struct cr_item){.id = cr_str_of(ids[i]),
+                                    .question = {"which?", 2 + i % 5},
+                                    .answers = texts,
+                                    .n_answers = 1 + i % 3,
+                                    .criteria = criteria,
+                                    .n_criteria = i % 4 == 0 ? 2 : 0};
+        c.jobs[i] = (struct cr_judge_job){.judge = judges[i / 2 % 2], .item = &items[i]};
+        cr_engine_drop_cache(engine);
+        T_OK(cr_judge_item(judges[i / 2 % 2], &items[i], &v, &err));
+        append_line(&alone, &v);
+        cr_verdict_fini(&v);
+    }
+    T_OK(cr_judge_many(&(struct cr_judge_feed){next_of_crowd, done_of_crowd, &c}, &err));
+    assert_int_equal(c.done, N_MANY);
+    assert_string_equal(alone.data, c.lines.data);
+    cr_buf_fini(&alone);
+    cr_buf_fini(&c.lines);
+    cr_judge_free(judges[0]);
+    cr_judge_free(judges[1]);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
 
 int main(void) {
@@ -323,6 +407,7 @@ int main(void) {
         TEST(test_cancel_inside_an_item),
         TEST(test_progress),
         cmocka_unit_test(test_batch_equals_one_by_one),
+        cmocka_unit_test(test_many_equals_one_by_one),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

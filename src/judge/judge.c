@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/clock.h"
 #include "judge/run.h"
 
 /* Address space of one verdict; pages are taken as they are used. */
@@ -176,136 +175,149 @@ static size_t count_prompts(const struct cr_run *run) {
     return prompts * CR_MAX(run->item->n_criteria, (size_t)1);
 }
 
-static enum critic_status load_images(struct cr_run *run, struct cr_image **own,
-                                      critic_error *err) {
+void cr_run_drop_images(struct cr_run *run) {
+    for (size_t i = 0; run->own_images && i < run->item->n_sources; i++)
+        cr_image_free(&run->own_images[i]);
+    run->own_images = NULL;
+    run->images = NULL;
+    run->n_images = 0;
+}
+
+static enum critic_status load_images(struct cr_run *run, critic_error *err) {
     const struct cr_item *item = run->item;
     enum critic_status status = CRITIC_OK;
     run->images = item->images;
     run->n_images = item->n_images;
     if (item->images || item->n_sources == 0 || run->judge->voice)
         return CRITIC_OK;
-    *own = cr_run_alloc(run, item->n_sources, sizeof **own, err);
-    if (!*own)
+    struct cr_image *own = cr_run_alloc(run, item->n_sources, sizeof *own, err);
+    if (!own)
         return CRITIC_NO_MEMORY;
+    run->own_images = own;
     for (size_t i = 0; i < item->n_sources && status == CRITIC_OK; i++)
-        status = cr_image_load_in(&(*own)[i], item->folder, item->sources[i],
+        status = cr_image_load_in(&own[i], item->folder, item->sources[i],
                                   run->judge->opts.image_limits, err);
-    run->images = *own;
+    run->images = own;
     run->n_images = item->n_sources;
     return status;
 }
 
 /* ---- the tree ------------------------------------------------------------------------------ */
 
+/* A leaf: `op` is to hold what is said of these answers. */
+static enum critic_status plan_ask(struct cr_run *run, const size_t *answers, size_t n,
+                                   struct cr_str criterion, struct cr_opinion *op,
+                                   critic_error *err) {
+    size_t *own = cr_run_alloc(run, n, sizeof *own, err);
+    if (!own)
+        return CRITIC_NO_MEMORY;
+    memcpy(own, answers, n * sizeof *own);
+    CR_ASSERT(run->n_asks < run->n_total);
+    run->asks[run->n_asks++] = (struct cr_asking){.ask = {own, n, criterion}, .op = op};
+    op->pair[0] = n > 1 || run->item->n_answers > 1 ? answers[0] : 0;
+    op->pair[1] = n > 1 ? answers[n - 1] : 0;
+    return CRITIC_OK;
+}
+
+static enum critic_status plan_parts(struct cr_run *run, struct cr_opinion *op,
+                                     enum cr_parts kind, size_t n, critic_error *err) {
+    op->parts_kind = kind;
+    op->parts = cr_run_alloc(run, n, sizeof *op->parts, err);
+    op->n_parts = op->parts ? n : 0;
+    return op->parts ? CRITIC_OK : CRITIC_NO_MEMORY;
+}
+
 /* One pair, in one order or in both. */
-static enum critic_status judge_pair(struct cr_run *run, size_t a, size_t b,
-                                     struct cr_str criterion, struct cr_opinion *op,
-                                     critic_error *err) {
+static enum critic_status plan_pair(struct cr_run *run, size_t a, size_t b,
+                                    struct cr_str criterion, struct cr_opinion *op,
+                                    critic_error *err) {
     size_t given[2] = {a, b};
     size_t swapped[2] = {b, a};
-    struct cr_ask ask = {given, 2, criterion};
-    if (!run->judge->opts.both_orders) {
-        CR_TRY(cr_run_ask(run, &ask, op, err));
-        memcpy(op->pair, given, sizeof given);
-        return CRITIC_OK;
-    }
+    if (!run->judge->opts.both_orders)
+        return plan_ask(run, given, 2, criterion, op, err);
     op->mode = CR_MODE_PAIRWISE;
-    op->parts_kind = CR_PARTS_ORDERS;
-    op->parts = cr_run_alloc(run, 2, sizeof *op->parts, err);
-    if (!op->parts)
-        return CRITIC_NO_MEMORY;
-    op->n_parts = 2;
-    CR_TRY(cr_run_ask(run, &ask, &op->parts[0], err));
-    ask.answers = swapped;
-    CR_TRY(cr_run_ask(run, &ask, &op->parts[1], err));
-    cr_opinion_swap(&op->parts[1]);
-    memcpy(op->parts[0].pair, given, sizeof given);
-    memcpy(op->parts[1].pair, swapped, sizeof swapped);
     memcpy(op->pair, given, sizeof given);
-    return cr_combine(run, op, err);
+    CR_TRY(plan_parts(run, op, CR_PARTS_ORDERS, 2, err));
+    CR_TRY(plan_ask(run, given, 2, criterion, &op->parts[0], err));
+    return plan_ask(run, swapped, 2, criterion, &op->parts[1], err);
 }
 
 /* Several answers by what each gets alone, or by all pairs. */
-static enum critic_status judge_parts(struct cr_run *run, struct cr_str criterion,
-                                      struct cr_opinion *op, critic_error *err) {
+static enum critic_status plan_several(struct cr_run *run, struct cr_str criterion,
+                                       struct cr_opinion *op, critic_error *err) {
     size_t n = run->item->n_answers;
+    size_t at = 0;
     bool alone = run->template->mode == CR_MODE_POINTWISE;
-    size_t n_parts = alone ? n : n * (n - 1) / 2;
     op->mode = run->mode;
-    op->parts_kind = alone ? CR_PARTS_ANSWERS : CR_PARTS_COMPARISONS;
-    op->parts = cr_run_alloc(run, n_parts, sizeof *op->parts, err);
-    if (!op->parts)
-        return CRITIC_NO_MEMORY;
+    CR_TRY(plan_parts(run, op, alone ? CR_PARTS_ANSWERS : CR_PARTS_COMPARISONS,
+                      alone ? n : n * (n - 1) / 2, err));
     for (size_t a = 0; a < n; a++) {
-        struct cr_ask ask = {&a, 1, criterion};
-        struct cr_opinion *part = &op->parts[op->n_parts];
-        if (alone) {
-            op->n_parts++;
-            CR_TRY(cr_run_ask(run, &ask, part, err));
-            part->pair[0] = a;
-        }
+        if (alone)
+            CR_TRY(plan_ask(run, &a, 1, criterion, &op->parts[at++], err));
         for (size_t b = a + 1; b < n && !alone; b++)
-            CR_TRY(judge_pair(run, a, b, criterion, &op->parts[op->n_parts++], err));
+            CR_TRY(plan_pair(run, a, b, criterion, &op->parts[at++], err));
     }
-    return cr_combine(run, op, err);
+    return CRITIC_OK;
 }
 
 /* All answers in one prompt, in the given order or also in the reverse one. */
-static enum critic_status judge_list(struct cr_run *run, struct cr_str criterion,
-                                     struct cr_opinion *op, critic_error *err) {
+static enum critic_status plan_list(struct cr_run *run, struct cr_str criterion,
+                                    struct cr_opinion *op, critic_error *err) {
     size_t n = run->item->n_answers;
     size_t indices[CR_MAX_ANSWERS];
     size_t n_orders = run->judge->opts.both_orders ? 2 : 1;
-    struct cr_opinion *part = op;
     if (n_orders == 2) {
         op->mode = CR_MODE_RANKING;
-        op->parts_kind = CR_PARTS_ORDERS;
-        op->parts = part = cr_run_alloc(run, 2, sizeof *op->parts, err);
-        if (!part)
-            return CRITIC_NO_MEMORY;
+        CR_TRY(plan_parts(run, op, CR_PARTS_ORDERS, 2, err));
     }
     for (size_t k = 0; k < n_orders; k++) {
         for (size_t i = 0; i < n; i++)
             indices[i] = k == 0 ? i : n - 1 - i;
-        struct cr_ask ask = {indices, n, criterion};
-        CR_TRY(cr_run_ask(run, &ask, &part[k], err));
-        part[k].pair[0] = indices[0];
-        part[k].pair[1] = indices[n - 1];
+        CR_TRY(plan_ask(run, indices, n, criterion, n_orders == 2 ? &op->parts[k] : op,
+                        err));
     }
-    op->n_parts = n_orders == 2 ? 2 : op->n_parts;
-    return n_orders == 2 ? cr_combine(run, op, err) : CRITIC_OK;
-}
-
-static enum critic_status judge_by(struct cr_run *run, struct cr_str criterion,
-                                   struct cr_opinion *op, critic_error *err) {
-    enum cr_mode how = run->template->mode;
-    static const size_t only = 0;
-    struct cr_ask ask = {&only, 1, criterion};
-    if (how == CR_MODE_RANKING)
-        CR_TRY(judge_list(run, criterion, op, err));
-    else if (run->mode == CR_MODE_POINTWISE)
-        CR_TRY(cr_run_ask(run, &ask, op, err));
-    else if (run->mode == CR_MODE_PAIRWISE && how == CR_MODE_PAIRWISE)
-        CR_TRY(judge_pair(run, 0, 1, criterion, op, err));
-    else
-        CR_TRY(judge_parts(run, criterion, op, err));
-    op->criterion = criterion;
     return CRITIC_OK;
 }
 
-static enum critic_status judge_item(struct cr_run *run, struct cr_opinion *op,
-                                     critic_error *err) {
+static enum critic_status plan_by(struct cr_run *run, struct cr_str criterion,
+                                  struct cr_opinion *op, critic_error *err) {
+    enum cr_mode how = run->template->mode;
+    static const size_t only = 0;
+    op->criterion = criterion;
+    if (how == CR_MODE_RANKING)
+        return plan_list(run, criterion, op, err);
+    if (run->mode == CR_MODE_POINTWISE)
+        return plan_ask(run, &only, 1, criterion, op, err);
+    if (run->mode == CR_MODE_PAIRWISE && how == CR_MODE_PAIRWISE)
+        return plan_pair(run, 0, 1, criterion, op, err);
+    return plan_several(run, criterion, op, err);
+}
+
+static enum critic_status plan_item(struct cr_run *run, struct cr_opinion *op,
+                                    critic_error *err) {
     const struct cr_item *item = run->item;
-    if (item->n_criteria <= 1)
-        return judge_by(run, item->n_criteria ? item->criteria[0] : (struct cr_str){0},
-                        op, err);
-    op->mode = run->mode;
-    op->parts_kind = CR_PARTS_CRITERIA;
-    op->parts = cr_run_alloc(run, item->n_criteria, sizeof *op->parts, err);
-    if (!op->parts)
+    run->asks = cr_run_alloc(run, run->n_total, sizeof *run->asks, err);
+    if (!run->asks)
         return CRITIC_NO_MEMORY;
-    for (; op->n_parts < item->n_criteria; op->n_parts++)
-        CR_TRY(judge_by(run, item->criteria[op->n_parts], &op->parts[op->n_parts], err));
+    if (item->n_criteria <= 1)
+        return plan_by(run, item->n_criteria ? item->criteria[0] : (struct cr_str){0}, op,
+                       err);
+    op->mode = run->mode;
+    CR_TRY(plan_parts(run, op, CR_PARTS_CRITERIA, item->n_criteria, err));
+    for (size_t i = 0; i < item->n_criteria; i++)
+        CR_TRY(plan_by(run, item->criteria[i], &op->parts[i], err));
+    return CRITIC_OK;
+}
+
+enum critic_status cr_run_conclude(struct cr_run *run, struct cr_opinion *op,
+                                   critic_error *err) {
+    /* Samples were combined when their prompt was done. */
+    if (op->parts_kind == CR_PARTS_NONE || op->parts_kind == CR_PARTS_SAMPLES)
+        return CRITIC_OK;
+    for (size_t i = 0; i < op->n_parts; i++)
+        CR_TRY(cr_run_conclude(run, &op->parts[i], err));
+    if (op->parts_kind == CR_PARTS_ORDERS && op->mode == CR_MODE_PAIRWISE)
+        cr_opinion_swap(&op->parts[1]);
     return cr_combine(run, op, err);
 }
 
@@ -344,30 +356,27 @@ static uint64_t item_seed(uint64_t seed, struct cr_str id) {
     return value[0];
 }
 
-enum critic_status cr_judge_item(struct cr_judge *judge, const struct cr_item *item,
-                                 struct cr_verdict *out, critic_error *err) {
-    struct cr_run run = {.judge = judge, .item = item};
-    struct cr_image *own = NULL;
+enum critic_status cr_run_begin(struct cr_run *run, struct cr_judge *judge,
+                                const struct cr_item *item, struct cr_verdict *out,
+                                critic_error *err) {
     enum critic_status status;
-    double start = cr_clock_seconds();
+    *run = (struct cr_run){.judge = judge, .item = item};
     memset(out, 0, sizeof *out);
-    CR_TRY(choose_mode(&run, err));
-    CR_TRY_GOTO(start_verdict(out, judge, item->id, run.template, err));
+    CR_TRY(choose_mode(run, err));
+    CR_TRY_GOTO(start_verdict(out, judge, item->id, run->template, err));
     out->id_is_number = item->id_is_number;
-    run.arena = &out->arena;
-    run.usage = &out->usage;
-    run.seed = item_seed(judge->opts.seed, item->id);
-    run.n_total = count_prompts(&run);
-    CR_TRY_GOTO(load_images(&run, &own, err));
+    run->arena = &out->arena;
+    run->usage = &out->usage;
+    run->seed = item_seed(judge->opts.seed, item->id);
+    run->n_total = count_prompts(run);
+    CR_TRY_GOTO(plan_item(run, &out->opinion, err));
+    CR_TRY_GOTO(load_images(run, err));
     if (judge->opts.on_item)
-        judge->opts.on_item(judge->opts.user, item, run.images, run.n_images);
-    CR_TRY_GOTO(judge_item(&run, &out->opinion, err));
-    out->usage.seconds = cr_clock_seconds() - start;
+        judge->opts.on_item(judge->opts.user, item, run->images, run->n_images);
+    return CRITIC_OK;
 fail:
-    for (size_t i = 0; own && i < item->n_sources; i++)
-        cr_image_free(&own[i]);
-    if (status != CRITIC_OK)
-        cr_verdict_fini(out);
+    cr_run_drop_images(run);
+    cr_verdict_fini(out);
     return status;
 }
 

@@ -189,7 +189,7 @@ struct cr_judge_usage {
     size_t cached_tiles;
     size_t n_prompts;
     size_t n_remembered; /* of them, answered by a cache of replies (voice.h) */
-    double seconds;
+    double seconds; /* of work; a step that served several items counts for each in part */
 };
 
 /* sum += u */

@@ -373,6 +373,8 @@ static void test_options_after_a_reply(void **state) {
                                  false, &c.ids, &err));
         T_OK(cr_verdict_parse(&parsed, cr_str_of(replies[i]), &t->rule, &err));
         assert_true(parsed.ok && parsed.value_at == value_at[i]);
+        T_OK(cr_seq_fork(&c.seq, s, &err)); /* the reply, all but its last token */
+        T_OK(cr_seq_feed(c.seq, c.ids.data, c.ids.len - 1, &err));
         T_OK(cr_run_options_at(&run, s, &c, &parsed, &op, &err));
         assert_int_equal(op.n_options, 101);
         check_distribution(&op);
@@ -383,8 +385,7 @@ static void test_options_after_a_reply(void **state) {
                 T_NEAR(op.options[k].probability, direct.options[k].probability, 1e-6, 0);
             T_NEAR(op.mass, direct.mass, 0, 1e-4);
         }
-        cr_ids_fini(&c.ids);
-        cr_buf_fini(&c.text);
+        cr_completion_fini(&c);
         cr_arena_fini(&arena);
     }
     cr_seq_free(s);

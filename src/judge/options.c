@@ -413,8 +413,20 @@ static bool lead_is_prefix(const struct cr_tokenizer *t, const struct cr_alterna
     return bytes == prefix.len;
 }
 
+/* The sequence as it was after the first n generated ids. The keys and values are there since the
+ * reply was written; the last of the ids runs again for its logits. */
+static enum critic_status go_back(struct cr_seq **out, const struct cr_seq *prompt,
+                                  const struct cr_completion *c, size_t n,
+                                  critic_error *err) {
+    CR_TRY(cr_seq_fork(out, n == 0 ? prompt : c->seq, err));
+    if (n == 0)
+        return CRITIC_OK;
+    cr_seq_rewind(*out, cr_seq_len(prompt) + n - 1);
+    return cr_seq_feed(*out, &c->ids.data[n - 1], 1, err);
+}
+
 enum critic_status cr_run_options_at(struct cr_run *run, struct cr_seq *s,
-                                     const struct cr_completion *c,
+                                     struct cr_completion *c,
                                      const struct cr_parsed *parsed,
                                      struct cr_opinion *op, critic_error *err) {
     const struct cr_template *t = run->template;
@@ -437,9 +449,7 @@ enum critic_status cr_run_options_at(struct cr_run *run, struct cr_seq *s,
         cr_alternatives_make(&a, tokenizer, prefix, set.texts, set.n, suffix, err));
     if (!lead_is_prefix(tokenizer, &a, prefix))
         goto fail;
-    CR_TRY_GOTO(cr_seq_fork(&fork, s, err));
-    if (n_before > 0)
-        CR_TRY_GOTO(cr_seq_feed(fork, c->ids.data, n_before, err));
+    CR_TRY_GOTO(go_back(&fork, s, c, n_before, err));
     CR_TRY_GOTO(score_labels_at(fork, &a, logprob, set.n, err));
     CR_TRY_GOTO(set_options(run, &set, logprob, false, op, err));
 fail:

@@ -23,11 +23,14 @@ struct cr_run {
     struct cr_scale scale;
     enum cr_mode mode;
     const struct cr_image *images;
+    struct cr_image *own_images; /* the same, where they were loaded for this run */
     size_t n_images;
     struct cr_arena *arena;
     struct cr_judge_usage *usage;
-    uint64_t seed;  /* of this item */
-    size_t n_total; /* prompts */
+    uint64_t seed;          /* of this item */
+    size_t n_total;         /* prompts */
+    struct cr_asking *asks; /* what it takes, in order (judge.c) */
+    size_t n_asks;
 };
 
 /* choose.c: fills j->templates; `chosen` NULL: by what the checkpoint names, and by the options.
@@ -42,9 +45,40 @@ struct cr_ask {
     struct cr_str criterion;
 };
 
-/* ask.c: puts one prompt to the model. Positions in the opinion are the prompt's. */
-enum critic_status cr_run_ask(struct cr_run *run, const struct cr_ask *ask,
-                              struct cr_opinion *out, critic_error *err);
+/* judge.c: an item's verdict begins with the tree of what has to be asked, and ends with what was
+ * said combined. Between the two each of run->asks fills its opinion. `images` are the item's own
+ * where it names sources; cr_run_drop_images releases them. */
+enum critic_status cr_run_begin(struct cr_run *run, struct cr_judge *judge,
+                                const struct cr_item *item, struct cr_verdict *out,
+                                critic_error *err);
+enum critic_status cr_run_conclude(struct cr_run *run, struct cr_opinion *op,
+                                   critic_error *err);
+void cr_run_drop_images(struct cr_run *run);
+
+/* One prompt on its way (ask.c). Positions in the opinion are the prompt's. */
+struct cr_asking {
+    struct cr_ask ask;
+    struct cr_opinion *op;
+    struct cr_prompt *prompt; /* between build and start */
+    struct cr_seq *seq;       /* between start and finish */
+    struct cr_completion *all;
+    struct cr_talk talk; /* runs while talk.n_running > 0 */
+    struct cr_usage usage;
+    double seconds;
+    bool is_done;
+};
+
+/* The steps of a prompt: build it; start: read the verdict (is_done is set) or put its answers on
+ * lanes; finish, when they have ended. fini at any time. */
+enum critic_status cr_asking_build(struct cr_run *run, struct cr_asking *a,
+                                   critic_error *err);
+bool cr_asking_has_room(const struct cr_run *run, const struct cr_asking *a,
+                        const struct cr_lanes *lanes);
+enum critic_status cr_asking_start(struct cr_run *run, struct cr_asking *a,
+                                   struct cr_lanes *lanes, critic_error *err);
+enum critic_status cr_asking_finish(struct cr_run *run, struct cr_asking *a,
+                                    critic_error *err);
+void cr_asking_fini(struct cr_run *run, struct cr_asking *a);
 
 /* ask_voice.c: the same where a voice answers. */
 enum critic_status cr_run_ask_voice(struct cr_run *run, const struct cr_ask *ask,
@@ -66,7 +100,7 @@ enum critic_status cr_run_read_text(struct cr_run *run, const struct cr_ask *ask
 enum critic_status cr_run_options(struct cr_run *run, struct cr_seq *s,
                                   struct cr_opinion *op, critic_error *err);
 enum critic_status cr_run_options_at(struct cr_run *run, struct cr_seq *s,
-                                     const struct cr_completion *c,
+                                     struct cr_completion *c,
                                      const struct cr_parsed *parsed,
                                      struct cr_opinion *op, critic_error *err);
 /* The alternatives' ids: `lead` ids shared by all, then what differs. For tests as well. */

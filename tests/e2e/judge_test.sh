@@ -58,7 +58,7 @@ judge="$critic judge --model $model"
 # ---- batches ---------------------------------------------------------------------------------
 cp "$picture" "$tmp/cat.jpg"
 i=0
-while [ $i -lt 40 ]; do
+while [ $i -lt 160 ]; do
     printf '{"id":"item-%d","images":["cat.jpg"],"question":"What is it?","responses":["A cat %d.","A dog."]}\n' $i $i
     i=$((i + 1))
 done >"$tmp/in.jsonl"
@@ -71,7 +71,7 @@ status=0
 # shellcheck disable=SC2086
 $batch --output "$tmp/whole.jsonl" || status=$?
 [ $status -le 1 ] || fail "batch: exit status $status"
-equal "$(wc -l <"$tmp/whole.jsonl")" 40
+equal "$(wc -l <"$tmp/whole.jsonl")" 160
 
 wait_for_lines() { # FILE N
     tries=0
@@ -81,14 +81,14 @@ wait_for_lines() { # FILE N
         sleep 0.05
     done
 }
-# kill -9 in the middle: at most the item in work is lost.
+# kill -9 in the middle: the items in work are lost, no others.
 # shellcheck disable=SC2086
 $batch --output "$tmp/killed.jsonl" &
 pid=$!
 wait_for_lines "$tmp/killed.jsonl" 3
 kill -9 $pid
 wait $pid 2>/dev/null || true
-# A signal lets the item finish, and says how to go on.
+# A signal drops the items in work, and says how to go on.
 status=0
 # shellcheck disable=SC2086
 $judge --input "$tmp/in.jsonl" --max-new-tokens 48 --output "$tmp/killed.jsonl" --resume 2>"$tmp/.err" &
@@ -100,7 +100,7 @@ wait $pid || status=$?
 if [ $status -eq 130 ]; then
     contains "$(cat "$tmp/.err")" "go on with --resume"
     equal "$(tail -c 1 "$tmp/killed.jsonl")" ""
-    [ "$(wc -l <"$tmp/killed.jsonl")" -lt 40 ] || fail "the signal came too late to mean anything"
+    [ "$(wc -l <"$tmp/killed.jsonl")" -lt 160 ] || fail "the signal came too late to mean anything"
 else
     fail "after SIGTERM: exit status $status"
 fi
