@@ -8,6 +8,11 @@
  *             l = l * exp2(m - m') + sum(p);  a = a * exp2(m - m') + p v
  *   end     y = a / l
  *
+ * Three tables an ISA: q, k, v, y in f32; all in bf16; and, where nothing is kept for backward,
+ * mixed: q F32, k F32 or BF16, v and y BF16. There AVX-512 takes scores from 16-bit integers, a
+ * row of q or k being n * unit with |row| <= 46300 units: vpdpwssd is as fast as vdpbf16ps, and
+ * rounds a row to 2^-15 of its length instead of 2^-9 of each element.
+ *
  * Blocks of keys start at absolute multiples of CR_ATTENTION_KEYS, and blocks of causal
  * query rows at multiples of CR_ATTENTION_ROWS, which divides it: a block of query rows
  * needs whole blocks of keys and then one diagonal block, so a row's arithmetic does not
@@ -17,6 +22,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "base/dtype.h"
 
 #define CR_ATTENTION_ROWS  96
 #define CR_ATTENTION_KEYS  384
@@ -57,8 +64,9 @@ struct cr_attention_tiles {
     size_t (*v_bytes)(size_t head_dim);
     size_t (*work_bytes)(size_t head_dim);
     /* rows: n <= CR_ATTENTION_PANEL pointers to head_dim elements; the rest of the panel is
-     * filled with zeros. */
-    void (*pack_k)(void *panel, const void *const *rows, size_t n, size_t head_dim);
+     * filled with zeros. type: of the rows of k, the table's own unless that is mixed. */
+    void (*pack_k)(void *panel, const void *const *rows, enum cr_dtype type, size_t n,
+                   size_t head_dim);
     void (*pack_v)(void *panel, const void *const *rows, size_t n, size_t head_dim);
     /* Query row r is at q + r * q_stride elements; scale multiplies q . k. */
     void (*begin)(void *work, const void *q, size_t q_stride, size_t n_rows,
@@ -71,16 +79,19 @@ struct cr_attention_tiles {
     /* The unfinished sums instead, for blocks of keys that were walked apart: m (the row's
      * largest score in powers of two), l, and a with head_dim entries a row. */
     void (*partial)(void *work, float *m, float *l, float *a);
-    /* Backward: bytes of its working memory, floats of a row of dq, dk and dv, one tile. */
+    /* Backward (NULL where mixed): bytes of its working memory, floats of a row of dq, dk and dv, one tile. */
     size_t (*bwd_bytes)(size_t head_dim);
     size_t (*bwd_stride)(size_t head_dim);
     void (*bwd)(void *work, const struct cr_attention_bwd *b);
 };
 
-extern const struct cr_attention_tiles cr_attention_scalar_f32, cr_attention_scalar_bf16;
+extern const struct cr_attention_tiles cr_attention_scalar_f32, cr_attention_scalar_bf16,
+    cr_attention_scalar_mixed;
 #if defined(__x86_64__)
-extern const struct cr_attention_tiles cr_attention_avx2_f32, cr_attention_avx2_bf16;
-extern const struct cr_attention_tiles cr_attention_avx512_f32, cr_attention_avx512_bf16;
+extern const struct cr_attention_tiles cr_attention_avx2_f32, cr_attention_avx2_bf16,
+    cr_attention_avx2_mixed;
+extern const struct cr_attention_tiles cr_attention_avx512_f32, cr_attention_avx512_bf16,
+    cr_attention_avx512_mixed;
 #endif
 
 #endif

@@ -16,6 +16,7 @@ static inline vec multiply_add(vec acc, vec b, const uint32_t *a) {
 
 ATTENTION_TABLE(cr_attention_avx2_f32, CR_F32);
 ATTENTION_TABLE(cr_attention_avx2_bf16, CR_BF16);
+ATTENTION_MIXED_TABLE(cr_attention_avx2_mixed);
 
 #else
 typedef int not_this_machine;

@@ -4,12 +4,15 @@
  *                   pairs; 0: panels hold f32
  *   multiply_add    vec (vec acc, vec b, const uint32_t *a): acc + *a times b, where every
  *                   lane of b meets the same f32 or pair at a
+ *   INT16_SCORES    1: q and k panels hold int16 in pairs and units, scores are summed by
+ *                   score_add, of multiply_add's kind, in int32 lanes
  *   SCORE_COLS      vectors a row in the register tile of q k; VALUE_COLS the most in p v
  * and that ends with the tables. Register tiles are up to 6 rows high.
  *
  * Layouts in units of 32 bits, an f32 or a pair; n(x) = x or ceil(x / 2):
  *   q        (blocks of rows, n(E), rows of the block)
- *   k panel  (PANEL / score width, n(E), score width): the keys of a panel side by side
+ *   k panel  (PANEL / score width, n(E), score width): the keys of a panel side by side;
+ *            INT16_SCORES: then each key's unit (PANEL)
  *   v panel  (column groups, n(PANEL), group width):   E padded to whole vectors
  *   s, p     (rows, KEYS) f32; p lies over s, in pairs in the front half of each row
  *   a        (rows, E padded) f32 */
@@ -27,8 +30,13 @@
 #define STRIP       48 /* rows whose scores are held at a time: 72 KiB */
 #define SCORE_WIDTH (SCORE_COLS * LANES)
 #define STEPS(n)    (PAIRS ? ((n) + 1) / 2 : (n))
-#define MASKED      -1e30f /* finite, so that differences stay numbers; 2^MASKED is 0 */
-#define LOG2_E      1.44269504089f
+#ifndef INT16_SCORES
+#define INT16_SCORES 0
+#define score_add    multiply_add
+#endif
+#define LARGEST_NORM 46300.0f /* of a row in units: |q| |k| stays below 2^31 */
+#define MASKED       -1e30f /* finite, so that differences stay numbers; 2^MASKED is 0 */
+#define LOG2_E       1.44269504089f
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -44,6 +52,7 @@ struct work {
     size_t tile_rows;                /* rows of every register tile but the last */
     float scale;                     /* of q . k, to powers of two */
     float m[ROWS], fade[ROWS];
+    float unit[ROWS];                          /* INT16_SCORES: of each row of q */
     float l[ROWS * LANES], top[STRIP * LANES]; /* a vector a row */
     float s[STRIP * KEYS];
     float rest[]; /* a, then q */
@@ -62,7 +71,7 @@ static size_t vecs_of(size_t head_dim) {
 }
 
 static size_t k_bytes(size_t head_dim) {
-    return PANEL * STEPS(head_dim) * 4;
+    return PANEL * (STEPS(head_dim) + INT16_SCORES) * 4;
 }
 
 static size_t v_bytes(size_t head_dim) {
@@ -98,6 +107,63 @@ INLINE vec load_units(const void *row, enum cr_dtype type, size_t at, size_t n) 
     return n - at >= LANES ? load(row, type, at) : load_part(row, type, at, n - at);
 }
 
+#if INT16_SCORES
+/* What 1 stands for in a row of int16; not finite where a value is not. */
+INLINE float unit_of(const void *row, size_t n, enum cr_dtype type) {
+    vec high = v_set(0.0f), sum = v_set(0.0f);
+    for (size_t i = 0; i < n; i += LANES)
+        high = v_max(high, v_abs(n - i >= LANES ? load(row, type, i)
+                                                : load_part(row, type, i, n - i)));
+    float largest = v_highest(high);
+    largest = largest > 1e-30f ? largest : 1e-30f;
+    vec inverse = v_set(1.0f / largest);
+    for (size_t i = 0; i < n; i += LANES) {
+        vec v = n - i >= LANES ? load(row, type, i) : load_part(row, type, i, n - i);
+        v = v_mul(v, inverse);
+        sum = v_fma(v, v, sum);
+    }
+    float norm = sqrtf(v_sum(sum)); /* in units of the largest; NaN stays */
+    return norm <= LARGEST_NORM / 32767.0f ? largest / 32767.0f
+                                           : largest * (norm / LARGEST_NORM);
+}
+
+/* Pairs [at, at + LANES) of a row of n elements in int16, zeros behind. */
+INLINE vec load_int16(const void *row, enum cr_dtype type, size_t at, size_t n,
+                      float unit) {
+    vec half[2], inverse = v_set(1.0f / unit);
+    for (size_t i = 0; i < 2; i++) {
+        size_t from = 2 * at + i * LANES;
+        half[i] = v_set(0.0f);
+        if (from < n)
+            half[i] =
+                v_mul(inverse, n - from >= LANES ? load(row, type, from)
+                                                 : load_part(row, type, from, n - from));
+    }
+    return v_pack_int16(half[0], half[1]);
+}
+
+INLINE void pack_k(float *panel, const void *const *rows, size_t n, size_t head_dim,
+                   enum cr_dtype type) {
+    size_t steps = STEPS(head_dim);
+    float *units = panel + PANEL * steps;
+    for (size_t key = 0; key < PANEL; key++)
+        units[key] = key < n ? unit_of(rows[key], head_dim, type) : 0.0f;
+    for (size_t key = 0; key < PANEL; key += LANES) {
+        float *block =
+            panel + key / SCORE_WIDTH * steps * SCORE_WIDTH + key % SCORE_WIDTH;
+        for (size_t at = 0; at < steps; at += LANES) {
+            vec t[LANES];
+            for (size_t i = 0; i < LANES; i++)
+                t[i] = key + i < n
+                           ? load_int16(rows[key + i], type, at, head_dim, units[key + i])
+                           : v_set(0.0f);
+            v_transpose(t);
+            for (size_t i = 0; i < LANES && at + i < steps; i++)
+                v_store_f32(block + (at + i) * SCORE_WIDTH, t[i]);
+        }
+    }
+}
+#else
 INLINE void pack_k(float *panel, const void *const *rows, size_t n, size_t head_dim,
                    enum cr_dtype type) {
     size_t steps = STEPS(head_dim);
@@ -115,6 +181,8 @@ INLINE void pack_k(float *panel, const void *const *rows, size_t n, size_t head_
         }
     }
 }
+
+#endif
 
 /* Vector j of rows 2 i and 2 i + 1 as pairs, or of row i. */
 INLINE vec load_values(const void *const *rows, size_t n, size_t i, size_t j,
@@ -169,8 +237,18 @@ INLINE void begin(struct work *w, const void *q, size_t q_stride, size_t n_rows,
         for (size_t i = 0; i < height; i++) {
             const char *row =
                 (const char *)q + (r + i) * q_stride * (type == CR_F32 ? 4 : 2);
+#if INT16_SCORES
+            w->unit[r + i] = unit_of(row, head_dim, type);
+            for (size_t at = 0; at < steps; at += LANES) {
+                float pairs[LANES];
+                v_store_f32(pairs, load_int16(row, type, at, head_dim, w->unit[r + i]));
+                for (size_t k = 0; k < LANES && at + k < steps; k++)
+                    memcpy(&tile[(at + k) * height + i], &pairs[k], sizeof *tile);
+            }
+#else
             for (size_t step = 0; step < steps; step++)
                 tile[step * height + i] = query_unit(row, step, head_dim, type);
+#endif
         }
     }
     for (size_t r = 0; r < n_rows; r++)
@@ -196,9 +274,11 @@ static void cover(float *s, float *top, const size_t *seen, size_t height) {
 }
 
 /* A register tile of s for `height` rows and one score width of keys; top keeps each row's
- * largest per lane. seen[r]: how many of these keys row r may see, not falling with r. */
+ * largest per lane. seen[r]: how many of these keys row r may see, not falling with r. Units of
+ * the rows and keys: INT16_SCORES. */
 INLINE void score_tile(float *s, float *top, const uint32_t *q, const float *k,
-                       size_t steps, const size_t *seen, size_t height) {
+                       size_t steps, const size_t *seen, const float *q_unit,
+                       const float *k_unit, size_t height) {
     vec acc[TILE_ROWS][SCORE_COLS];
     UNROLL for (size_t r = 0; r < height; r++)
         UNROLL for (size_t j = 0; j < SCORE_COLS; j++) acc[r][j] = v_set(0.0f);
@@ -206,11 +286,21 @@ INLINE void score_tile(float *s, float *top, const uint32_t *q, const float *k,
         UNROLL for (size_t j = 0; j < SCORE_COLS; j++) {
             vec b = v_load_f32(k + j * LANES);
             UNROLL for (size_t r = 0; r < height; r++) acc[r][j] =
-                multiply_add(acc[r][j], b, q + r);
+                score_add(acc[r][j], b, q + r);
         }
         k += SCORE_WIDTH;
         q += height;
     }
+#if INT16_SCORES
+    UNROLL for (size_t j = 0; j < SCORE_COLS; j++) {
+        vec unit = v_load_f32(k_unit + j * LANES);
+        UNROLL for (size_t r = 0; r < height; r++) acc[r][j] =
+            v_mul(v_from_int32(acc[r][j]), v_mul(unit, v_set(q_unit[r])));
+    }
+#else
+    (void)q_unit;
+    (void)k_unit;
+#endif
     UNROLL for (size_t r = 0; r < height; r++)
         UNROLL for (size_t j = 0; j < SCORE_COLS; j++)
             v_store_f32(s + r * KEYS + j * LANES, acc[r][j]);
@@ -226,25 +316,26 @@ INLINE void score_tile(float *s, float *top, const uint32_t *q, const float *k,
 }
 
 static void scores(float *s, float *top, const uint32_t *q, const float *k, size_t steps,
-                   const size_t *seen, size_t height) {
+                   const size_t *seen, const float *q_unit, const float *k_unit,
+                   size_t height) {
     switch (height) {
     case 6:
-        score_tile(s, top, q, k, steps, seen, 6);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, 6);
         break;
     case 5:
-        score_tile(s, top, q, k, steps, seen, 5);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, 5);
         break;
     case 4:
-        score_tile(s, top, q, k, steps, seen, 4);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, 4);
         break;
     case 3:
-        score_tile(s, top, q, k, steps, seen, 3);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, 3);
         break;
     case 2:
-        score_tile(s, top, q, k, steps, seen, 2);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, 2);
         break;
     default:
-        score_tile(s, top, q, k, steps, seen, 1);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, 1);
     }
 }
 
@@ -361,7 +452,8 @@ static void strip_scores(struct work *w, size_t from, size_t to, const float *k,
     for (size_t i = 0; i < (to - from) * LANES; i++)
         w->top[i] = MASKED;
     size_t n_keys = panels_of(seen_by(mask, to - 1)) * PANEL;
-    for (size_t key = 0; key < n_keys; key += SCORE_WIDTH, k += steps * SCORE_WIDTH) {
+    for (size_t key = 0; key < n_keys; key += SCORE_WIDTH) {
+        const float *panel = k + key / PANEL * (k_bytes(w->head_dim) / 4);
         for (size_t r = from; r < to; r += w->tile_rows) {
             size_t height = height_at(w, r), seen[TILE_ROWS];
             if (panels_of(seen_by(mask, r + height - 1)) * PANEL <= key)
@@ -371,7 +463,8 @@ static void strip_scores(struct work *w, size_t from, size_t to, const float *k,
                 seen[i] = n > key ? n - key : 0;
             }
             scores(w->s + (r - from) * KEYS + key, w->top + (r - from) * LANES,
-                   q_of(w) + r * steps, k, steps, seen, height);
+                   q_of(w) + r * steps, panel + key % PANEL * steps, steps, seen,
+                   w->unit + r, panel + PANEL * steps + key % PANEL, height);
         }
     }
 }
@@ -439,11 +532,15 @@ static void partial(void *work, float *m, float *l, float *a) {
     }
 }
 
-/* A table for tensors of one type; the wrappers make the type a constant. */
-#define ATTENTION_TABLE(table, TYPE)                                                     \
-    static void table##_pack_k(void *panel, const void *const *rows, size_t n,           \
-                               size_t head_dim) {                                        \
-        pack_k(panel, rows, n, head_dim, TYPE);                                          \
+/* Wrappers that make the types constants, for q, for v and y; k by its caller where MIXED. */
+#define ATTENTION_FUNCTIONS(table, Q_TYPE, TYPE, MIXED)                                  \
+    static void table##_pack_k(void *panel, const void *const *rows, enum cr_dtype type, \
+                               size_t n, size_t head_dim) {                              \
+        CR_ASSERT(MIXED || type == TYPE);                                                \
+        if (MIXED && type == CR_F32)                                                     \
+            pack_k(panel, rows, n, head_dim, CR_F32);                                    \
+        else                                                                             \
+            pack_k(panel, rows, n, head_dim, TYPE);                                      \
     }                                                                                    \
     static void table##_pack_v(void *panel, const void *const *rows, size_t n,           \
                                size_t head_dim) {                                        \
@@ -451,12 +548,31 @@ static void partial(void *work, float *m, float *l, float *a) {
     }                                                                                    \
     static void table##_begin(void *work, const void *q, size_t q_stride, size_t n_rows, \
                               size_t head_dim, float scale) {                            \
-        begin(work, q, q_stride, n_rows, head_dim, scale, TYPE);                         \
+        begin(work, q, q_stride, n_rows, head_dim, scale, Q_TYPE);                       \
     }                                                                                    \
     static void table##_end(void *work, void *y, size_t y_stride, float *lse,            \
                             size_t lse_stride) {                                         \
         end(work, y, y_stride, lse, lse_stride, TYPE);                                   \
-    }                                                                                    \
+    }
+
+/* A table without backward: q F32, k of either type, v and y BF16. */
+#define ATTENTION_MIXED_TABLE(table)                                                     \
+    ATTENTION_FUNCTIONS(table, CR_F32, CR_BF16, true)                                    \
+    const struct cr_attention_tiles table = {                                            \
+        .k_bytes = k_bytes,                                                              \
+        .v_bytes = v_bytes,                                                              \
+        .work_bytes = work_bytes,                                                        \
+        .pack_k = table##_pack_k,                                                        \
+        .pack_v = table##_pack_v,                                                        \
+        .begin = table##_begin,                                                          \
+        .step = step,                                                                    \
+        .end = table##_end,                                                              \
+        .partial = partial,                                                              \
+    }
+
+/* A table for tensors of one type. */
+#define ATTENTION_TABLE(table, TYPE)                                                     \
+    ATTENTION_FUNCTIONS(table, TYPE, TYPE, false)                                        \
     ATTENTION_BWD(table, TYPE)                                                           \
     const struct cr_attention_tiles table = {                                            \
         .k_bytes = k_bytes,                                                              \

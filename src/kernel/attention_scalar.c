@@ -40,11 +40,16 @@ static void pack(float *panel, const void *const *rows, size_t n, size_t head_di
         panel[i] = 0.0f;
 }
 
-static void pack_f32(void *panel, const void *const *rows, size_t n, size_t head_dim) {
+static void pack_k(void *panel, const void *const *rows, enum cr_dtype type, size_t n,
+                   size_t head_dim) {
+    pack(panel, rows, n, head_dim, type);
+}
+
+static void pack_v_f32(void *panel, const void *const *rows, size_t n, size_t head_dim) {
     pack(panel, rows, n, head_dim, CR_F32);
 }
 
-static void pack_bf16(void *panel, const void *const *rows, size_t n, size_t head_dim) {
+static void pack_v_bf16(void *panel, const void *const *rows, size_t n, size_t head_dim) {
     pack(panel, rows, n, head_dim, CR_BF16);
 }
 
@@ -193,8 +198,8 @@ const struct cr_attention_tiles cr_attention_scalar_f32 = {
     .k_bytes = panel_bytes,
     .v_bytes = panel_bytes,
     .work_bytes = work_bytes,
-    .pack_k = pack_f32,
-    .pack_v = pack_f32,
+    .pack_k = pack_k,
+    .pack_v = pack_v_f32,
     .begin = begin_f32,
     .step = step,
     .end = end_f32,
@@ -208,8 +213,8 @@ const struct cr_attention_tiles cr_attention_scalar_bf16 = {
     .k_bytes = panel_bytes,
     .v_bytes = panel_bytes,
     .work_bytes = work_bytes,
-    .pack_k = pack_bf16,
-    .pack_v = pack_bf16,
+    .pack_k = pack_k,
+    .pack_v = pack_v_bf16,
     .begin = begin_bf16,
     .step = step,
     .end = end_bf16,
@@ -217,4 +222,16 @@ const struct cr_attention_tiles cr_attention_scalar_bf16 = {
     .bwd_bytes = bwd_bytes,
     .bwd_stride = bwd_stride,
     .bwd = bwd,
+};
+
+const struct cr_attention_tiles cr_attention_scalar_mixed = {
+    .k_bytes = panel_bytes,
+    .v_bytes = panel_bytes,
+    .work_bytes = work_bytes,
+    .pack_k = pack_k,
+    .pack_v = pack_v_bf16,
+    .begin = begin_f32,
+    .step = step,
+    .end = end_bf16,
+    .partial = partial,
 };

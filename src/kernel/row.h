@@ -65,9 +65,10 @@ struct cr_row_kernels {
     /* y = factor * exp(x - lse) */
     void (*softmax_bwd)(void *y, enum cr_dtype y_type, const float *x, float lse,
                         float factor, size_t n);
-    /* Tiles for q, k, v, y of type F32 and BF16. */
+    /* Tiles for q, k, v, y of type F32, BF16, and both (kernel/attention.h). */
     const struct cr_attention_tiles *attention_f32;
     const struct cr_attention_tiles *attention_bf16;
+    const struct cr_attention_tiles *attention_mixed;
 };
 
 /* The table for an instruction set that this machine can run; sets without kernels of their

@@ -24,6 +24,7 @@ const struct cr_row_kernels cr_row_avx512 = {
     .softmax_bwd = softmax_bwd,
     .attention_f32 = &cr_attention_avx512_f32,
     .attention_bf16 = &cr_attention_avx512_bf16,
+    .attention_mixed = &cr_attention_avx512_mixed,
 };
 
 #else

@@ -194,4 +194,5 @@ const struct cr_row_kernels cr_row_scalar = {
     .softmax_bwd = softmax_bwd,
     .attention_f32 = &cr_attention_scalar_f32,
     .attention_bf16 = &cr_attention_scalar_bf16,
+    .attention_mixed = &cr_attention_scalar_mixed,
 };

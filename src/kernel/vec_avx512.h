@@ -100,6 +100,16 @@ static inline vec v_pair(vec even, vec odd) {
     __m512i low = _mm512_srli_epi32(_mm512_castps_si512(even), 16);
     return _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_castps_si512(odd)));
 }
+/* The lanes of a, then those of b, rounded to 32 int16 with saturation. */
+static inline vec v_pack_int16(vec a, vec b) {
+    __m256i low = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a));
+    __m256i high = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(b));
+    return _mm512_castsi512_ps(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+}
+/* The int32 in the lanes of a as f32. */
+static inline vec v_from_int32(vec a) {
+    return _mm512_cvtepi32_ps(_mm512_castps_si512(a));
+}
 static inline void v_store_f32(float *p, vec a) {
     _mm512_storeu_ps(p, a);
 }

@@ -20,11 +20,12 @@ static float *floats(struct cr_arena *arena, bool keep, size_t n) {
 
 struct cr_attention_acts cr_attention_acts_make(size_t rows, size_t width, size_t q_width,
                                                 size_t kv_width, size_t n_heads,
-                                                bool keep, struct cr_arena *arena,
+                                                bool keep, struct cr_score_types scores,
+                                                struct cr_arena *arena,
                                                 enum cr_dtype act) {
     struct cr_attention_acts a = {.h = matrix(arena, act, rows, width),
-                                  .q = matrix(arena, act, rows, q_width),
-                                  .k = matrix(arena, act, rows, kv_width),
+                                  .q = matrix(arena, scores.q, rows, q_width),
+                                  .k = matrix(arena, scores.k, rows, kv_width),
                                   .v = matrix(arena, act, rows, kv_width),
                                   .out = matrix(arena, act, rows, q_width),
                                   .mean = floats(arena, keep, rows),

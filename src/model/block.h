@@ -14,7 +14,7 @@
 /* Attention half. Types: ex->act where nothing else is said. Widths: decoder H*E and G*E, tower Dv. */
 struct cr_attention_acts {
     struct cr_tensor h;       /* (T, D): normed input */
-    struct cr_tensor q, k, v; /* (T, H*E), (T, G*E): as attention takes them */
+    struct cr_tensor q, k, v; /* (T, H*E), (T, G*E), as attention takes them */
     struct cr_tensor out;     /* (T, H*E) */
     /* For backward, else NULL: */
     float *mean, *rstd; /* (T); mean in the tower only */
@@ -28,10 +28,17 @@ struct cr_ffn_acts {
     float *mean, *rstd;
 };
 
+/* Types of q and k: F32 spares them a rounding where op/attention.h takes it and nothing keeps
+ * them, in prefill and the tower. */
+struct cr_score_types {
+    enum cr_dtype q, k;
+};
+
 /* Room for them in `arena`; asserted. */
 struct cr_attention_acts cr_attention_acts_make(size_t rows, size_t width, size_t q_width,
                                                 size_t kv_width, size_t n_heads,
-                                                bool keep, struct cr_arena *arena,
+                                                bool keep, struct cr_score_types scores,
+                                                struct cr_arena *arena,
                                                 enum cr_dtype act);
 struct cr_ffn_acts cr_ffn_acts_make(size_t rows, size_t width, size_t ffn_width,
                                     bool gated, bool keep, struct cr_arena *arena,

@@ -21,8 +21,9 @@ void cr_decoder_attention_fwd(struct cr_tensor y, struct cr_attention_acts *a,
     struct cr_exec *ex = p->ex;
     struct cr_rmsnorm_saved saved = {a->rstd};
     size_t mark = cr_arena_mark(&ex->scratch);
-    /* Products before the rotation stay in f32: one rounding instead of two. */
-    struct cr_tensor q32 = cr_exec_matrix(ex, CR_F32, x.dim[0], a->q.dim[1]);
+    /* Products before the rotation stay in f32: one rounding instead of two, or none. */
+    struct cr_tensor q32 =
+        a->q.dtype == CR_F32 ? a->q : cr_exec_matrix(ex, CR_F32, x.dim[0], a->q.dim[1]);
     struct cr_tensor k32 = cr_exec_matrix(ex, CR_F32, x.dim[0], a->k.dim[1]);
     cr_rmsnorm_fwd(a->h, a->rstd ? &saved : NULL, x, layer->attn_norm, (float)c->rms_eps,
                    ex);
@@ -85,8 +86,8 @@ void cr_decoder_ffn_fwd(struct cr_tensor y, struct cr_ffn_acts *a, struct cr_ten
         cr_linear_swiglu_fwd(a->act, a->h, &layer->gate, &layer->up, p->phase, ex);
     } else {
         cr_linear_group_fwd((struct cr_tensor[]){a->gate, a->up},
-                            (const struct cr_linear *[]){&layer->gate, &layer->up}, 2, a->h,
-                            p->phase, ex);
+                            (const struct cr_linear *[]){&layer->gate, &layer->up}, 2,
+                            a->h, p->phase, ex);
         cr_swiglu_fwd(a->act, a->gate, a->up, ex);
     }
     if (!y.data)

@@ -15,11 +15,12 @@ void cr_projector_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_mo
     for (size_t first = 0; first < x.dim[0]; first += ROWS_A_PASS) {
         size_t n = CR_MIN(x.dim[0] - first, (size_t)ROWS_A_PASS);
         size_t mark = cr_arena_mark(&ex->scratch);
-        struct cr_tensor in = cr_cast_act(cr_tensor_slice(&x, first, n), ex);
-        struct cr_tensor h = cr_exec_matrix(ex, ex->act, n, y.dim[1]);
-        cr_linear_gelu_fwd(h, in, &m->params.project1, gelu_of(m), ex);
-        cr_linear_fwd(cr_tensor_slice(&y, first, n), h, &m->params.project2, CR_ASSIGN,
-                      CR_PREFILL, ex);
+        struct cr_tensor h = cr_exec_matrix(ex, CR_F32, n, y.dim[1]);
+        cr_linear_f32_fwd(h, cr_tensor_slice(&x, first, n), &m->params.project1,
+                          CR_ASSIGN, CR_PREFILL, ex);
+        cr_gelu_fwd(h, h, gelu_of(m), ex);
+        cr_linear_f32_fwd(cr_tensor_slice(&y, first, n), h, &m->params.project2,
+                          CR_ASSIGN, CR_PREFILL, ex);
         cr_arena_release(&ex->scratch, mark);
     }
 }

@@ -14,7 +14,8 @@ static void block_fwd(struct cr_tensor x, const struct cr_vision_layer *layer,
                       struct cr_exec *ex) {
     size_t mark = cr_arena_mark(&ex->scratch), rows = x.dim[0];
     struct cr_attention_acts a = cr_attention_acts_make(
-        rows, c->width, c->width, c->width, c->n_heads, false, &ex->scratch, ex->act);
+        rows, c->width, c->width, c->width, c->n_heads, false,
+        (struct cr_score_types){CR_F32, CR_F32}, &ex->scratch, ex->act);
     cr_vision_attention_fwd(x, &a, x, layer, n_patches, c, ex);
     cr_arena_release(&ex->scratch, mark);
     struct cr_ffn_acts f = cr_ffn_acts_make(rows, c->width, c->ffn_width, false, false,
@@ -43,10 +44,10 @@ void cr_vision_fwd(struct cr_tensor y, const float *pixels, size_t n_tiles,
         struct cr_tensor x = cr_tensor_slice(&y, first_row, n * n_patches);
         size_t mark = cr_arena_mark(&ex->scratch);
         struct cr_tensor patches =
-            cr_exec_matrix(ex, ex->act, n * n_patches, 3 * c->patch_px * c->patch_px);
+            cr_exec_matrix(ex, CR_F32, n * n_patches, 3 * c->patch_px * c->patch_px);
         cr_patch_rows_fwd(patches, pixels + tile * tile_len, n, c->image_px, c->patch_px,
                           ex);
-        cr_linear_fwd(x, patches, &m->params.patch, CR_ASSIGN, CR_PREFILL, ex);
+        cr_linear_f32_fwd(x, patches, &m->params.patch, CR_ASSIGN, CR_PREFILL, ex);
         cr_arena_release(&ex->scratch, mark);
         cr_add_rows_fwd(x, m->params.position, ex);
         for (size_t l = 0; l < c->n_layers; l++) {

@@ -19,11 +19,11 @@ struct call {
     const struct cr_attention_shape *shape;
     struct cr_tensor y, q;
     float *lse;
-    size_t n_rows;     /* T */
-    size_t first;      /* 0 where not causal */
-    size_t n_keys;     /* keys that some row sees */
-    size_t n_panels;   /* of n_keys */
-    size_t elem_bytes; /* of q, k, v, y */
+    size_t n_rows;              /* T */
+    size_t first;               /* 0 where not causal */
+    size_t n_keys;              /* keys that some row sees */
+    size_t n_panels;            /* of n_keys */
+    size_t q_bytes, elem_bytes; /* of an element of q; of k, v, y */
     size_t k_bytes, v_bytes, work_bytes;
     char *k, *v;      /* packed panels: (G, n_panels), or a block's for each thread */
     char *work;       /* (n_threads) */
@@ -57,7 +57,7 @@ static void pack_panel(const struct call *c, size_t group, size_t panel, char *k
             page++;
         }
     }
-    c->tiles->pack_k(k, k_rows, n, c->shape->head_dim);
+    c->tiles->pack_k(k, k_rows, c->y.dtype, n, c->shape->head_dim);
     c->tiles->pack_v(v, v_rows, n, c->shape->head_dim);
 }
 
@@ -66,13 +66,12 @@ static void query_block(const struct call *c, size_t head, size_t t, size_t n,
                         void *work) {
     const struct cr_attention_shape *shape = c->shape;
     size_t group = head / (shape->n_heads / shape->n_kv_heads), e = shape->head_dim;
-    size_t q_stride = c->q.row_bytes / c->elem_bytes;
+    size_t q_stride = c->q.row_bytes / c->q_bytes;
     size_t y_stride = c->y.row_bytes / c->elem_bytes;
     size_t seen = shape->causal ? c->first + t + 1 : c->n_keys; /* by the first row */
     size_t last = shape->causal ? c->first + t + n : c->n_keys; /* by the last row */
-    size_t column = head * e * c->elem_bytes;
-    c->tiles->begin(work, (const char *)cr_tensor_row(&c->q, t) + column, q_stride, n, e,
-                    shape->scale);
+    c->tiles->begin(work, (const char *)cr_tensor_row(&c->q, t) + head * e * c->q_bytes,
+                    q_stride, n, e, shape->scale);
     for (size_t key = 0; key < last; key += KEYS) {
         size_t panel = group * c->n_panels + key / PANEL;
         struct cr_attention_mask mask = {.n_keys = CR_MIN(KEYS, last - key),
@@ -81,8 +80,8 @@ static void query_block(const struct call *c, size_t head, size_t t, size_t n,
         c->tiles->step(work, c->k + panel * c->k_bytes, c->v + panel * c->v_bytes, &mask);
     }
     float *lse = c->lse ? c->lse + t * shape->n_heads + head : NULL;
-    c->tiles->end(work, (char *)cr_tensor_row(&c->y, t) + column, y_stride, lse,
-                  shape->n_heads);
+    c->tiles->end(work, (char *)cr_tensor_row(&c->y, t) + head * e * c->elem_bytes,
+                  y_stride, lse, shape->n_heads);
 }
 
 /* Blocks of query rows start at absolute multiples of ROWS; heavy blocks go first, and the
@@ -131,9 +130,9 @@ static void key_block(const struct call *c, size_t group, size_t block, char *k,
         for (size_t r = 0; r < per_group; r += ROWS) {
             size_t head = group * per_group + r;
             size_t at = (t * c->n_blocks + block) * shape->n_heads + head;
-            c->tiles->begin(
-                work, (const char *)cr_tensor_row(&c->q, t) + head * e * c->elem_bytes, e,
-                CR_MIN(ROWS, per_group - r), e, shape->scale);
+            c->tiles->begin(work,
+                            (const char *)cr_tensor_row(&c->q, t) + head * e * c->q_bytes,
+                            e, CR_MIN(ROWS, per_group - r), e, shape->scale);
             c->tiles->step(work, k, v, &mask);
             c->tiles->partial(work, c->m + at, c->l + at, c->a + at * e);
         }
@@ -201,8 +200,9 @@ static void check_call(const struct call *c) {
     size_t width = shape->n_heads * shape->head_dim;
     CR_ASSERT(shape->n_kv_heads && shape->n_heads % shape->n_kv_heads == 0);
     CR_ASSERT(cr_tensor_cols(&c->q) == width && cr_tensor_cols(&c->y) == width);
-    CR_ASSERT(cr_tensor_rows(&c->y) == c->n_rows && c->y.dtype == c->q.dtype);
-    CR_ASSERT(c->q.dtype == CR_F32 || c->q.dtype == CR_BF16);
+    CR_ASSERT(cr_tensor_rows(&c->y) == c->n_rows);
+    CR_ASSERT(c->y.dtype == CR_F32 || c->y.dtype == CR_BF16);
+    CR_ASSERT(c->q.dtype == c->y.dtype || c->q.dtype == CR_F32);
     CR_ASSERT(c->n_keys && c->n_keys <= c->kv->n_keys && c->kv->page_len);
 }
 
@@ -219,8 +219,11 @@ void cr_attention_fwd(struct cr_tensor y, struct cr_attention_saved *saved,
     c.n_keys = shape->causal ? c.first + c.n_rows : kv->n_keys;
     c.n_panels = (c.n_keys + PANEL - 1) / PANEL;
     check_call(&c);
-    c.elem_bytes = q.dtype == CR_F32 ? 4 : 2;
-    c.tiles = q.dtype == CR_F32 ? ex->row->attention_f32 : ex->row->attention_bf16;
+    c.q_bytes = cr_dtype_block_bytes(q.dtype);
+    c.elem_bytes = cr_dtype_block_bytes(y.dtype);
+    c.tiles = y.dtype == CR_F32   ? ex->row->attention_f32
+              : q.dtype == CR_F32 ? ex->row->attention_mixed
+                                  : ex->row->attention_bf16;
     c.k_bytes = c.tiles->k_bytes(shape->head_dim);
     c.v_bytes = c.tiles->v_bytes(shape->head_dim);
     c.work_bytes = c.tiles->work_bytes(shape->head_dim);

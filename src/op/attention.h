@@ -2,7 +2,7 @@
  * tiles with an online softmax in f32.
  *   y[t,h,:] = sum_s softmax_s(scale * q[t,h,:] . k[s,g,:]) v[s,g,:],  g = h / (H / G)
  * over all keys s < n_keys, or s <= first + t where causal.
- * Shapes: q, y (T, H*E) of type ex->act; keys and values lie in pages (a contiguous matrix is
+ * Shapes: y (T, H*E) of type ex->act, q (T, H*E) the same or F32: scores then see f32; keys and values lie in pages (a contiguous matrix is
  *         one page): element (s, g, e) is at k[s / page_len] + (s % page_len) * row_stride
  *         + g * head_stride + e, strides in elements, type ex->act.
  * saved:  lse (T, H): the log-sum-exp of each row, for backward; NULL at inference.

@@ -20,7 +20,6 @@ struct call {
     struct cr_tensor y, q, k, v, dy, dq, dk, dv;
     const float *lse_in;
     float *lse;
-    size_t elem; /* bytes of an element of q, k, v, y, dy */
     size_t k_bytes, v_bytes;
     size_t n_panels; /* room for the longest walk of keys */
     char *memory;    /* thread_bytes for each thread */
@@ -46,6 +45,11 @@ struct segment {
     size_t prior;
 };
 
+/* Elements from one row to the next. */
+static size_t stride_of(const struct cr_tensor *t) {
+    return t->row_bytes / cr_dtype_block_bytes(t->dtype);
+}
+
 static size_t n_segments(const struct cr_packed_sequence *s) {
     return (s->n_prefix > 0) + s->n_branches;
 }
@@ -70,9 +74,10 @@ static size_t longest_walk(const struct call *c, size_t n_sequences) {
     return longest;
 }
 
-static const void *element(const struct call *c, const struct cr_tensor *t, size_t row,
-                           size_t head) {
-    return (const char *)cr_tensor_row(t, row) + head * c->shape->head_dim * c->elem;
+static void *element(const struct call *c, const struct cr_tensor *t, size_t row,
+                     size_t head) {
+    return (char *)cr_tensor_row(t, row) +
+           head * c->shape->head_dim * cr_dtype_block_bytes(t->dtype);
 }
 
 /* Row of T where key `key` of a segment's walk lies. */
@@ -107,7 +112,7 @@ static void pack_fwd(const struct call *c, const struct segment *g, size_t group
     const void *rows[PANEL];
     for (size_t p = first_stale(g); p < panels_of(g); p++) {
         size_t n = panel_rows(c, &c->k, g, group, p, rows);
-        c->tiles->pack_k(m->k_cols + p * c->k_bytes, rows, n, e);
+        c->tiles->pack_k(m->k_cols + p * c->k_bytes, rows, c->k.dtype, n, e);
         panel_rows(c, &c->v, g, group, p, rows);
         c->tiles->pack_v(m->v_rows + p * c->v_bytes, rows, n, e);
     }
@@ -122,7 +127,7 @@ static void query_block(const struct call *c, const struct segment *g, size_t he
     size_t seen = s->causal ? g->prior + t + 1 : n_keys;
     size_t last = s->causal ? g->prior + t + n : n_keys;
     size_t row = g->first + t;
-    c->tiles->begin(m->work, element(c, &c->q, row, head), c->q.row_bytes / c->elem, n,
+    c->tiles->begin(m->work, element(c, &c->q, row, head), stride_of(&c->q), n,
                     s->head_dim, s->scale);
     for (size_t key = 0; key < last; key += KEYS) {
         struct cr_attention_mask mask = {.n_keys = CR_MIN(KEYS, last - key),
@@ -131,9 +136,7 @@ static void query_block(const struct call *c, const struct segment *g, size_t he
         c->tiles->step(m->work, m->k_cols + key / PANEL * c->k_bytes,
                        m->v_rows + key / PANEL * c->v_bytes, &mask);
     }
-    c->tiles->end(m->work,
-                  (char *)cr_tensor_row(&c->y, row) + head * s->head_dim * c->elem,
-                  c->y.row_bytes / c->elem,
+    c->tiles->end(m->work, element(c, &c->y, row, head), stride_of(&c->y),
                   c->lse ? c->lse + row * s->n_heads + head : NULL, s->n_heads);
 }
 
@@ -160,10 +163,10 @@ static void pack_bwd(const struct call *c, const struct segment *g, size_t group
     const void *rows[PANEL];
     for (size_t p = first_stale(g); p < panels_of(g); p++) {
         size_t n = panel_rows(c, &c->k, g, group, p, rows);
-        c->tiles->pack_k(m->k_cols + p * c->k_bytes, rows, n, e);
+        c->tiles->pack_k(m->k_cols + p * c->k_bytes, rows, c->k.dtype, n, e);
         c->tiles->pack_v(m->k_rows + p * c->v_bytes, rows, n, e);
         panel_rows(c, &c->v, g, group, p, rows);
-        c->tiles->pack_k(m->v_cols + p * c->k_bytes, rows, n, e);
+        c->tiles->pack_k(m->v_cols + p * c->k_bytes, rows, c->v.dtype, n, e);
     }
 }
 
@@ -209,8 +212,8 @@ static void query_block_bwd(const struct call *c, const struct segment *g, size_
     memset(m->dq, 0, n * stride * sizeof *m->dq);
     struct cr_attention_bwd b = {.q = element(c, &c->q, row, head),
                                  .dy = element(c, &c->dy, row, head),
-                                 .q_stride = c->q.row_bytes / c->elem,
-                                 .dy_stride = c->dy.row_bytes / c->elem,
+                                 .q_stride = stride_of(&c->q),
+                                 .dy_stride = stride_of(&c->dy),
                                  .n_rows = n,
                                  .q_rows = m->q_rows,
                                  .dy_rows = m->dy_rows,
@@ -276,12 +279,12 @@ static void *take(char *base, size_t *used, size_t bytes) {
 /* Lays out one thread's memory from `base`; returns its bytes. */
 static size_t lay_out(const struct call *c, bool backward, char *base, struct room *m) {
     size_t e = c->shape->head_dim, n = c->n_panels;
-    size_t stride = c->tiles->bwd_stride(e), row_bytes = stride * sizeof(float);
     size_t work = backward ? c->tiles->bwd_bytes(e) : c->tiles->work_bytes(e);
     size_t used = 0;
     m->work = take(base, &used, work);
     m->k_cols = take(base, &used, n * c->k_bytes);
     if (backward) {
+        size_t row_bytes = c->tiles->bwd_stride(e) * sizeof(float);
         m->k_rows = take(base, &used, n * c->v_bytes);
         m->v_cols = take(base, &used, n * c->k_bytes);
         m->q_rows = take(base, &used, c->v_bytes);
@@ -299,10 +302,14 @@ static void run(struct call *c, size_t n_sequences, bool backward) {
     struct cr_exec *ex = c->ex;
     size_t n_groups = c->shape->n_kv_heads, mark = cr_arena_mark(&ex->scratch);
     CR_ASSERT(n_groups && c->shape->n_heads % n_groups == 0);
-    CR_ASSERT(c->q.dtype == ex->act && c->k.dtype == ex->act && c->v.dtype == ex->act);
-    CR_ASSERT(c->y.dtype == ex->act && cr_tensor_cols(&c->q) == cr_tensor_cols(&c->y));
-    c->elem = cr_dtype_block_bytes(ex->act);
-    c->tiles = ex->act == CR_F32 ? ex->row->attention_f32 : ex->row->attention_bf16;
+    bool mixed = !backward && c->q.dtype != ex->act;
+    CR_ASSERT(c->q.dtype == (mixed ? CR_F32 : ex->act));
+    CR_ASSERT(c->k.dtype == ex->act || (mixed && c->k.dtype == CR_F32));
+    CR_ASSERT(c->v.dtype == ex->act && c->y.dtype == ex->act);
+    CR_ASSERT(cr_tensor_cols(&c->q) == cr_tensor_cols(&c->y));
+    c->tiles = mixed               ? ex->row->attention_mixed
+               : ex->act == CR_F32 ? ex->row->attention_f32
+                                   : ex->row->attention_bf16;
     c->k_bytes = c->tiles->k_bytes(c->shape->head_dim);
     c->v_bytes = c->tiles->v_bytes(c->shape->head_dim);
     c->n_panels = CR_CEIL_DIV(longest_walk(c, n_sequences), PANEL);

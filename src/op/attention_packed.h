@@ -3,7 +3,7 @@
  *   rows [0, n_prefix) of a sequence see each other causally; each branch sees the prefix and,
  *   causally, itself. Without `causal` every row of a sequence sees all of it.
  * Shapes: q, y, dy, dq (T, H*E); k, v, dk, dv (T, G*E); lse (T, H). Forward's operands and dy are
- *         of type ex->act; dq, dk, dv F32 or ex->act, written, not added to. Every row of the
+ *         of type ex->act, but q, or q and k, may be F32 in forward; dq, dk, dv F32 or ex->act, written, not added to. Every row of the
  *         sequences is written; sequences may leave rows of T alone.
  * Backward recomputes p = exp(scale q k - lse) tile by tile; the (T, T) scores never exist. With
  * bf16 operands p and ds are rounded to bf16 before their products, sums are f32.

@@ -10,8 +10,8 @@ struct shape_case {
 
 struct input {
     struct shape_case c;
-    enum cr_dtype type;
-    struct cr_tensor q, k, v; /* k, v: (n_keys, G * E) */
+    enum cr_dtype type, q_type; /* of k, v and y; of q */
+    struct cr_tensor q, k, v;   /* k, v: (n_keys, G * E) */
     void **k_pages, **v_pages;
     size_t n_pages;
 };
@@ -45,11 +45,11 @@ static void free_pages(struct input *in) {
 }
 
 static struct input make_input(const struct shape_case *c, enum cr_dtype type,
-                               uint64_t seed) {
+                               enum cr_dtype q_type, uint64_t seed) {
     struct cr_rng rng;
     cr_rng_seed(&rng, seed);
-    struct input in = {.c = *c, .type = type};
-    in.q = t_random(type, c->n_rows, c->n_heads * c->head_dim, 1.5, &rng);
+    struct input in = {.c = *c, .type = type, .q_type = q_type};
+    in.q = t_random(q_type, c->n_rows, c->n_heads * c->head_dim, 1.5, &rng);
     in.k = t_random(type, c->n_keys, c->n_kv_heads * c->head_dim, 1.5, &rng);
     in.v = t_random(type, c->n_keys, c->n_kv_heads * c->head_dim, 1.0, &rng);
     fill_pages(&in);
@@ -90,25 +90,30 @@ static void run(struct cr_tensor y, float *lse, const struct input *in, size_t t
 }
 
 /* One row of one head in double. y, and spread = sum_s p_s |v_s|, the size that errors of the
- * weights act on; returns the log-sum-exp and the largest sum |scale q k|. */
-static double naive(double *y, double *spread, double *mass, const struct input *in,
-                    size_t t, size_t h) {
+ * weights act on; returns the log-sum-exp, the largest sum |scale q k| and the largest
+ * scale |q| |k|. */
+static double naive(double *y, double *spread, double *mass, double *reach,
+                    const struct input *in, size_t t, size_t h) {
     const struct shape_case *c = &in->c;
     size_t e_len = c->head_dim, g = h / (c->n_heads / c->n_kv_heads);
     size_t n = c->causal ? c->first + t + 1 : c->n_keys;
     double *s = malloc(n * sizeof *s), m = -INFINITY, l = 0;
-    *mass = 0;
+    *mass = *reach = 0;
     for (size_t i = 0; i < n; i++) {
-        double dot = 0, sum = 0;
+        double dot = 0, sum = 0, qq = 0, kk = 0;
         for (size_t e = 0; e < e_len; e++) {
-            double term = (double)t_get(&in->q, t, h * e_len + e) *
-                          (double)t_get(&in->k, i, g * e_len + e) * (double)scale_of(c);
+            double q = (double)t_get(&in->q, t, h * e_len + e);
+            double k = (double)t_get(&in->k, i, g * e_len + e);
+            double term = q * k * (double)scale_of(c);
+            qq += q * q;
+            kk += k * k;
             dot += term;
             sum += fabs(term);
         }
         s[i] = dot;
         m = fmax(m, dot);
         *mass = fmax(*mass, sum);
+        *reach = fmax(*reach, sqrt(qq * kk) * (double)scale_of(c));
     }
     for (size_t i = 0; i < n; i++)
         l += s[i] = exp(s[i] - m);
@@ -128,10 +133,12 @@ static double naive(double *y, double *spread, double *mass, const struct input 
 static void check_row(const struct cr_tensor *y, const float *lse, const struct input *in,
                       size_t t, size_t h, const char *what) {
     const struct shape_case *c = &in->c;
-    double value[256], spread[256], mass;
-    double log_sum = naive(value, spread, &mass, in, t, h);
+    double value[256], spread[256], mass, reach;
+    double log_sum = naive(value, spread, &mass, &reach, in, t, h);
     double u = in->type == CR_F32 ? 0x1p-24 : 0x1p-8;
     double f32 = 0x1p-24 * (32 + 4 * mass);
+    if (in->type != in->q_type) /* q and k in int16: half a unit an element, both sides */
+        f32 += sqrt((double)c->head_dim) / 32767 * reach;
     double weight = in->type == CR_F32 ? 0 : 0x1p-8;
     for (size_t e = 0; e < c->head_dim; e++) {
         double got = (double)t_get(y, t, h * c->head_dim + e);
@@ -146,9 +153,10 @@ static void check_row(const struct cr_tensor *y, const float *lse, const struct 
 }
 
 static void check_case(const struct shape_case *c, enum cr_isa isa,
-                       enum cr_compute compute, enum cr_phase phase) {
+                       enum cr_compute compute, enum cr_dtype q_type,
+                       enum cr_phase phase) {
     struct cr_exec *ex = t_exec(isa, compute, 2);
-    struct input in = make_input(c, ex->act, 7);
+    struct input in = make_input(c, ex->act, q_type, 7);
     struct cr_tensor y = t_tensor(ex->act, c->n_rows, c->n_heads * c->head_dim);
     float *lse = calloc(c->n_rows * c->n_heads + 1, sizeof *lse);
     run(y, lse, &in, 0, phase, ex);
@@ -183,11 +191,49 @@ static void test_matches_naive(void **state) {
     (void)state;
     T_EACH_ISA(isa) {
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-            check_case(&cases[i], isa, CR_COMPUTE_F32, CR_PREFILL);
-            check_case(&cases[i], isa, CR_COMPUTE_F32, CR_STEP);
-            check_case(&cases[i], isa, CR_COMPUTE_BF16, CR_PREFILL);
-            check_case(&cases[i], isa, CR_COMPUTE_BF16, CR_STEP);
+            for (int phase = CR_PREFILL; phase <= CR_STEP; phase++) {
+                enum cr_phase p = (enum cr_phase)phase;
+                check_case(&cases[i], isa, CR_COMPUTE_F32, CR_F32, p);
+                check_case(&cases[i], isa, CR_COMPUTE_BF16, CR_BF16, p);
+                check_case(&cases[i], isa, CR_COMPUTE_BF16, CR_F32, p);
+            }
         }
+    }
+}
+
+/* Rows of q of every size, and k to match: what int16 cannot hold must not show. */
+static void test_f32_queries_of_any_size(void **state) {
+    (void)state;
+    static const float sizes[] = {0.0f, 1e-30f, 1e-18f, 1.0f, 1e12f, 1e25f};
+    struct shape_case c = {6, 94, 100, 2, 1, 72, 16, true};
+    T_EACH_ISA(isa) {
+        struct cr_exec *ex = t_exec(isa, CR_COMPUTE_BF16, 2);
+        for (size_t i = 0; i < CR_COUNT(sizes); i++) {
+            struct input in = make_input(&c, CR_BF16, CR_F32, 5);
+            struct cr_tensor y = t_tensor(CR_BF16, 6, 144);
+            float lse[12], *q = in.q.data;
+            for (size_t j = 0; j < 6 * 144; j++)
+                q[j] *= sizes[i] > 10 ? 1e-3f * (j % 144 == 7 ? 1e4f : 1.0f) : sizes[i];
+            if (sizes[i] > 10) { /* huge keys, small queries, an outlier in each row */
+                uint16_t *k = in.k.data;
+                for (size_t j = 0; j < 100 * 72; j++)
+                    k[j] = cr_bf16_from_f32(cr_bf16_to_f32(k[j]) * sizes[i]);
+                for (size_t j = 0; j < 6 * 144; j++)
+                    q[j] /= sizes[i];
+                free_pages(&in);
+                fill_pages(&in);
+            }
+            run(y, lse, &in, 0, CR_PREFILL, ex);
+            for (size_t r = 0; r < 12; r++)
+                check_row(&y, lse, &in, r / 2, r % 2, cr_isa_name(isa));
+            q[3 * 144 + 5] = NAN;
+            run(y, lse, &in, 0, CR_PREFILL, ex);
+            assert_true(isnan(t_get(&y, 3, 0)));
+            assert_false(isnan(t_get(&y, 2, 0)));
+            free(y.data);
+            free_input(&in);
+        }
+        cr_exec_free(ex);
     }
 }
 
@@ -204,12 +250,12 @@ static void test_no_rows(void **state) {
 
 /* Chunks, page lengths and threads change no bit. */
 static void check_bits(struct shape_case c, enum cr_isa isa, enum cr_compute compute,
-                       enum cr_phase phase) {
+                       bool f32_queries, enum cr_phase phase) {
     static const size_t page_lens[] = {16, 64, 4096, 7};
     static const size_t chunks[] = {1, 5, 96, 200, 1000};
     struct cr_exec *ex = t_exec(isa, compute, 1);
     struct cr_exec *ex2 = t_exec(isa, compute, 2);
-    struct input in = make_input(&c, ex->act, 11);
+    struct input in = make_input(&c, ex->act, f32_queries ? CR_F32 : ex->act, 11);
     size_t width = c.n_heads * c.head_dim;
     struct cr_tensor whole = t_tensor(ex->act, c.n_rows, width);
     struct cr_tensor parts = t_tensor(ex->act, c.n_rows, width);
@@ -239,12 +285,13 @@ static void test_bits_do_not_depend_on_company(void **state) {
     struct shape_case causal = {250, 210, 460, 6, 2, 40, 64, true};
     struct shape_case full = {150, 0, 450, 2, 1, 72, 64, false};
     T_EACH_ISA(isa) {
-        for (int compute = CR_COMPUTE_F32; compute <= CR_COMPUTE_BF16; compute++) {
-            check_bits(causal, isa, (enum cr_compute)compute, CR_PREFILL);
-            check_bits(full, isa, (enum cr_compute)compute, CR_PREFILL);
+        for (int i = 0; i < 3; i++) {
+            enum cr_compute compute = i == 0 ? CR_COMPUTE_F32 : CR_COMPUTE_BF16;
+            check_bits(causal, isa, compute, i == 2, CR_PREFILL);
+            check_bits(full, isa, compute, i == 2, CR_PREFILL);
             causal.n_rows = 60;
             causal.first = 400;
-            check_bits(causal, isa, (enum cr_compute)compute, CR_STEP);
+            check_bits(causal, isa, compute, i == 2, CR_STEP);
             causal.n_rows = 250;
             causal.first = 210;
         }
@@ -254,6 +301,7 @@ static void test_bits_do_not_depend_on_company(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches_naive),
+        cmocka_unit_test(test_f32_queries_of_any_size),
         cmocka_unit_test(test_no_rows),
         cmocka_unit_test(test_bits_do_not_depend_on_company),
     };

@@ -325,6 +325,36 @@ void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linea
     cr_arena_release(&ex->scratch, mark);
 }
 
+/* What rounding to bf16 takes from the rows of x, in bf16. */
+static struct cr_tensor lower_half(struct cr_tensor x, struct cr_tensor upper,
+                                   struct cr_exec *ex) {
+    struct cr_tensor y = cr_exec_matrix(ex, CR_BF16, x.dim[0], x.dim[1]);
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
+    for (size_t t = 0; t < x.dim[0]; t++) {
+        const float *from = cr_tensor_row(&x, t);
+        const uint16_t *high = cr_tensor_row(&upper, t);
+        uint16_t *to = cr_tensor_row(&y, t);
+        for (size_t i = 0; i < x.dim[1]; i++)
+            to[i] = cr_bf16_from_f32(from[i] - cr_bf16_to_f32(high[i]));
+    }
+    return y;
+}
+
+void cr_linear_f32_fwd(struct cr_tensor y, struct cr_tensor x,
+                       const struct cr_linear *lin, enum cr_store_mode mode,
+                       enum cr_phase phase, struct cr_exec *ex) {
+    size_t mark = cr_arena_mark(&ex->scratch);
+    struct cr_tensor upper = cr_cast_act(x, ex);
+    CR_ASSERT(y.dtype == CR_F32);
+    cr_linear_fwd(y, upper, lin, mode, phase, ex);
+    if (ex->act != CR_F32 && !lin->packed) {
+        struct cr_linear unbiased = *lin;
+        unbiased.bias.data = NULL;
+        cr_linear_fwd(y, lower_half(x, upper, ex), &unbiased, CR_ADD, phase, ex);
+    }
+    cr_arena_release(&ex->scratch, mark);
+}
+
 /* May these maps of x be one job for the tiles? */
 static bool is_tiled(const struct cr_linear *const *lin, size_t n, struct cr_tensor x,
                      enum cr_phase phase, const struct cr_exec *ex) {
@@ -363,8 +393,13 @@ void cr_linear_gelu_fwd(struct cr_tensor y, struct cr_tensor x,
                         ex);
         return;
     }
-    cr_linear_fwd(y, x, lin, CR_ASSIGN, CR_PREFILL, ex);
-    cr_gelu_fwd(y, y, kind, ex);
+    size_t mark = cr_arena_mark(&ex->scratch);
+    struct cr_tensor sums = y;
+    if (y.dtype != CR_F32 && !lin->packed)
+        sums = cr_exec_matrix(ex, CR_F32, cr_tensor_rows(&y), cr_tensor_cols(&y));
+    cr_linear_fwd(sums, x, lin, CR_ASSIGN, CR_PREFILL, ex);
+    cr_gelu_fwd(y, sums, kind, ex);
+    cr_arena_release(&ex->scratch, mark);
 }
 
 void cr_linear_swiglu_fwd(struct cr_tensor y, struct cr_tensor x,
@@ -378,10 +413,12 @@ void cr_linear_swiglu_fwd(struct cr_tensor y, struct cr_tensor x,
         return;
     }
     size_t mark = cr_arena_mark(&ex->scratch);
-    struct cr_tensor second =
-        cr_exec_matrix(ex, y.dtype, cr_tensor_rows(&y), cr_tensor_cols(&y));
-    cr_linear_group_fwd((struct cr_tensor[]){y, second}, both, 2, x, phase, ex);
-    cr_swiglu_fwd(y, y, second, ex);
+    size_t rows = cr_tensor_rows(&y), cols = cr_tensor_cols(&y);
+    enum cr_dtype type = gate->packed || up->packed ? y.dtype : CR_F32;
+    struct cr_tensor first = type == y.dtype ? y : cr_exec_matrix(ex, type, rows, cols);
+    struct cr_tensor second = cr_exec_matrix(ex, type, rows, cols);
+    cr_linear_group_fwd((struct cr_tensor[]){first, second}, both, 2, x, phase, ex);
+    cr_swiglu_fwd(y, first, second, ex);
     cr_arena_release(&ex->scratch, mark);
 }
 

@@ -34,6 +34,12 @@ enum cr_store_mode { CR_ASSIGN, CR_ADD };
 
 void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
                    enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex);
+/* The same of rows x (T, K) F32 that are not rounded first: under CR_COMPUTE_BF16 two products, of
+ * each value's upper bf16 and of what that leaves. y F32; weights in 8 or 4 bits gain nothing
+ * and take one. For maps that are a small part of the work. */
+void cr_linear_f32_fwd(struct cr_tensor y, struct cr_tensor x,
+                       const struct cr_linear *lin, enum cr_store_mode mode,
+                       enum cr_phase phase, struct cr_exec *ex);
 /* y[i] = the i-th of n maps of the same rows, with the bits of n calls: x is prepared once, and a
  * step reads all the weights in one go. */
 void cr_linear_group_fwd(const struct cr_tensor *y, const struct cr_linear *const *lin,
@@ -43,8 +49,8 @@ void cr_linear_group_fwd(const struct cr_tensor *y, const struct cr_linear *cons
 void cr_linear_gelu_fwd(struct cr_tensor y, struct cr_tensor x,
                         const struct cr_linear *lin, enum cr_gelu kind,
                         struct cr_exec *ex);
-/* y = silu(x gate^T) * (x up^T) with their biases; y (T, N) of type ex->act. The products are
- * rounded to ex->act before the activation only where they pass through memory. */
+/* y = silu(x gate^T) * (x up^T) with their biases; y (T, N) of type ex->act. As in GELU, the
+ * products are rounded to ex->act before the activation only where weights are packed. */
 void cr_linear_swiglu_fwd(struct cr_tensor y, struct cr_tensor x,
                           const struct cr_linear *gate, const struct cr_linear *up,
                           enum cr_phase phase, struct cr_exec *ex);

@@ -1,4 +1,4 @@
-#include "t.h"
+#include "t_exec.h"
 
 #include <omp.h>
 
@@ -75,11 +75,13 @@ struct case_ {
     enum cr_store_mode mode;
     enum cr_phase phase;
     size_t m, n, k, y_pad; /* y rows are y_pad elements longer than n */
+    bool f32_rows;         /* cr_linear_f32_fwd */
 };
 
 /* Compares y with sums in double. The error of a f32 sum is bounded by the sum of magnitudes
  * times a few units of 2^-24 (docs/numerics.md); where weights are rounded to bf16 on the
- * way, and where y is bf16, 2^-9 of magnitude and result come on top. */
+ * way, and where y is bf16, 2^-9 of magnitude and result come on top; where a row of f32 is
+ * taken as two of bf16, what the second leaves, 2^-18. */
 static void check_against_double(const struct case_ *c, const struct cr_tensor *y,
                                  const struct cr_tensor *before,
                                  const struct cr_tensor *x, const struct cr_linear *lin) {
@@ -103,6 +105,8 @@ static void check_against_double(const struct case_ *c, const struct cr_tensor *
             double ends = fabs(bias) + fabs(base);
             double rtol = c->y == CR_BF16 ? 0x1p-8 : 0x1p-22;
             double atol = magnitude * (rounds_w ? 0x1p-8 : 0x1p-20) + ends * 0x1p-22;
+            if (c->f32_rows)
+                atol += magnitude * 0x1p-18;
             double got = (double)at(y, t, n);
             if (!(fabs(got - sum) <= atol + rtol * fabs(sum)))
                 fail_msg("%s %s w %s y %s m %zu n %zu k %zu: y[%zu,%zu] %g, expected %g",
@@ -179,6 +183,42 @@ static void test_every_isa_against_double(void **state) {
                 c.phase = CR_PREFILL;
                 run_cases(c, ex, &r);
             }
+            cr_exec_free(ex);
+        }
+    }
+}
+
+static void test_f32_rows_are_not_rounded(void **state) {
+    (void)state;
+    struct cr_rng r;
+    cr_rng_seed(&r, t_seed(4));
+    T_EACH_ISA(isa) {
+        for (int i = 0; i < 8; i++) {
+            struct case_ c = {.isa = isa,
+                              .compute = i & 1 ? CR_COMPUTE_BF16 : CR_COMPUTE_F32,
+                              .phase = i & 2 ? CR_STEP : CR_PREFILL,
+                              .mode = i & 4 ? CR_ADD : CR_ASSIGN,
+                              .w = CR_BF16,
+                              .y = CR_F32,
+                              .m = 7,
+                              .n = 70,
+                              .k = 99,
+                              .f32_rows = true};
+            struct cr_exec *ex = t_exec(isa, c.compute, 2);
+            struct cr_linear lin = {.w = random_matrix(CR_BF16, c.n, c.k, &r),
+                                    .bias = random_matrix(CR_F32, 1, c.n, &r)};
+            struct cr_tensor x = random_matrix(CR_F32, c.m, c.k, &r);
+            struct cr_tensor y = random_matrix(CR_F32, c.m, c.n, &r), before = y;
+            before.data = allocate(c.m * y.row_bytes);
+            memcpy(before.data, y.data, c.m * y.row_bytes);
+            cr_linear_f32_fwd(y, x, &lin, c.mode, c.phase, ex);
+            check_against_double(&c, &y, &before, &x, &lin);
+            assert_int_equal(cr_arena_mark(&ex->scratch), 0);
+            free(before.data);
+            free(y.data);
+            free(x.data);
+            free(lin.w.data);
+            free(lin.bias.data);
             cr_exec_free(ex);
         }
     }
@@ -377,6 +417,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_product_is_exact),
         cmocka_unit_test(test_every_isa_against_double),
+        cmocka_unit_test(test_f32_rows_are_not_rounded),
         cmocka_unit_test(test_empty_row_gives_the_bias),
         cmocka_unit_test(test_rows_do_not_depend_on_company),
         cmocka_unit_test(test_panels_join),

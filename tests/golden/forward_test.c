@@ -14,8 +14,6 @@
 
 /* f32 sums in another order; see docs/numerics.md. */
 #define F32_TOLERANCE 1e-5
-/* Largest errors of two bf16 implementations scatter around each other (docs/numerics.md). */
-#define BF16_SCATTER 1.25
 
 struct dump {
     struct cr_safetensors expected;
@@ -179,7 +177,7 @@ static void check_forward(struct cr_engine *e, struct cr_prompt *p, const json_t
     double logits = compare(d, d->logits, "logits");
     double bf16 = json_number_value(json_object_get(c, "bf16_error"));
     bool f32 = cr_engine_exec(e)->compute == CR_COMPUTE_F32;
-    double allowed = f32 ? F32_TOLERANCE : BF16_SCATTER * bf16;
+    double allowed = f32 ? F32_TOLERANCE : bf16;
     if (logits > allowed ||
         (f32 && (features > allowed || hidden > allowed || d->worst_layer > allowed)))
         fail_msg(
@@ -288,6 +286,16 @@ static void test_avx512_f32(void **state) {
     check_cases(CR_ISA_AVX512, CR_COMPUTE_F32, SIZE_MAX);
 }
 
+static void test_scalar_bf16(void **state) {
+    (void)state;
+    check_cases(CR_ISA_SCALAR, CR_COMPUTE_BF16, 1);
+}
+
+static void test_avx2_bf16(void **state) {
+    (void)state;
+    check_cases(CR_ISA_AVX2, CR_COMPUTE_BF16, 1);
+}
+
 static void test_avx512_bf16(void **state) {
     (void)state;
     check_cases(CR_ISA_AVX512, CR_COMPUTE_BF16, SIZE_MAX);
@@ -310,10 +318,9 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scalar_f32),
-        cmocka_unit_test(test_avx2_f32),
-        cmocka_unit_test(test_avx512_f32),
-        cmocka_unit_test(test_avx512_bf16),
+        cmocka_unit_test(test_scalar_f32), cmocka_unit_test(test_avx2_f32),
+        cmocka_unit_test(test_avx512_f32), cmocka_unit_test(test_scalar_bf16),
+        cmocka_unit_test(test_avx2_bf16),  cmocka_unit_test(test_avx512_bf16),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
