@@ -15,7 +15,8 @@ struct t_server {
     int fd;
     int port;
     pthread_t thread;
-    const char *script[T_MAX_SCRIPT]; /* whole HTTP answers; NULL: close without one */
+    /* Whole HTTP answers; NULL: close without one; "": none until the client is gone. */
+    const char *script[T_MAX_SCRIPT];
     size_t n_script, n_served;
     char last[1 << 16]; /* the last request */
     bool stop;
@@ -40,6 +41,8 @@ static inline void t_serve_one(struct t_server *s, int fd) {
     }
     const char *answer = s->n_served < s->n_script ? s->script[s->n_served] : NULL;
     s->n_served++;
+    if (answer && answer[0] == '\0')
+        (void)!read(fd, s->last + n, 1);
     for (size_t at = 0, len = answer ? strlen(answer) : 0; at < len;) {
         ssize_t put = write(fd, answer + at, len - at);
         if (put <= 0)

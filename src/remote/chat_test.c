@@ -2,6 +2,9 @@
 #define _POSIX_C_SOURCE 200809L
 #include "remote/chat.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "remote/reply_cache.h"
@@ -228,6 +231,52 @@ static void a_cached_reply_costs_nothing(void **state) {
     remove_cache();
 }
 
+/* Asks five questions; true where each was answered. */
+static bool ask_five(struct client *c) {
+    char prompt[2] = "0";
+    bool ok = true;
+    for (; ok && prompt[0] < '5'; prompt[0]++) {
+        c->request.prompt = cr_str_of(prompt);
+        ok = ask(c) == CRITIC_OK;
+    }
+    return ok;
+}
+
+static void kill_9_loses_the_call_in_flight_alone(void **state) {
+    (void)state;
+    static const char *const script[] = {T_GOOD("a"), T_GOOD("b"), T_GOOD("c"),
+                                         "",          T_GOOD("d"), T_GOOD("e")};
+    struct client c;
+    size_t n = 0;
+    remove_cache();
+    client_start(&c, script, 6);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (cr_reply_cache_open(&c.opts.cache, "chat_test.db", &err) == CRITIC_OK)
+            ask_five(&c);
+        _exit(0); /* not reached: the fourth call hangs */
+    }
+    for (int i = 0; i < 2000 && c.server.n_served < 4; i++)
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    assert_int_equal(c.server.n_served, 4);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFSIGNALED(how));
+    T_OK(cr_reply_cache_open(&c.opts.cache, "chat_test.db", &err));
+    T_OK(cr_reply_cache_count(c.opts.cache, &n, &err));
+    assert_int_equal(n, 3);
+    assert_true(ask_five(&c)); /* three remembered, two asked */
+    assert_int_equal(c.server.n_served, 6);
+    assert_int_equal(c.usage.n_remembered, 3);
+    assert_true(ask_five(&c)); /* nothing is asked any more */
+    assert_int_equal(c.server.n_served, 6);
+    client_stop(&c);
+    cr_reply_cache_close(c.opts.cache);
+    remove_cache();
+}
+
 static void foreign_files_are_no_cache(void **state) {
     (void)state;
     struct cr_reply_cache *cache;
@@ -321,6 +370,7 @@ int main(void) {
         cmocka_unit_test(faults_that_stay_are_told_at_once),
         cmocka_unit_test(fewer_texts_are_asked_for_again),
         cmocka_unit_test(a_cached_reply_costs_nothing),
+        cmocka_unit_test(kill_9_loses_the_call_in_flight_alone),
         cmocka_unit_test(foreign_files_are_no_cache),
         cmocka_unit_test(a_call_can_be_cancelled),
         cmocka_unit_test(a_silent_server_times_out),
