@@ -170,6 +170,31 @@ void cr_judge_flags_init(struct cr_judge_flags *f, struct cr_common *common);
             "of all that is random (default 0)", 0, 0                                    \
     }
 
+/* What is judged; `l` is a struct cr_exam_load. */
+#define CR_DATA_FLAGS(l)                                                                 \
+    {                                                                                    \
+        "data",      'd',                                                                \
+        CR_FLAG_STR, &(l).data,                                                          \
+        "FOLDER",    "where the benchmark's published files lie, or the file itself",    \
+        0,           0},                                                                 \
+        {"answers",                                                                      \
+         0,                                                                              \
+         CR_FLAG_STR,                                                                    \
+         &(l).answers,                                                                   \
+         "FILE",                                                                         \
+         "the candidate's answers, JSON lines by id, where the benchmark judges a "      \
+         "candidate",                                                                    \
+         0,                                                                              \
+         0},                                                                             \
+        {"candidate", 0,                                                                 \
+         CR_FLAG_STR, &(l).candidate,                                                    \
+         "COLUMN",    "the column of the file that holds them",                          \
+         0,           0},                                                                \
+        {"limit", 0, CR_FLAG_SIZE, &(l).limit, "N", "the first N items", 1, 1e9}, {      \
+        "sample", 0, CR_FLAG_SIZE, &(l).sample, "N",                                     \
+            "N items drawn by --seed, every group in its share", 1, 1e9                  \
+    }
+
 struct cr_eval_judges {
     struct cr_engine *engine;
     struct cr_chat *chat;

@@ -8,6 +8,7 @@
 #include "cli/eval.h"
 #include "cli/eval_judges.h"
 #include "cli/eval_output.h"
+#include "cli/eval_panel.h"
 #include "cli/eval_quiz.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
@@ -20,6 +21,7 @@ struct run_flags {
     struct cr_exam_load load;
     struct cr_run_opts run;
     const char *shard, *name;
+    struct cr_panel_flags panel;        /* its output NULL: no panel */
     const char *pictures, *instruction; /* of benchmarks with plain answers */
     struct cr_progress progress;
     const struct cr_eval_judges *judges;
@@ -134,7 +136,8 @@ static enum critic_status show(struct run_flags *f, const struct cr_result *r,
 }
 
 static enum critic_status score(struct run_flags *f, const struct cr_exam_set *set,
-                                const struct cr_judged *rows, struct cr_faults *faults,
+                                const struct cr_judged *rows,
+                                const struct cr_panel *panel, struct cr_faults *faults,
                                 int *exit_status, critic_error *err) {
     struct cr_metrics metrics;
     struct cr_result r = {.label = f->name ? f->name : rows->model,
@@ -142,6 +145,7 @@ static enum critic_status score(struct run_flags *f, const struct cr_exam_set *s
                           .metrics = &metrics,
                           .set = set,
                           .faults = faults,
+                          .panel = panel,
                           .orders = f->judge.opts.both_orders ? "both" : "one",
                           .n_samples = f->judge.opts.n_samples};
     cr_boot_options_default(&r.boot);
@@ -163,6 +167,7 @@ static enum critic_status run_bench(struct run_flags *f, const struct cr_exam *b
     struct cr_judged rows = {0};
     struct cr_eval_judges judges = {0};
     struct cr_run_counts counts;
+    struct cr_panel panel;
     struct truth_room room = {.set = &set};
     const struct cr_truths truths = {find_truth, &room};
     enum critic_status status;
@@ -177,7 +182,14 @@ static enum critic_status run_bench(struct run_flags *f, const struct cr_exam *b
     print_work(f, &counts, cr_clock_seconds() - start);
     print_first_failure(f, &rows);
     CR_TRY_GOTO(note_verdicts(f, faults, err));
-    CR_TRY_GOTO(score(f, &set, &rows, faults, exit_status, err));
+    if (f->panel.output) {
+        cr_progress_begin(&f->progress, "asking for the panel", "items", f->common.quiet);
+        CR_TRY_GOTO(cr_eval_ask_panel(&panel, &set, &judges, &f->judge, &f->panel,
+                                      f->result.n_draws, err));
+        cr_progress_clear(&f->progress);
+    }
+    CR_TRY_GOTO(
+        score(f, &set, &rows, f->panel.output ? &panel : NULL, faults, exit_status, err));
 fail:
     if (status == CRITIC_CANCELLED && f->run.output)
         cr_fail(err, status, "interrupted; go on with --resume");
@@ -254,23 +266,13 @@ int cr_eval_run(int n_args, const char *const *args) {
     f.judge.opts.max_new_tokens = 0; /* not given: judges and answers differ */
     const struct cr_flag flags[] = {
         {"what is judged", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},
-        {"data", 'd', CR_FLAG_STR, &f.load.data, "FOLDER",
-         "where the benchmark's published files lie, or the file itself", 0, 0},
-        {"answers", 0, CR_FLAG_STR, &f.load.answers, "FILE",
-         "the candidate's answers, JSON lines by id, where the benchmark judges a "
-         "candidate",
-         0, 0},
-        {"candidate", 0, CR_FLAG_STR, &f.load.candidate, "COLUMN",
-         "the column of the file that holds them", 0, 0},
+        CR_DATA_FLAGS(f.load),
         {"pictures", 0, CR_FLAG_STR, &f.pictures, "FOLDER",
          "pictures of pope, mme and mmbench that do not lie beside their file", 0, 0},
         {"instruction", 0, CR_FLAG_STR, &f.instruction, "TEXT",
          "what stands below each question of these (default: the benchmark's; empty: "
          "nothing)",
          0, 0},
-        {"limit", 0, CR_FLAG_SIZE, &f.load.limit, "N", "the first N items", 1, 1e9},
-        {"sample", 0, CR_FLAG_SIZE, &f.load.sample, "N",
-         "N items drawn by --seed, every group in its share", 1, 1e9},
         {"shard", 0, CR_FLAG_STR, &f.shard, "I/N",
          "part I of N; critic eval merge puts the parts' outputs together", 0, 0},
         CR_JUDGE_SOURCE_FLAGS(f.judge),
@@ -282,6 +284,11 @@ int cr_eval_run(int n_args, const char *const *args) {
         {"force", 0, CR_FLAG_BOOL, &f.run.force, NULL, "empty an output that is there", 0,
          0},
         {"name", 0, CR_FLAG_STR, &f.name, "TEXT", "what tables call the judge", 0, 0},
+        {"panel", 0, CR_FLAG_STR, &f.panel.output, "FILE",
+         "look for the diseases of critic eval panel on the same items, too: into the "
+         "report, and a line an item into FILE",
+         0, 0},
+        CR_PANEL_FLAGS(f.panel),
         CR_RESULT_FLAGS(f.result),
         CR_MACHINE_FLAGS(f.common),
         CR_PICTURE_FLAGS(f.common),
@@ -314,6 +321,8 @@ int cr_eval_run(int n_args, const char *const *args) {
     const struct cr_quiz *quiz = cr_quiz_find(parsed.positional[0]);
     if (!quiz && f.judge.opts.max_new_tokens == 0)
         f.judge.opts.max_new_tokens = longest;
+    f.panel.resume = f.run.resume;
+    f.panel.force = f.run.force;
     status = quiz ? run_quiz(&f, quiz) : run_parsed(&f, parsed.positional[0]);
     cr_args_fini(&parsed);
     return cr_finish(status);

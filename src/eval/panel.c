@@ -314,15 +314,35 @@ static void start_item(const struct cr_exam_item *e, struct cr_panel_item *out) 
     out->first_order = out->second_order = out->p_second = out->self_agreement =
         (double)NAN;
     out->expected_share = shares[e->label_pick];
+    out->expected_score = e->label_score;
     for (size_t k = 0; k < 2 && k < e->item.n_answers; k++) {
         out->lengths[k] = code_points(e->item.answers[k]);
         out->models[k] = e->models[k];
     }
 }
 
+/* All versions of an item, unless an earlier run asked about them. */
+static enum critic_status do_item(struct asking *a, struct cr_panel_log *log, size_t i,
+                                  struct cr_panel_item *out, critic_error *err) {
+    const struct cr_item *item = &a->set->items[i].item;
+    size_t asked = a->out->n_asked, failed = a->out->n_failed;
+    bool there = false;
+    start_item(&a->set->items[i], out);
+    CR_TRY(cr_panel_log_take(log, i, item->id.data, out, &a->out->n_asked, &there, err));
+    if (there)
+        return CRITIC_OK;
+    CR_TRY(ask_plain(a, item, out, err));
+    CR_TRY(ask_answers(a, item, out, err));
+    CR_TRY(ask_pictures(a, i, out, err));
+    CR_TRY(ask_others(a, item, out, err));
+    return cr_panel_log_add(log, i, item->id.data, out, a->out->n_asked - asked,
+                            a->out->n_failed - failed, err);
+}
+
 enum critic_status cr_panel_run(struct cr_panel *out, const struct cr_exam_set *set,
                                 const struct cr_panel_opts *opts, critic_error *err) {
     struct asking a = {set, opts, out, set->bench->mode == CR_MODE_PAIRWISE};
+    struct cr_panel_log log;
     enum critic_status status = CRITIC_OK;
     memset(out, 0, sizeof *out);
     out->n_items = set->n;
@@ -333,22 +353,18 @@ enum critic_status cr_panel_run(struct cr_panel *out, const struct cr_exam_set *
     struct cr_panel_item *items = calloc(set->n + 1, sizeof *items);
     if (!items)
         return cr_fail(err, CRITIC_NO_MEMORY, "no memory for the panel");
+    status = cr_panel_log_open(&log, opts, set->n, err);
     for (size_t i = 0; i < set->n && status == CRITIC_OK; i++) {
-        const struct cr_item *item = &set->items[i].item;
-        start_item(&set->items[i], &items[i]);
         if (opts->cancel && opts->cancel(opts->user))
             status = cr_fail(err, CRITIC_CANCELLED, "cancelled");
         if (status == CRITIC_OK)
-            status = ask_plain(&a, item, &items[i], err);
-        if (status == CRITIC_OK)
-            status = ask_answers(&a, item, &items[i], err);
-        if (status == CRITIC_OK)
-            status = ask_pictures(&a, i, &items[i], err);
-        if (status == CRITIC_OK)
-            status = ask_others(&a, item, &items[i], err);
+            status = do_item(&a, &log, i, &items[i], err);
         if (status == CRITIC_OK && opts->on_item)
             opts->on_item(opts->user, i + 1, set->n);
     }
+    if (status == CRITIC_OK)
+        status = cr_panel_log_finish(&log, err);
+    cr_panel_log_fini(&log);
     if (status == CRITIC_OK)
         status = cr_panel_rows(out, items, set->n, a.pairs, opts, err);
     free(items);

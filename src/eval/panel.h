@@ -8,8 +8,12 @@
 #ifndef CR_EVAL_PANEL_H
 #define CR_EVAL_PANEL_H
 
+#include <jansson.h>
+
 #include "eval/exam.h"
 #include "eval/stats_boot.h"
+
+struct cr_page;
 
 enum cr_panel_colour { CR_PANEL_NONE, CR_PANEL_GREEN, CR_PANEL_AMBER, CR_PANEL_RED };
 
@@ -45,14 +49,28 @@ struct cr_panel_opts {
     const char *self; /* the judge's own name among the answers' models; NULL: unknown */
     uint64_t seed;
     struct cr_boot_options boot;
+    /* A line an item, appended; with resume those that are there are not asked again (but for
+     * items of which a version failed). identity: what the lines must agree in. NULL: none. */
+    const char *output, *identity;
+    bool resume, force;
     bool (*cancel)(void *user);
     void (*on_item)(void *user, size_t done, size_t total);
     void *user;
 };
 
-/* The set's items are pairs or single answers. Errors: CRITIC_BAD_DATA (rankings),
- * CRITIC_CANCELLED, CRITIC_NO_MEMORY. A version without reply is counted and left out. */
+/* The set's items are pairs or single answers. Errors: CRITIC_BAD_DATA (rankings; an output of
+ * another panel), CRITIC_BAD_ARGUMENT (it holds something), CRITIC_IO, CRITIC_CANCELLED,
+ * CRITIC_NO_MEMORY. A version without reply is counted and left out. */
 enum critic_status cr_panel_run(struct cr_panel *out, const struct cr_exam_set *set,
                                 const struct cr_panel_opts *opts, critic_error *err);
+
+/* ---- showing (panel_page.c) --------------------------------------------------------------- */
+
+/* "not measured", "green", "amber", "red" */
+extern const char *const cr_panel_colours[];
+/* List of {name, value, ci, n, colour, amber, red, sentence}; a new reference. */
+json_t *cr_panel_json(const struct cr_panel *panel);
+/* Table and chart; the heading is the caller's. */
+void cr_panel_page(const struct cr_panel *panel, struct cr_page *page);
 
 #endif

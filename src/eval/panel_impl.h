@@ -2,7 +2,10 @@
 #ifndef CR_EVAL_PANEL_IMPL_H
 #define CR_EVAL_PANEL_IMPL_H
 
+#include <jansson.h>
+
 #include "eval/panel.h"
+#include "io/jsonl.h"
 
 /* Versions of an item. */
 enum cr_probe {
@@ -25,11 +28,38 @@ struct cr_panel_item {
     double first_order, second_order; /* value in each order */
     double p_second;                  /* probability of the second answer */
     double self_agreement; /* share of samples with the most frequent verdict */
-    double expected_share; /* the judge's label: second's share of the win */
+    double expected_share; /* the label: second's share of the win */
+    double expected_score; /* the label of a single answer */
     size_t lengths[2];
     const char *models[2];
     bool has_picture, asked, parsed;
 };
+
+/* ---- lines of --output (panel_log.c) --------------------------------------------------------- */
+
+struct cr_panel_log {
+    const char *path; /* NULL: none is kept */
+    const char *identity;
+    struct cr_jsonl_log log;
+    json_t *there, *order; /* rows of an earlier run by id; their ids */
+    char **lines;          /* of every item */
+    size_t n;
+    bool rewrite; /* to be put in order at the end */
+};
+/* Ownership: cr_panel_log_fini, after failure too. */
+enum critic_status cr_panel_log_open(struct cr_panel_log *log,
+                                     const struct cr_panel_opts *opts, size_t n_items,
+                                     critic_error *err);
+/* Fills item and *there where an earlier run asked all about it. */
+enum critic_status cr_panel_log_take(struct cr_panel_log *log, size_t index,
+                                     const char *id, struct cr_panel_item *item,
+                                     size_t *n_asked, bool *there, critic_error *err);
+/* Rounds the item's figures to what a line holds, and writes it. */
+enum critic_status cr_panel_log_add(struct cr_panel_log *log, size_t index,
+                                    const char *id, struct cr_panel_item *item,
+                                    size_t n_asked, size_t n_failed, critic_error *err);
+enum critic_status cr_panel_log_finish(struct cr_panel_log *log, critic_error *err);
+void cr_panel_log_fini(struct cr_panel_log *log);
 
 enum critic_status cr_panel_rows(struct cr_panel *out, const struct cr_panel_item *items,
                                  size_t n, bool pairs, const struct cr_panel_opts *opts,

@@ -14,8 +14,9 @@ struct rows {
     size_t n;
     bool pairs;
     const struct cr_panel_opts *opts;
-    double *x; /* room for every item */
+    double *x, *y, *z; /* room for every item each */
     size_t n_x;
+    size_t n_levels; /* of verdicts, for their entropy */
 };
 
 /* An item's part of a figure; NAN: it does not count. */
@@ -181,6 +182,11 @@ static void add_whole(struct rows *r, const char *name, struct cr_stat value, si
     snprintf(row->sentence, sizeof row->sentence, "%.2f: %s", value.value, format);
 }
 
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 static double mode_share(const uint32_t *index, size_t n, const void *user) {
     const double *x = user;
     double *copy = malloc((n + 1) * sizeof *copy);
@@ -192,6 +198,89 @@ static double mode_share(const uint32_t *index, size_t n, const void *user) {
         share = s.mode_share.value;
     free(copy);
     return share;
+}
+
+/* Entropy of a drawn sample over the levels that the judge has (pairs) or used. */
+static double entropy(const uint32_t *index, size_t n, const void *user) {
+    const struct rows *r = user;
+    double *copy = malloc((n + 1) * sizeof *copy);
+    struct cr_spread s;
+    double value = (double)NAN;
+    for (size_t i = 0; copy && i < n; i++)
+        copy[i] = r->x[index[i]];
+    if (copy && cr_spread(&s, copy, n, r->n_levels, NULL) == CRITIC_OK &&
+        cr_stat_ok(s.entropy))
+        value = s.entropy.value;
+    free(copy);
+    return value;
+}
+
+/* Distance between the 5th and the 95th of 100 drawn scores, of the scale's 0 to 1. */
+static double scale_use(const uint32_t *index, size_t n, const void *user) {
+    const struct rows *r = user;
+    double *copy = malloc((n + 1) * sizeof *copy);
+    double value = (double)NAN;
+    for (size_t i = 0; copy && i < n; i++)
+        copy[i] = r->x[index[i]];
+    if (copy && n > 0) {
+        qsort(copy, n, sizeof *copy, by_value);
+        value = copy[n - 1 - n / 20] - copy[n / 20];
+    }
+    free(copy);
+    return value;
+}
+
+/* Correlation of score and log length with the label's linear part taken out. */
+static double length_effect(const uint32_t *index, size_t n, const void *user) {
+    const struct rows *r = user;
+    double *x = malloc((3 * n + 1) * sizeof *x);
+    double *y = x + n, *z = y + n;
+    struct cr_stat value = cr_stat_undefined(cr_why_few);
+    for (size_t i = 0; x && i < n; i++) {
+        x[i] = r->x[index[i]];
+        y[i] = r->y[index[i]];
+        z[i] = r->z[index[i]];
+    }
+    if (x)
+        value = cr_partial(x, y, z, n);
+    free(x);
+    return cr_stat_ok(value) ? value.value : (double)NAN;
+}
+
+/* A row of a statistic over all items, with its interval. */
+static enum critic_status add_drawn(struct rows *r, const char *name,
+                                    cr_boot_of_items statistic, enum direction d,
+                                    double amber, double red, const char *says,
+                                    const char *missing, critic_error *err) {
+    struct cr_boot b = {.estimate = cr_stat_undefined(cr_why_few)};
+    b.interval = (struct cr_interval){(double)NAN, (double)NAN, cr_why_few};
+    if (r->n_x > 1)
+        CR_TRY(cr_boot_items(&b, r->n_x, NULL, 0, statistic, r, &r->opts->boot, err));
+    add_whole(r, name, b.estimate, r->n_x, d, amber, red, says, missing);
+    r->out->rows[r->out->n - 1].interval = b.interval;
+    return CRITIC_OK;
+}
+
+/* Single answers: how much of the scale is used, and what length does to a score. */
+static enum critic_status add_scores(struct rows *r, critic_error *err) {
+    CR_TRY(
+        add_drawn(r, "scale use", scale_use, LOW_IS_BAD, 0.4, 0.2,
+                  "of the scale lies between the judge's lowest and highest scores (5 % "
+                  "at each end left out).",
+                  "needs single answers", err));
+    r->n_x = 0;
+    for (size_t i = 0; i < r->n && !r->pairs; i++) {
+        const struct cr_panel_item *item = &r->items[i];
+        if (isnan(item->value[CR_PROBE_PLAIN]) || isnan(item->expected_score) ||
+            item->lengths[0] == 0)
+            continue;
+        r->x[r->n_x] = item->value[CR_PROBE_PLAIN];
+        r->y[r->n_x] = log((double)item->lengths[0]);
+        r->z[r->n_x++] = item->expected_score;
+    }
+    return add_drawn(r, "length bias of scores", length_effect, FAR_IS_BAD, 0.2, 0.4,
+                     "correlation of score and length that the labels do not explain.",
+                     "needs labelled single answers of different length", err);
 }
 
 static enum critic_status add_spread(struct rows *r, critic_error *err) {
@@ -211,33 +300,45 @@ static enum critic_status add_spread(struct rows *r, critic_error *err) {
         CR_TRY(cr_boot_items(&b, r->n_x, NULL, 0, mode_share, r->x, &r->opts->boot, err));
         r->out->rows[r->out->n - 1].interval = b.interval;
     }
-    add_whole(r, "collapse: entropy of verdicts", s.entropy, r->n_x, LOW_IS_BAD, 0.5, 0.2,
-              "of 1, where all verdicts are equally frequent.", NULL);
-    return CRITIC_OK;
+    r->n_levels = r->pairs ? 3 : s.n_distinct;
+    CR_TRY(add_drawn(r, "collapse: entropy of verdicts", entropy, LOW_IS_BAD, 0.5, 0.2,
+                     "of 1, where all verdicts are equally frequent.", NULL, err));
+    r->n_x = r->pairs ? 0 : r->n_x;
+    return add_scores(r, err);
+}
+
+/* Of a drawn sample; y holds who was right. */
+static double calibration_error(const uint32_t *index, size_t n, const void *user) {
+    const struct rows *r = user;
+    double *p = malloc((n + 1) * sizeof *p);
+    unsigned char *right = malloc(n + 1);
+    struct cr_stat ece = cr_stat_undefined(cr_why_few);
+    for (size_t i = 0; p && right && i < n; i++) {
+        p[i] = r->x[index[i]];
+        right[i] = r->y[index[i]] > 0.5;
+    }
+    if (!p || !right ||
+        cr_ece(&ece, NULL, 10, CR_EQUAL_MASS, p, right, n, NULL) != CRITIC_OK)
+        ece = cr_stat_undefined(cr_why_few);
+    free(p);
+    free(right);
+    return cr_stat_ok(ece) ? ece.value : (double)NAN;
 }
 
 static enum critic_status add_calibration(struct rows *r, critic_error *err) {
-    unsigned char *right = calloc(r->n + 1, 1);
-    struct cr_stat ece = cr_stat_undefined(cr_why_few);
     size_t n = 0;
-    if (!right)
-        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for the panel");
     for (size_t i = 0; i < r->n; i++) {
         double p = r->items[i].p_second, truth = r->items[i].expected_share;
         if (isnan(p) || isnan(truth) || truth == 0.5 || p == 0.5)
             continue;
         r->x[n] = fmax(p, 1 - p);
-        right[n++] = (p > 0.5) == (truth == 1);
+        r->y[n++] = (p > 0.5) == (truth == 1);
     }
-    enum critic_status status = CRITIC_OK;
-    if (n >= 20)
-        status = cr_ece(&ece, NULL, 10, CR_EQUAL_MASS, r->x, right, n, err);
-    free(right);
-    add_whole(
-        r, "calibration error", ece, n, HIGH_IS_BAD, 0.1, 0.2,
+    r->n_x = n < 20 ? 0 : n;
+    return add_drawn(
+        r, "calibration error", calibration_error, HIGH_IS_BAD, 0.1, 0.2,
         "mean distance between how sure the judge is and how often it is right.",
-        "needs --probabilities or --verdict-only and 20 items with a decided label");
-    return status;
+        "needs --probabilities or --verdict-only and 20 items with a decided label", err);
 }
 
 /* ---- all ------------------------------------------------------------------------------------------- */
@@ -273,10 +374,17 @@ static enum critic_status add_pairs(struct rows *r, critic_error *err) {
 enum critic_status cr_panel_rows(struct cr_panel *out, const struct cr_panel_item *items,
                                  size_t n, bool pairs, const struct cr_panel_opts *opts,
                                  critic_error *err) {
-    struct rows r = {out, items, n, pairs, opts, calloc(n + 1, sizeof *r.x), 0};
+    struct rows r = {.out = out,
+                     .items = items,
+                     .n = n,
+                     .pairs = pairs,
+                     .opts = opts,
+                     .x = calloc(3 * n + 3, sizeof *r.x)};
     enum critic_status status;
     if (!r.x)
         return cr_fail(err, CRITIC_NO_MEMORY, "no memory for the panel");
+    r.y = r.x + n + 1;
+    r.z = r.y + n + 1;
     CR_TRY_GOTO(add(&r, "parse failures", unparsed, 0, HIGH_IS_BAD, 0.01, 0.05,
                     "of the replies hold no verdict that can be read.",
                     "nothing was asked", err));

@@ -113,6 +113,8 @@ json_t *cr_result_json(const struct cr_result *r) {
                                   "seed", (json_int_t)r->boot.seed, "unit",
                                   b->keys.cluster ? b->keys.cluster : "item"));
     json_object_set_new(o, "metrics", metrics);
+    if (r->panel)
+        json_object_set_new(o, "panel", cr_panel_json(r->panel));
     json_object_set_new(o, "published", published_json(b->name));
     json_object_set_new(o, "faults", faults_json(r->faults));
     json_object_set_new(o, "note", text_json(b->note));

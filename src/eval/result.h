@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "eval/metric.h"
+#include "eval/panel.h"
 
 struct cr_page;
 
@@ -16,6 +17,7 @@ struct cr_result {
     const struct cr_metrics *metrics;
     const struct cr_exam_set *set;  /* NULL: only the rows are there */
     const struct cr_faults *faults; /* NULL: none */
+    const struct cr_panel *panel;   /* NULL: not asked */
     const char *orders;             /* "one", "both" */
     size_t n_samples;
     struct cr_boot_options boot;

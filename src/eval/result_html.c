@@ -471,5 +471,10 @@ void cr_result_page(const struct cr_result *results, size_t n, struct cr_page *p
         put_calibration(&results[k], page);
     if (n > 1)
         put_comparison(results, n, page);
+    for (size_t k = 0; k < n; k++)
+        if (results[k].panel) {
+            cr_page_heading(page, "Diseases that judges have");
+            cr_panel_page(results[k].panel, page);
+        }
     cr_result_page_items(results, n, page);
 }

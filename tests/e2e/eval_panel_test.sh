@@ -61,6 +61,54 @@ contains "$(cat panel.json)" '"name":"order bias"'
 is_measured=$(printf '%s\n' "$out" | grep -c '^not measured' || true)
 [ "$is_measured" -le 6 ] || fail "too little was measured: $out"
 
+is_scores() { # on single answers
+    is "$1" "$2" "$3"
+}
+panel mllm-judge-score --baseline tie
+is_scores red 'scale use' '0.00'
+panel mllm-judge-score --baseline longer
+is_scores red 'length bias of scores' '('
+panel in-domain-pointwise --baseline coin
+is_scores green 'scale use' '0.'
+panel mllm-judge-pair --baseline coin
+is 'not measured' 'scale use' 'needs single answers'
+
+# A killed panel goes on: the same lines and figures as of one run; other flags are refused.
+model="--model $tiny/ov-lmms --verdict-only --threads 1 --limit 6"
+# shellcheck disable=SC2086
+{
+    panel mllm-judge-pair $model -o whole.jsonl --json
+    whole=$out
+    "$critic" eval panel mllm-judge-pair -d "$data" $model --draws 100 --quiet -o killed.jsonl >killed.out 2>&1 &
+    job=$!
+    tries=0
+    until [ -s killed.jsonl ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 3000 ] || fail "nothing was written"
+        sleep 0.02
+    done
+    kill -9 $job
+    wait $job || true
+    head -c 1000 whole.jsonl >torn.jsonl
+    { sed -n 4p whole.jsonl; head -n 2 whole.jsonl; } >mixed.jsonl
+    for file in killed.jsonl torn.jsonl mixed.jsonl; do
+        panel mllm-judge-pair $model -o $file --resume --json
+        equal "$out" "$whole"
+        cmp $file whole.jsonl || fail "$file, resumed, differs from one run"
+    done
+    expect 3 "$critic" eval panel mllm-judge-pair -d "$data" $model --quiet -o whole.jsonl --resume --seed 9
+    one_line_error 'of another judge, other flags or other items'
+    expect 2 "$critic" eval panel mllm-judge-pair -d "$data" $model --quiet -o whole.jsonl
+    one_line_error 'holds results already'
+}
+
+# In a benchmark's report, on the same items.
+expect 0 "$critic" eval run mllm-judge-pair -d "$data" --baseline first --draws 100 --quiet --panel p.jsonl \
+    --report run.html
+contains "$(cat run.html)" 'Diseases that judges have'
+contains "$(cat run.json)" '"panel":[{"name":"parse failures"'
+equal "$(wc -l <p.jsonl)" 30
+
 : >empty.jsonl
 expect 2 "$critic" eval panel mllm-judge-pair -d "$data" --verdicts empty.jsonl
 one_line_error 'asks about changed items'
