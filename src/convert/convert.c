@@ -309,6 +309,17 @@ static enum critic_status check_options(const struct cr_convert_options *o,
     return CRITIC_OK;
 }
 
+/* transformers knows anyres only as anyres_max_N. With N tiles in the largest canvas nothing is ever
+ * shrunk, which is what plain anyres means. */
+static void name_max_tiles(struct cr_config *config) {
+    struct cr_picture_config *p = &config->picture;
+    size_t px = CR_MAX(config->vision.image_px, 1), most = 0;
+    for (size_t i = 0; i < p->n_pinpoints; i++)
+        most = CR_MAX(most, p->pinpoints[i][0] / px * (p->pinpoints[i][1] / px));
+    if (p->aspect == CR_ASPECT_ANYRES && p->max_tiles == 0)
+        p->max_tiles = most;
+}
+
 static enum critic_status run(struct job *j, struct cr_config *config, const char *out,
                               critic_error *err) {
     CR_TRY(cr_tokens_read(&j->tokens, j->store, config->text.vocab, err));
@@ -318,6 +329,8 @@ static enum critic_status run(struct job *j, struct cr_config *config, const cha
         return cr_fail(err, CRITIC_BAD_MODEL,
                        "%s: neither config.json nor the tokenizer names an image token",
                        cr_store_dir(j->store));
+    if (j->layout == CR_LAYOUT_HF)
+        name_max_tiles(config);
     CR_TRY(cr_plan_make(&j->plan, j->store, config, j->layout, j->options, err));
     if (j->options->merge_lora)
         CR_TRY(cr_plan_merge(&j->plan, j->options->merge_lora, err));

@@ -139,3 +139,10 @@ contains "$(head -c 20000 "$tmp/tower/model.safetensors" | tr -d '\0')" "post_la
 expect 0 "$critic" train sft --model "$tmp/tower" --data "$tmp/data.jsonl" --image-folder "$pictures" --skip-bad --quiet \
     --pack turns --loss-on answers --aux-labels "$tmp/labels.jsonl" --steps 2 --batch 4 --out "$tmp/both"
 contains "$(cat "$tmp/both/metrics.jsonl")" '"label_loss":'
+
+# Plain anyres, trained from nothing, in transformers' layout.
+sed -i 's/"anyres_max_9"/"anyres"/' "$tmp/both/config.json"
+contains "$(cat "$tmp/both/config.json")" '"anyres"'
+expect 0 "$critic" convert "$tmp/both" "$tmp/hf" --to safetensors-hf --quiet
+contains "$(cat "$tmp/hf/config.json")" '"anyres_max_36"'
+contains "$(head -c 20000 "$tmp/hf/model.safetensors" | tr -d '\0')" "post_layernorm.bias"
