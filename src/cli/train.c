@@ -1,6 +1,7 @@
 /* critic train: what its sub-commands share. */
 #include "cli/train.h"
 
+#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -96,6 +97,8 @@ enum critic_status cr_train_net_opts(struct cr_train_flags *f, struct cr_buf *pa
             err, CRITIC_BAD_ARGUMENT,
             "--init starts from nothing and --model from a checkpoint: give one");
     CR_TRY(cr_common_engine_opts(&f->common, &engine, err));
+    if (engine.exec.n_threads > 0) /* of regions that see no context: pictures, labels */
+        omp_set_num_threads(engine.exec.n_threads);
     *out = (struct cr_net_opts){.exec = engine.exec,
                                 .init = f->init,
                                 .seed = f->seed,

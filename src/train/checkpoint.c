@@ -375,7 +375,7 @@ static enum critic_status read_tensors(struct cr_net *net, const char *path,
     }
     cr_safetensors_close(&file);
     cr_arena_fini(&arena);
-    cr_optim_refresh(net->tensors, net->n_tensors);
+    cr_optim_refresh(net->tensors, net->n_tensors, net->exec);
     return status;
 }
 

@@ -275,7 +275,7 @@ static enum critic_status list_tensors(struct cr_net *net, critic_error *err) {
     if (net->n_tensors == 0)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "everything is frozen: nothing to train");
-    cr_optim_refresh(net->tensors, net->n_tensors);
+    cr_optim_refresh(net->tensors, net->n_tensors, net->exec);
     return CRITIC_OK;
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "kernel/quant.h"
+#include "kernel/dense.h"
 #include "op/linear.h"
 
 /* Sums are taken over fixed chunks, so that they do not depend on the number of threads. */
@@ -86,11 +86,12 @@ struct adamw {
 /* torch: p *= 1 - lr*wd; m.lerp_(g, 1 - beta1); v = v*beta2 + (1 - beta2)*g*g;
  * p += step * m / (sqrt(v) / root + eps). */
 static void adamw(float *w, const float *g, float *m, float *v, size_t n,
-                  const struct adamw *a) {
+                  const struct adamw *a, int n_threads) {
     const struct adamw c = *a;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for num_threads(n_threads) schedule(static) if (n > CHUNK)
     for (size_t begin = 0; begin < n; begin += CHUNK) {
         size_t end = CR_MIN(begin + CHUNK, n);
+#pragma omp simd
         for (size_t i = begin; i < end; i++) {
             float grad = g[i] * c.scale;
             m[i] += c.beta1c * (grad - m[i]);
@@ -102,8 +103,9 @@ static void adamw(float *w, const float *g, float *m, float *v, size_t n,
 
 /* ---- Muon ---- */
 
-static void transpose(float *y, const float *x, size_t rows, size_t cols) {
-#pragma omp parallel for schedule(static)
+static void transpose(float *y, const float *x, size_t rows, size_t cols,
+                      struct cr_exec *ex) {
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
     for (size_t r0 = 0; r0 < rows; r0 += 32)
         for (size_t c0 = 0; c0 < cols; c0 += 32)
             for (size_t r = r0; r < CR_MIN(r0 + 32, rows); r++)
@@ -111,51 +113,52 @@ static void transpose(float *y, const float *x, size_t rows, size_t cols) {
                     y[c * rows + r] = x[r * cols + c];
 }
 
-/* y (m, n) = x (m, k) * w (n, k)^T, both f32 in memory; multiplied in the type of the context. */
-static void product(float *y, float *x, float *w, size_t m, size_t n, size_t k,
-                    struct cr_exec *ex) {
-    size_t mark = cr_arena_mark(&ex->scratch);
-    struct cr_tensor out = cr_tensor_view2(y, CR_F32, m, n);
-    struct cr_tensor in = cr_tensor_view2(x, CR_F32, m, k);
-    struct cr_linear lin = {.w = cr_tensor_view2(w, CR_F32, n, k)};
-    if (ex->act != CR_F32) {
-        struct cr_tensor in16 = cr_exec_matrix(ex, ex->act, m, k);
-        struct cr_tensor w16 = cr_exec_matrix(ex, ex->act, n, k);
-#pragma omp parallel for schedule(static)
-        for (size_t r = 0; r < m + n; r++) {
-            if (r < m)
-                cr_row_from_f32(ex->act, x + r * k, cr_tensor_row(&in16, r), k);
-            else
-                cr_row_from_f32(ex->act, w + (r - m) * k, cr_tensor_row(&w16, r - m), k);
-        }
-        in = in16;
-        lin.w = w16;
-    }
-    cr_linear_fwd(out, in, &lin, CR_ASSIGN, CR_PREFILL, ex);
-    cr_arena_release(&ex->scratch, mark);
+/* The row functions at hand, over threads: F32 rows in the type that products take. */
+static void round_rows(const struct cr_tensor *to, const float *x, struct cr_exec *ex) {
+    size_t rows = to->dim[0], cols = to->dim[1];
+    if (to->data == x)
+        return;
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
+    for (size_t r = 0; r < rows; r++)
+        ex->dense->row_to_bf16(CR_F32, x + r * cols, cr_tensor_row(to, r), cols);
 }
 
-/* x is (r, c) with r <= c: x = a x + (b A + c A A) x with A = x x^T, five times. */
+/* Room for x in the type of products: x itself where that is F32. */
+static struct cr_tensor act_room(float *x, size_t rows, size_t cols, struct cr_exec *ex) {
+    return ex->act == CR_F32 ? cr_tensor_view2(x, CR_F32, rows, cols)
+                             : cr_exec_matrix(ex, ex->act, rows, cols);
+}
+
+/* x is (r, c) with r <= c: x = a x + (b A + c A A) x with A = x x^T, five times. A is symmetric, so
+ * A A^T is A A; (..) x is the backward product of a linear map with weight x. */
 static void newton_schulz_wide(float *x, size_t r, size_t c, struct cr_exec *ex) {
     const float ka = 3.4445f, kb = -4.7750f, kc = 2.0315f;
     size_t mark = cr_arena_mark(&ex->scratch);
-    float *a = cr_exec_matrix(ex, CR_F32, r, r).data;
-    float *aa = cr_exec_matrix(ex, CR_F32, r, r).data;
-    float *xt = cr_exec_matrix(ex, CR_F32, c, r).data;
-    float *bx = cr_exec_matrix(ex, CR_F32, r, c).data;
+    struct cr_tensor a = cr_exec_matrix(ex, CR_F32, r, r);
+    struct cr_tensor aa = cr_exec_matrix(ex, CR_F32, r, r);
+    struct cr_tensor bx = cr_exec_matrix(ex, CR_F32, r, c);
+    struct cr_tensor a_act = act_room(a.data, r, r, ex), x_act = act_room(x, r, c, ex);
+    const struct cr_linear by_x = {.w = x_act}, by_a = {.w = a_act}, frozen = {0};
+    float *pa = a.data;
+    const float *paa = aa.data, *pbx = bx.data;
     float norm = (float)sqrt(sum_of_squares(x, r * c));
     float inverse = 1.0f / CR_MAX(norm, 1e-7f);
+#pragma omp simd
     for (size_t i = 0; i < r * c; i++)
         x[i] *= inverse;
     for (int step = 0; step < 5; step++) {
-        product(a, x, x, r, r, c, ex);
-        product(aa, a, a, r, r, r, ex); /* A is symmetric: A A^T = A A */
+        round_rows(&x_act, x, ex);
+        cr_linear_fwd(a, x_act, &by_x, CR_ASSIGN, CR_PREFILL, ex);
+        round_rows(&a_act, a.data, ex);
+        cr_linear_fwd(aa, a_act, &by_a, CR_ASSIGN, CR_PREFILL, ex);
+#pragma omp simd
         for (size_t i = 0; i < r * r; i++)
-            a[i] = kb * a[i] + kc * aa[i];
-        transpose(xt, x, r, c);
-        product(bx, a, xt, r, c, r, ex);
+            pa[i] = kb * pa[i] + kc * paa[i];
+        round_rows(&a_act, a.data, ex);
+        cr_linear_bwd(bx, &frozen, a_act, x_act, &by_x, CR_ASSIGN, ex);
+#pragma omp simd
         for (size_t i = 0; i < r * c; i++)
-            x[i] = ka * x[i] + bx[i];
+            x[i] = ka * x[i] + pbx[i];
     }
     cr_arena_release(&ex->scratch, mark);
 }
@@ -167,9 +170,9 @@ void cr_newton_schulz(float *x, size_t rows, size_t cols, struct cr_exec *ex) {
     }
     size_t mark = cr_arena_mark(&ex->scratch);
     float *t = cr_exec_matrix(ex, CR_F32, cols, rows).data;
-    transpose(t, x, rows, cols);
+    transpose(t, x, rows, cols, ex);
     newton_schulz_wide(t, cols, rows, ex);
-    transpose(x, t, cols, rows);
+    transpose(x, t, cols, rows, ex);
     cr_arena_release(&ex->scratch, mark);
 }
 
@@ -180,7 +183,7 @@ static void muon(struct cr_train_tensor *t, const struct cr_optim_opts *o, doubl
     size_t n = elements(t), mark = cr_arena_mark(&ex->scratch);
     float *u = cr_exec_matrix(ex, CR_F32, t->rows, t->cols).data;
     const float momentum = (float)o->momentum, s = (float)scale;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for simd num_threads(ex->n_threads) schedule(static) if (n > CHUNK)
     for (size_t i = 0; i < n; i++) {
         float g = t->g[i] * s;
         t->m[i] += (1.0f - momentum) * (g - t->m[i]);
@@ -189,7 +192,7 @@ static void muon(struct cr_train_tensor *t, const struct cr_optim_opts *o, doubl
     cr_newton_schulz(u, t->rows, t->cols, ex);
     const float keep = (float)(1 - lr * (t->decay ? o->weight_decay : 0));
     const float step = (float)(lr * 0.2 * sqrt((double)CR_MAX(t->rows, t->cols)));
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for simd num_threads(ex->n_threads) schedule(static) if (n > CHUNK)
     for (size_t i = 0; i < n; i++)
         t->w[i] = t->w[i] * keep - step * u[i];
     cr_arena_release(&ex->scratch, mark);
@@ -197,16 +200,17 @@ static void muon(struct cr_train_tensor *t, const struct cr_optim_opts *o, doubl
 
 /* ---- step ---- */
 
-static void refresh(struct cr_train_tensor *t) {
-#pragma omp parallel for schedule(static)
+static void refresh(struct cr_train_tensor *t, struct cr_exec *ex) {
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
     for (size_t r = 0; r < t->rows; r++)
-        cr_row_from_f32(CR_BF16, t->w + r * t->cols, t->copy + r * t->cols, t->cols);
+        ex->dense->row_to_bf16(CR_F32, t->w + r * t->cols, t->copy + r * t->cols,
+                               t->cols);
 }
 
-void cr_optim_refresh(struct cr_train_tensor *tensors, size_t n) {
+void cr_optim_refresh(struct cr_train_tensor *tensors, size_t n, struct cr_exec *ex) {
     for (size_t i = 0; i < n; i++)
         if (tensors[i].copy)
-            refresh(&tensors[i]);
+            refresh(&tensors[i], ex);
 }
 
 void cr_optim_zero_grad(struct cr_train_tensor *tensors, size_t n) {
@@ -235,9 +239,9 @@ void cr_optim_step(const struct cr_optim_opts *o, struct cr_train_tensor *tensor
             lr *= o->lr_vector / o->lr[CR_PART_DECODER];
         a.decay = (float)(1 - lr * (p->decay ? o->weight_decay : 0));
         a.step = (float)(-lr / (1 - pow(o->beta1, t)));
-        adamw(p->w, p->g, p->m, p->v, elements(p), &a);
+        adamw(p->w, p->g, p->m, p->v, elements(p), &a, ex->n_threads);
     }
-    cr_optim_refresh(tensors, n);
+    cr_optim_refresh(tensors, n, ex);
 }
 
 void cr_optim_average(const struct cr_optim_opts *o, struct cr_train_tensor *tensors,

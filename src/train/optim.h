@@ -66,7 +66,7 @@ void cr_optim_average(const struct cr_optim_opts *o, struct cr_train_tensor *ten
 /* torch's clip_grad_norm_: min(1, clip / (norm + 1e-6)). */
 double cr_optim_clip(const struct cr_optim_opts *o, double norm);
 /* Copies of the masters. */
-void cr_optim_refresh(struct cr_train_tensor *tensors, size_t n);
+void cr_optim_refresh(struct cr_train_tensor *tensors, size_t n, struct cr_exec *ex);
 void cr_optim_zero_grad(struct cr_train_tensor *tensors, size_t n);
 
 /* Orthogonalises x (rows, cols) in place by Newton-Schulz; y is not exactly orthogonal, its
