@@ -30,6 +30,7 @@ int cr_cmd_info(int n_args, const char *const *args);
 int cr_cmd_inspect(int n_args, const char *const *args);
 int cr_cmd_convert(int n_args, const char *const *args);
 int cr_cmd_prefer(int n_args, const char *const *args);
+int cr_cmd_align(int n_args, const char *const *args);
 int cr_cmd_eval(int n_args, const char *const *args);
 int cr_cmd_perplexity(int n_args, const char *const *args);
 int cr_cmd_data(int n_args, const char *const *args);

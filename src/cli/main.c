@@ -19,6 +19,8 @@ static const struct {
     {"generate", "answer a prompt about pictures", cr_cmd_generate},
     {"prefer", "preference pairs: a policy's answers, compared by a critic",
      cr_cmd_prefer},
+    {"align", "preference learning in rounds: answers, verdicts, training, evaluation",
+     cr_cmd_align},
     {"train", "tune a model on conversations, or its tower on labels", cr_cmd_train},
     {"forward", "write every tensor of one forward pass to a file", cr_cmd_forward},
     {"tokenize", "text to token ids and back", cr_cmd_tokenize},
@@ -26,8 +28,7 @@ static const struct {
     {"convert", "write a checkpoint in another layout or precision", cr_cmd_convert},
     {"bench", "speed beside this machine's own ceilings", cr_cmd_bench},
     {"eval", "how good is a judge: benchmarks, statistics, comparisons", cr_cmd_eval},
-    {"perplexity", "how well a model foretells a text, by precision",
-     cr_cmd_perplexity},
+    {"perplexity", "how well a model foretells a text, by precision", cr_cmd_perplexity},
     {"data", "the micro world, critic data from it, checks of data sets", cr_cmd_data},
     {"info", "this machine, the kernels chosen, the libraries linked", cr_cmd_info},
 };

@@ -165,7 +165,8 @@ void cr_seq_logits_many(struct cr_seq *const *seqs, size_t n, float *logits);
 
 /* log p(ids | sequence) for each of n alternatives, natural logarithm, f64 sums over the
  * log-softmax of f32 logits; ids past the tokenizer take no probability mass. Alternatives
- * that share a beginning share its computation. The sequence is left as it was. */
+ * that share a beginning share its computation; below e^-18 they are upper bounds (score.c). The
+ * sequence is left as it was. */
 struct cr_alternative {
     const int32_t *ids;
     size_t n;
@@ -173,6 +174,9 @@ struct cr_alternative {
 };
 enum critic_status cr_seq_score(struct cr_seq *s, struct cr_alternative *alternatives,
                                 size_t n, critic_error *err);
+/* log p(ids | sequence), exact however small it is. The sequence ends with the ids in it. */
+enum critic_status cr_seq_follow(struct cr_seq *s, const int32_t *ids, size_t n,
+                                 double *logprob, critic_error *err);
 
 /* ---- generation (generate.c) ------------------------------------------------------------ */
 

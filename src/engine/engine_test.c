@@ -370,6 +370,34 @@ static void test_lanes_drop(void **state) {
     cr_engine_free(e);
 }
 
+/* A long answer has less probability than alternatives are followed to: what it was drawn with is
+ * what another look at it gives. */
+static void test_following_what_was_drawn(void **state) {
+    (void)state;
+    critic_error err;
+    struct cr_engine *e = open_tiny(cr_isa_best(), 2, 64);
+    struct cr_prompt *p = prompt_of(e, 30, 8, NULL);
+    struct cr_seq *s = prefill(e, p, NULL);
+    struct cr_generate_opts g;
+    struct cr_completion drawn;
+    struct cr_usage usage = {0};
+    double sum = 0, followed;
+    cr_generate_opts_default(&g, e);
+    g.max_new_tokens = 12;
+    g.temperature = 1;
+    g.logprobs = true;
+    T_OK(cr_generate(s, 1, &g, &drawn, &usage, &err));
+    for (size_t i = 0; i < drawn.ids.len; i++)
+        sum += (double)drawn.logprobs[i];
+    assert_true(sum < -20);
+    T_OK(cr_seq_follow(s, drawn.ids.data, drawn.ids.len, &followed, &err));
+    T_NEAR(followed, sum, 1e-4, 1e-6);
+    cr_completion_fini(&drawn);
+    cr_seq_free(s);
+    cr_prompt_free(p);
+    cr_engine_free(e);
+}
+
 /* The trie gives what feeding each alternative by itself gives. */
 static void test_score_is_the_product_of_steps(void **state) {
     (void)state;
@@ -399,6 +427,11 @@ static void test_score_is_the_product_of_steps(void **state) {
             T_OK(cr_seq_step(&t, &alternatives[i].ids[j], 1, &err));
         }
         T_NEAR(alternatives[i].logprob, expected, 1e-9, 1e-9);
+        cr_seq_free(t);
+        double followed;
+        T_OK(cr_seq_fork(&t, s, &err));
+        T_OK(cr_seq_follow(t, alternatives[i].ids, alternatives[i].n, &followed, &err));
+        T_NEAR(followed, expected, 1e-9, 1e-9);
         cr_seq_free(t);
     }
     assert_logits(e, s, before);
@@ -537,6 +570,7 @@ int main(void) {
         cmocka_unit_test(test_lanes_do_not_depend_on_schedule),
         cmocka_unit_test(test_lanes_drop),
         cmocka_unit_test(test_score_is_the_product_of_steps),
+        cmocka_unit_test(test_following_what_was_drawn),
         cmocka_unit_test(test_cancelled_engine_goes_on),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_sampler),

@@ -39,8 +39,9 @@ struct walk {
 
 /* Gives the alternatives that end below the node their log-probability and makes a node of every
  * token that some of them continue with. */
-static enum critic_status expand(struct walk *w, const struct node *node, const float *logits,
-                                 int32_t *tokens, critic_error *err) {
+static enum critic_status expand(struct walk *w, const struct node *node,
+                                 const float *logits, int32_t *tokens,
+                                 critic_error *err) {
     size_t n_valid = w->engine->n_valid_ids;
     double total = cr_log_sum_exp(logits, n_valid);
     for (size_t i = node->first; i < node->first + node->n;) {
@@ -149,4 +150,16 @@ done:
     free(tokens);
     free(seqs);
     return status;
+}
+
+enum critic_status cr_seq_follow(struct cr_seq *s, const int32_t *ids, size_t n,
+                                 double *logprob, critic_error *err) {
+    *logprob = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct cr_alternative one = {.ids = &ids[i], .n = 1};
+        CR_TRY(cr_seq_score(s, &one, 1, err));
+        CR_TRY(cr_seq_step(&s, &ids[i], 1, err));
+        *logprob += one.logprob;
+    }
+    return CRITIC_OK;
 }

@@ -201,19 +201,6 @@ static enum critic_status labels_of(struct cr_run *run, struct label_set *set,
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-/* log p(ids | s), one id at a time: exact however small it is. `s` ends with the ids in it. */
-static enum critic_status chain(struct cr_seq *s, const int32_t *ids, size_t n,
-                                double *logprob, critic_error *err) {
-    *logprob = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct cr_alternative one = {.ids = &ids[i], .n = 1};
-        CR_TRY(cr_seq_score(s, &one, 1, err));
-        CR_TRY(cr_seq_feed(s, &ids[i], 1, err));
-        *logprob += one.logprob;
-    }
-    return CRITIC_OK;
-}
-
 /* Log-probability of each label after the lead, all its endings together. */
 static enum critic_status score_labels_at(struct cr_seq *s, struct cr_alternatives *a,
                                           double *logprob, size_t n_labels,
@@ -248,7 +235,7 @@ static enum critic_status score_sentence(struct cr_run *run, const struct cr_seq
     CR_TRY_GOTO(cr_alternatives_make(&a, cr_engine_tokenizer(run->judge->engine),
                                      cr_str_of(""), &body, 1, last, err));
     CR_TRY_GOTO(cr_seq_fork(&fork, s, err));
-    CR_TRY_GOTO(chain(fork, a.lead.data, a.lead.len, &lead, err));
+    CR_TRY_GOTO(cr_seq_follow(fork, a.lead.data, a.lead.len, &lead, err));
     CR_TRY_GOTO(score_labels_at(fork, &a, logprob, 1, err));
     *logprob += lead;
 fail:
@@ -352,7 +339,7 @@ enum critic_status cr_run_options(struct cr_run *run, struct cr_seq *s,
                                      t->prefix, set.texts, set.n, t->suffix, err));
     CR_TRY_GOTO(cr_seq_fork(&fork, s, err));
     if (set.whole)
-        CR_TRY_GOTO(chain(fork, a.lead.data, a.lead.len, &lead, err));
+        CR_TRY_GOTO(cr_seq_follow(fork, a.lead.data, a.lead.len, &lead, err));
     else if (a.lead.len > 0)
         CR_TRY_GOTO(cr_seq_feed(fork, a.lead.data, a.lead.len, err));
     CR_TRY_GOTO(score_labels_at(fork, &a, logprob, set.n, err));
