@@ -257,6 +257,7 @@ enum critic_status cr_train_loop(struct cr_train_flags *f, struct cr_net *net,
                                  const struct cr_task *task,
                                  const struct cr_loop_opts *loop, critic_error *err);
 
+int cr_train_dpo(int n_args, const char *const *args);
 int cr_train_sft(int n_args, const char *const *args);
 int cr_train_tower(int n_args, const char *const *args);
 

@@ -33,6 +33,8 @@ void cr_pack_batch_fini(struct cr_pack_batch *p);
 enum critic_status cr_pack_batch_build(struct cr_pack_batch *p,
                                        const struct cr_dataset *d, const uint32_t *packs,
                                        size_t n_packs, critic_error *err);
+/* What the largest batch of n packs would take, from the largest packs of the data. */
+struct cr_train_sizes cr_pack_worst(const struct cr_dataset *d, size_t n);
 /* The sum of weights that pack i will have, without building it. */
 double cr_pack_weight(const struct cr_dataset *d, size_t i);
 /* dlogp (n_rows) = -weight / n for the loss -sum w logp / n. */

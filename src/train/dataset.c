@@ -300,8 +300,91 @@ static enum critic_status add_conversation(struct builder *b, const json_t *turn
     return done ? CRITIC_OK : add_whole(b, &c, err);
 }
 
+/* ---- pairs ---- */
+
+/* The record's prompt with one answer as a conversation: pictures in front, whatever marks the prompt
+ * has (LLaVA-NeXT, train_dpo.py). A new reference. */
+static enum critic_status side_of(const struct builder *b, const json_t *record,
+                                  const char *side, json_t **out, critic_error *err) {
+    struct cr_str prompt = {NULL, 0}, answer = {NULL, 0};
+    struct cr_buf text;
+    CR_TRY(cr_json_str(record, "prompt", &prompt, "record", err));
+    CR_TRY(cr_json_str(record, side, &answer, "record", err));
+    if (!prompt.data || !answer.data)
+        return cr_fail(err, CRITIC_BAD_DATA,
+                       "no text '%s'; expected prompt, chosen and rejected",
+                       prompt.data ? side : "prompt");
+    cr_buf_init(&text, SIZE_MAX / 2);
+    enum critic_status status = CRITIC_OK;
+    for (size_t i = 0; i < b->n_pictures && status == CRITIC_OK; i++)
+        status = cr_buf_append_c(&text, "<image>\n", err);
+    while (status == CRITIC_OK) {
+        size_t mark = cr_str_find(prompt, cr_str_of("<image>"));
+        size_t n = CR_MIN(mark, prompt.len);
+        status = cr_buf_append(&text, prompt.data, n, err);
+        if (mark == SIZE_MAX)
+            break;
+        prompt = (struct cr_str){prompt.data + mark + 7, prompt.len - mark - 7};
+    }
+    if (status == CRITIC_OK) {
+        *out = json_pack("[{s:s,s:o},{s:s,s:o}]", "from", "human", "value",
+                         json_stringn(text.data ? text.data : "", text.len), "from",
+                         "gpt", "value", json_stringn(answer.data, answer.len));
+        if (!*out)
+            status = no_memory("a pair", err);
+    }
+    cr_buf_fini(&text);
+    return status;
+}
+
+/* How many tokens both branches begin with that are no targets, less one: that one stays with the
+ * answers, each of which it predicts the first token of. */
+static size_t common_rows(const struct builder *b) {
+    size_t first = b->ends[0], n = 0;
+    while (n < first && first + n < b->ends[1] &&
+           b->branches.ids[n] == b->branches.ids[first + n] && !b->branches.label[n] &&
+           !b->branches.label[first + n])
+        n++;
+    return n > 0 ? n - 1 : 0;
+}
+
+static enum critic_status add_pair(struct builder *b, const json_t *record,
+                                   critic_error *err) {
+    static const char *const sides[2] = {"chosen", "rejected"};
+    b->branches.n = b->n_ends = 0;
+    for (int i = 0; i < 2; i++) {
+        json_t *turns = NULL;
+        bool shared;
+        CR_TRY(side_of(b, record, sides[i], &turns, err));
+        struct cr_conversation c = {turns, b->n_pictures};
+        b->prefix.n = 0; /* the same for both */
+        enum critic_status status = cr_encode_branches(&b->encoder, &c, false, &b->prefix,
+                                                       &shared, keep_branch, b, err);
+        json_decref(turns);
+        CR_TRY(status);
+        CR_ASSERT(shared && b->n_ends == (size_t)i + 1);
+    }
+    size_t move = common_rows(b), next = 0;
+    CR_TRY(cr_labelled_push(&b->prefix, b->branches.ids, b->branches.label, move, err));
+    size_t prefix_rows = count_rows(b, b->prefix.ids, b->prefix.n, &next);
+    uint32_t pack;
+    struct cr_labelled part[2] = {part_of(&b->branches, move, b->ends[0]),
+                                  part_of(&b->branches, b->ends[0] + move, b->ends[1])};
+    for (int i = 0; i < 2; i++)
+        CR_TRY(check_length(b, prefix_rows + part[i].n, err));
+    CR_TRY(new_pack(b, &b->prefix, true, &pack, err));
+    for (int i = 0; i < 2; i++)
+        CR_TRY(add_branch(b, pack, &part[i], part[i].n, err));
+    return CRITIC_OK;
+}
+
 static enum critic_status add_record(struct builder *b, const json_t *record,
                                      critic_error *err) {
+    if (b->o->pack == CR_PACKS_PAIRS) {
+        CR_TRY(read_pictures(b, record, err));
+        CR_TRY(plan_pictures(b, err));
+        return add_pair(b, record, err);
+    }
     const json_t *conversations = json_object_get(record, "conversations");
     if (!json_is_array(conversations) || json_array_size(conversations) == 0)
         return cr_fail(err, CRITIC_BAD_DATA, "no list 'conversations'");

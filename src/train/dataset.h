@@ -7,6 +7,8 @@
  *   CR_PACKS_TURNS   branches on a shared picture: each human turn with its answer (a record with
  *                   several conversations: each of them), of all records that show the same
  *                   pictures, up to pack_tokens rows; positions restart behind the picture
+ *   CR_PACKS_PAIRS   a preference record {"image"?, "prompt", "chosen", "rejected"}: two branches, the
+ *                   better answer first, behind the picture and the prompt
  * A record that cannot share (pictures inside the text) becomes a pack of its own. */
 #ifndef CR_TRAIN_DATASET_H
 #define CR_TRAIN_DATASET_H
@@ -16,7 +18,7 @@
 #include "train/pictures.h"
 #include "train/records.h"
 
-enum cr_pack_mode { CR_PACKS_NONE, CR_PACKS_LENGTH, CR_PACKS_TURNS };
+enum cr_pack_mode { CR_PACKS_NONE, CR_PACKS_LENGTH, CR_PACKS_TURNS, CR_PACKS_PAIRS };
 
 struct cr_dataset_opts {
     const char *image_folder; /* NULL: the current one */

@@ -237,8 +237,11 @@ static int descending(const void *a, const void *b) {
 }
 
 struct cr_train_sizes cr_sft_worst(const struct cr_sft *s, size_t n) {
+    return cr_pack_worst(&s->data, n);
+}
+
+struct cr_train_sizes cr_pack_worst(const struct cr_dataset *d, size_t n) {
     struct cr_train_sizes sizes = {0};
-    const struct cr_dataset *d = &s->data;
     size_t *rows = malloc(d->n_packs * sizeof *rows);
     size_t most_branches = 0, most_tiles = 0;
     for (size_t p = 0; p < d->n_packs; p++) {

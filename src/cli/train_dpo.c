@@ -1,0 +1,155 @@
+/* critic train dpo: preference learning on pairs of answers. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/signals.h"
+#include "cli/train.h"
+#include "train/dpo.h"
+
+#define MAX_PATH_BYTES ((size_t)1 << 16)
+
+struct dpo_flags {
+    struct cr_train_flags train;
+    int loss;
+    struct cr_preference_opts opts;
+    double sft_weight;
+    size_t max_tokens;
+    struct cr_str system;
+    bool skip_bad;
+};
+
+static const char *const losses[] = {"sigmoid", "robust",       "hinge",
+                                     "ipo",     "sigmoid_norm", "simpo"};
+
+static void log_bad(void *user, int level, const char *line) {
+    struct dpo_flags *f = user;
+    (void)level;
+    if (!f->train.common.quiet)
+        fprintf(stderr, "%s\n", line);
+}
+
+static void on_reference(void *user, size_t done, size_t total) {
+    struct dpo_flags *f = user;
+    cr_progress_update(&f->train.progress, done, total);
+}
+
+static void fill_opts(struct dpo_flags *f, const struct cr_net *net,
+                      struct cr_dpo_opts *o) {
+    f->opts.loss = (enum cr_preference_loss)f->loss;
+    *o = (struct cr_dpo_opts){.data_path = f->train.data,
+                              .eval_split = f->train.eval_split,
+                              .loss = f->opts,
+                              .sft_weight = f->sft_weight,
+                              .seed = f->train.seed,
+                              .batch = f->train.batch,
+                              .on_reference = on_reference,
+                              .user = f};
+    cr_dataset_opts_default(&o->data);
+    o->data.image_folder = f->train.image_folder;
+    o->data.max_tokens = f->max_tokens ? f->max_tokens : net->config.text.max_positions;
+    if (f->system.data) /* empty: no system block */
+        o->data.system = f->system.len ? f->system : (struct cr_str){NULL, 0};
+    o->data.seed = f->train.seed;
+    o->data.keep_picture_bytes = f->train.keep_pictures;
+    o->data.skip_bad = f->skip_bad;
+    o->data.log = log_bad;
+    o->data.log_user = f;
+    o->data.cancel = cr_cancelled;
+}
+
+static enum critic_status run(struct dpo_flags *f, struct cr_net *net, struct cr_dpo *s,
+                              critic_error *err) {
+    struct cr_dpo_opts opts;
+    struct cr_loop_opts loop;
+    char options[512];
+    fill_opts(f, net, &opts);
+    CR_TRY(cr_train_loop_opts(&f->train, &loop, err));
+    cr_progress_begin(&f->train.progress, "reference", "pairs", f->train.common.quiet);
+    enum critic_status status = cr_dpo_open(s, net, &opts, err);
+    cr_progress_clear(&f->train.progress);
+    CR_TRY(status);
+    if (!f->train.common.quiet)
+        fprintf(stderr, "data: %zu pairs (%zu left out, %zu kept back), %zu pictures\n",
+                s->data.n_packs, s->data.n_bad, s->n_packs[1], s->data.pictures.n);
+    snprintf(loop.data, sizeof loop.data, "%016llx%016llx",
+             (unsigned long long)s->data.hash[0], (unsigned long long)s->data.hash[1]);
+    snprintf(
+        options, sizeof options,
+        "{\"kind\": \"dpo\", \"loss\": \"%s\", \"beta\": %.17g, \"label-smoothing\": "
+        "%.17g, \"gamma\": %.17g, \"sft-weight\": %.17g, \"eval-split\": %.17g}",
+        losses[f->loss], f->opts.beta, f->opts.label_smoothing, f->opts.gamma,
+        f->sft_weight, f->train.eval_split);
+    loop.options = options;
+    struct cr_train_sizes sizes = cr_pack_worst(&s->data, f->train.batch);
+    CR_TRY(cr_train_announce(&f->train, net, &sizes, &loop, err));
+    struct cr_task task = cr_dpo_task(s);
+    return cr_train_loop(&f->train, net, &task, &loop, err);
+}
+
+static enum critic_status run_parsed(struct dpo_flags *f, critic_error *err) {
+    struct cr_buf path;
+    struct cr_net net = {0};
+    struct cr_dpo dpo = {0};
+    struct cr_net_opts opts;
+    cr_buf_init(&path, MAX_PATH_BYTES);
+    enum critic_status status = cr_train_net_opts(&f->train, &path, &opts, err);
+    if (status == CRITIC_OK)
+        status = cr_net_open(&net, &opts, err);
+    if (status == CRITIC_OK)
+        status = run(f, &net, &dpo, err);
+    cr_dpo_close(&dpo);
+    cr_net_close(&net);
+    cr_buf_fini(&path);
+    return status;
+}
+
+int cr_train_dpo(int n_args, const char *const *args) {
+    struct dpo_flags f;
+    critic_error err = {0};
+    memset(&f, 0, sizeof f);
+    cr_train_flags_init(&f.train);
+    f.train.lr = 5e-7;
+    f.opts.beta = 0.1;
+    f.opts.gamma = 0.5;
+    const struct cr_flag flags[] = {
+        CR_MODEL_FLAG(f.train.common),
+        CR_TRAIN_FLAGS(f.train),
+        {"preferences", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},
+        {"loss", 0, CR_FLAG_CHOICE, &f.loss,
+         "sigmoid|robust|hinge|ipo|sigmoid_norm|simpo", "TRL's names (default sigmoid)",
+         0, 0},
+        {"beta", 0, CR_FLAG_DOUBLE, &f.opts.beta, "X",
+         "how strongly the policy is held to the reference (default 0.1)", 1e-9, 1e6},
+        {"label-smoothing", 0, CR_FLAG_DOUBLE, &f.opts.label_smoothing, "E",
+         "share of pairs taken to be the wrong way round (default 0)", 0, 0.4999},
+        {"simpo-gamma", 0, CR_FLAG_DOUBLE, &f.opts.gamma, "X",
+         "margin of simpo (default 0.5)", 0, 1e6},
+        {"sft-weight", 0, CR_FLAG_DOUBLE, &f.sft_weight, "X",
+         "adds X times the chosen answer's mean -log p (default 0)", 0, 1e6},
+        {"max-tokens", 0, CR_FLAG_SIZE, &f.max_tokens, "N",
+         "longest prompt with an answer (default: the model's context)", 1, 1e9},
+        {"system", 0, CR_FLAG_TEXT, &f.system, "TEXT",
+         "system text instead of the chat format's own; empty: none", 0, 0},
+        {"skip-bad", 0, CR_FLAG_BOOL, &f.skip_bad, NULL,
+         "leave bad records out instead of stopping before the first step", 0, 0},
+        CR_MACHINE_FLAGS(f.train.common),
+        CR_OUTPUT_FLAGS(f.train.common),
+        CR_END_FLAGS};
+    const struct cr_args_spec spec = {
+        .command = "train dpo",
+        .usage = "--model MODEL --data FILE --out RUN",
+        .about =
+            "Trains on pairs of answers, as critic prefer and LLaVA-NeXT write them: "
+            "image, prompt,\nchosen, rejected. The model that training starts from "
+            "is the reference.",
+        .example = "critic train dpo --model ./policy --data pairs.jsonl \\\n"
+                   "    --image-folder pictures --out run --beta 0.1 --lr 5e-7",
+        .flags = flags};
+    struct cr_args parsed;
+    int status = cr_command_begin(&parsed, &spec, n_args, args);
+    if (status >= 0)
+        return status;
+    status = run_parsed(&f, &err) == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
+    cr_args_fini(&parsed);
+    return cr_finish(status);
+}
