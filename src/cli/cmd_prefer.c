@@ -169,7 +169,7 @@ int cr_cmd_prefer(int n_args, const char *const *args) {
          "best of N: sample N answers and write the best one (-n N --format best)", 1,
          CR_MAX_K},
         {"format", 0, CR_FLAG_CHOICE, &f.format,
-         "llava-next|trl|llama-factory|openrlhf|rewards|best",
+         "llava-next|trl|llama-factory|openrlhf|rewards|best|sft",
          "of FILE (default llava-next)", 0, 0},
         {"image-prefix", 0, CR_FLAG_STR, &f.image_prefix, "PATH",
          "goes before relative pictures in FILE, so that a trainer finds them", 0, 0},

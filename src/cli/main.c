@@ -1,5 +1,6 @@
 /* critic: the program. One table of sub-commands; each lives in its cmd_*.c. */
 #define _POSIX_C_SOURCE 200809L
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,15 @@ static int unknown_command(const char *name) {
     return cr_report(&err);
 }
 
+/* Some faults of a disk show only when its file is closed. */
+static int close_output(int exit_status) {
+    if (fclose(stdout) == 0 || exit_status == CR_EXIT_IO)
+        return exit_status;
+    critic_error err = {0};
+    cr_fail(&err, CRITIC_IO, "standard output: cannot write: %s", strerror(errno));
+    return cr_report(&err);
+}
+
 int main(int argc, char **argv) {
     occupy_standard_descriptors();
     const char *name = argc > 1 ? argv[1] : NULL;
@@ -102,7 +112,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < CR_COUNT(commands); i++)
         if (strcmp(commands[i].name, name) == 0) {
             cr_signals_install();
-            return commands[i].run(argc - 2, (const char *const *)(argv + 2));
+            return close_output(
+                commands[i].run(argc - 2, (const char *const *)(argv + 2)));
         }
     return unknown_command(name);
 }

@@ -24,10 +24,6 @@ int cr_finish(int exit_status) {
     errno = 0;
     bool failed = fflush(stdout) != 0 || ferror(stdout);
     int code = errno;
-    if (!failed && fclose(stdout) != 0) {
-        failed = true;
-        code = errno;
-    }
     if (!failed)
         return exit_status;
     fprintf(stderr, "critic: standard output: cannot write: %s\n",

@@ -58,7 +58,7 @@ static json_t *message(const char *role, json_t *text) {
     return json_pack("[{s:s,s:O}]", "role", role, "content", text);
 }
 
-/* The text with a mark and a newline in front for every picture, as LLaMA-Factory counts them. */
+/* The text with a mark and a newline in front for every picture. */
 static json_t *marked(const json_t *line, json_t *text) {
     struct cr_buf b;
     cr_buf_init(&b, SIZE_MAX / 2);
@@ -86,6 +86,14 @@ static json_t *pair_json(const struct job *j, const json_t *line, const char *id
                          "conversations", "from", "human", "value", marked(line, prompt),
                          "chosen", "from", "gpt", "value", chosen, "rejected", "from",
                          "gpt", "value", rejected, "images", images);
+    case CR_EXPORT_SFT: {
+        json_t *record = json_pack("{s:s,s:o,s:[{s:s,s:o},{s:s,s:O}]}", "id", id, "image",
+                                   images, "conversations", "from", "human", "value",
+                                   marked(line, prompt), "from", "gpt", "value", chosen);
+        if (record && n == 0)
+            json_object_del(record, "image");
+        return record;
+    }
     case CR_EXPORT_OPENRLHF:
         return json_pack("{s:s,s:o,s:o,s:o,s:o,s:O}", "id", id, "images", images,
                          "prompt", message("user", prompt), "chosen",

@@ -115,7 +115,8 @@ enum cr_export {
     CR_EXPORT_LLAMA_FACTORY, /* sharegpt ranking; STEM.dataset_info.json beside it */
     CR_EXPORT_OPENRLHF,      /* prompt, chosen, rejected as messages; images */
     CR_EXPORT_REWARDS,       /* responses and rewards: every answer, for RL trainers */
-    CR_EXPORT_BEST           /* the best answer of each prompt */
+    CR_EXPORT_BEST,          /* the best answer of each prompt */
+    CR_EXPORT_SFT /* the chosen answers as conversations, for critic train sft and others */
 };
 /* The ledger's pairs into `out`, which appears when it is whole. *n: records written. Lines with
  * status "error" have none. image_prefix goes before every relative path, "" to leave them.

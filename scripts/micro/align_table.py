@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""The tables of scripts/micro/align: oracle quality before and after each round, by reward, with 95 %
+bootstrap intervals over the held-out prompts (the same draws for all rewards), and the share of the
+oracle's gain that each reward brings. Standard library only.
+
+usage: scripts/micro/align_table.py OUT"""
+import json
+import pathlib
+import random
+import sys
+
+DRAWS = 2000
+
+
+def lines(path):
+    with open(path, encoding="utf-8") as f:
+        return {row["id"]: row for row in map(json.loads, f)}
+
+
+def interval(values):
+    values = sorted(values)
+    return values[int(0.025 * len(values))], values[int(0.975 * len(values)) - 1]
+
+
+def text(value, ci, digits=1):
+    return f"{value:.{digits}f} ({ci[0]:.{digits}f} to {ci[1]:.{digits}f})"
+
+
+def main(out):
+    out = pathlib.Path(out)
+    runs = {}
+    for name in ("oracle", "critic", "base", "longer", "coin"):
+        rounds = sorted(out.glob(f"{name}/round-*/eval.jsonl"), key=lambda p: int(p.parent.name[6:]))
+        if len(rounds) > 1:
+            runs[name] = [lines(path) for path in rounds]
+    if not runs:
+        sys.exit(f"{out}: no finished rounds")
+    ids = sorted(set.intersection(*({i for i, row in r.items() if "quality" in row} for run in runs.values() for r in run)))
+    rng = random.Random(1)
+    draws = [[rng.randrange(len(ids)) for _ in ids] for _ in range(DRAWS)]
+
+    def mean(values):
+        return sum(values) / len(values)
+
+    def boot(values):
+        return [mean([values[i] for i in draw]) for draw in draws]
+
+    n_rounds = max(len(run) for run in runs.values())
+    print(f"{len(ids)} prompts\n")
+    print("| reward | " + " | ".join(f"round {k}" for k in range(n_rounds)) + " | gain | share of the oracle's gain |")
+    print("|---" * (n_rounds + 3) + "|")
+    gains = {}
+    for name, run in runs.items():
+        start = [run[0][i]["quality"] for i in ids]
+        last = [run[-1][i]["quality"] for i in ids]
+        gains[name] = [b - a for a, b in zip(start, last)]
+    oracle = boot(gains["oracle"]) if "oracle" in gains else None
+    for name, run in runs.items():
+        cells = []
+        for r in run:
+            quality = [r[i]["quality"] for i in ids]
+            cells.append(text(mean(quality), interval(boot(quality))))
+        cells += [""] * (n_rounds - len(run))
+        gain = boot(gains[name])
+        share = "-"
+        if oracle and name != "oracle":
+            share = text(mean(gains[name]) / mean(gains["oracle"]),
+                         interval([a / b for a, b in zip(gain, oracle) if b > 0]), 2)
+        print(f"| {name} | " + " | ".join(cells) + f" | {text(mean(gains[name]), interval(gain))} | {share} |")
+
+    print("\n| reward | round | its own win rate, % | oracle's gain | tokens | KL | pairs |")
+    print("|---" * 7 + "|")
+    for name in runs:
+        with open(out / name / "rounds.jsonl", encoding="utf-8") as f:
+            for row in map(json.loads, f):
+                if row["round"] == 0:
+                    continue
+                win, gain = row.get("win"), row.get("gain")
+                flag = " **hacked**" if win and gain and name not in ("oracle", "coin") and win["ci"][0] and \
+                    win["ci"][0] > 0.5 and gain["ci"][0] is not None and gain["ci"][0] <= 0 else ""
+                print(f"| {name} | {row['round']} | {100 * win['value']:.1f}{flag} | {gain['value']:.1f} | "
+                      f"{row['tokens']['value']:.1f} | {row['kl']['value']:.2f} | {row['stages']['judge']['pairs']} |")
+
+
+main(*sys.argv[1:2] or sys.exit(__doc__))

@@ -1,0 +1,36 @@
+/* Inside src/cli only: critic align and its stages. */
+#ifndef CR_CLI_ALIGN_H
+#define CR_CLI_ALIGN_H
+
+#include "align/align.h"
+#include "align/evaluate.h"
+#include "cli/prefer.h"
+
+#define CR_ALIGN_MAX_PATH 4096
+
+enum cr_align_method { CR_ALIGN_DPO, CR_ALIGN_SFT };
+
+struct cr_align_flags {
+    struct cr_prefer_flags all;
+    const char *out, *eval_prompts;
+    double eval_share;
+    size_t n_rounds, n_examples;
+    bool resume;
+    int method;               /* enum cr_align_method */
+    const char *const *train; /* what stood behind "--": flags of critic train */
+    size_t n_train;
+    /* Of the run: */
+    json_t *prompts, *held_out;
+    char folder[CR_ALIGN_MAX_PATH], eval_folder[CR_ALIGN_MAX_PATH]; /* of pictures */
+    char what[96];   /* the progress line's beginning */
+    int exit_status; /* of a sub-command that failed and said so; 0: none */
+};
+
+extern const struct cr_align_stage cr_align_stages[];
+extern const size_t cr_align_n_stages;
+
+/* What the stages of a round counted, by stage, for rounds 0 to n: a new reference. */
+enum critic_status cr_align_details(struct cr_align_state *state, size_t n, json_t **out,
+                                    critic_error *err);
+
+#endif

@@ -1,0 +1,384 @@
+/* The stages of critic align. Each opens the one model that it needs and closes it, so that policy and
+ * critic are never in memory together. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/dir.h"
+#include "cli/align.h"
+#include "cli/signals.h"
+#include "engine/engine.h"
+
+#define MAX_ARGS       128
+#define EVAL_SEED_STEP 1000003 /* draws of the evaluation are none of the pairs' */
+
+/* ---- places ------------------------------------------------------------------------------ */
+
+struct place {
+    char text[CR_ALIGN_MAX_PATH];
+};
+
+static struct place in_folder(const struct cr_align_round *r, const char *name) {
+    struct place p;
+    snprintf(p.text, sizeof p.text, "%s/%s", r->folder, name);
+    return p;
+}
+
+/* The policy that a round ends with; of round 0 the one that came. */
+static struct place policy_of(const struct cr_align_flags *f, size_t round) {
+    struct place p;
+    if (round == 0)
+        snprintf(p.text, sizeof p.text, "%s", f->all.policy);
+    else
+        snprintf(p.text, sizeof p.text, "%s/round-%zu/policy", f->out, round);
+    return p;
+}
+
+/* What files call it: the run's folder can be moved. */
+static struct place name_of(const struct cr_align_flags *f, size_t round) {
+    struct place p;
+    if (round == 0)
+        return policy_of(f, 0);
+    snprintf(p.text, sizeof p.text, "round-%zu/policy", round);
+    return p;
+}
+
+static enum critic_status open_policy(struct cr_align_flags *f, size_t round,
+                                      struct cr_engine **out, critic_error *err) {
+    struct place path = policy_of(f, round);
+    f->all.common.model = path.text;
+    enum critic_status status = cr_common_open(&f->all.common, out, err);
+    f->all.common.model = NULL;
+    return status;
+}
+
+/* ---- progress ---------------------------------------------------------------------------- */
+
+static void on_item(void *user, const struct cr_prefer_counts *n) {
+    struct cr_align_flags *f = user;
+    f->all.progress.first = n->n_there;
+    cr_progress_update(&f->all.progress, n->n_there + n->n_done, n->n_total);
+}
+
+static void begin(struct cr_align_flags *f, const struct cr_align_round *r,
+                  const char *what) {
+    snprintf(f->what, sizeof f->what, "round %zu, %s", r->number, what);
+    cr_progress_begin(&f->all.progress, f->what, "prompts", f->all.common.quiet);
+}
+
+static struct cr_prefer_opts stage_opts(struct cr_align_flags *f, size_t round) {
+    struct cr_prefer_opts o = f->all.opts;
+    o.resume = true;
+    o.force = false;
+    o.seed += round;
+    o.cancel = cr_cancelled;
+    o.on_item = on_item;
+    o.user = f;
+    return o;
+}
+
+static void put_count(json_t *detail, const char *key, size_t n) {
+    json_object_set_new(detail, key, json_integer((json_int_t)n));
+}
+
+/* ---- pairs ------------------------------------------------------------------------------- */
+
+static enum critic_status sample(void *self, const struct cr_align_round *r,
+                                 json_t *detail, critic_error *err) {
+    struct cr_align_flags *f = self;
+    struct cr_engine *policy = NULL;
+    struct cr_prefer_counts n;
+    struct place out = in_folder(r, "pairs.samples.jsonl"),
+                 name = name_of(f, r->number - 1);
+    struct cr_prefer_opts o = stage_opts(f, r->number);
+    o.policy_name = name.text;
+    o.image_folder = f->folder;
+    begin(f, r, "sampling");
+    enum critic_status status = open_policy(f, r->number - 1, &policy, err);
+    if (status == CRITIC_OK)
+        status =
+            cr_prefer_sample(policy, f->prompts, f->all.prompts, out.text, &o, &n, err);
+    cr_progress_clear(&f->all.progress);
+    cr_engine_free(policy);
+    if (status == CRITIC_OK) {
+        put_count(detail, "prompts", n.n_total);
+        put_count(detail, "failed", n.n_faults);
+    }
+    return status;
+}
+
+/* The critic is the same in all rounds, else their scores could not be compared. */
+static enum critic_status same_critic(const struct cr_align_round *r,
+                                      const struct cr_scorer *scorer, critic_error *err) {
+    json_t *first = NULL;
+    CR_TRY(cr_align_state_get(r->state, 1, "judge", &first, err));
+    const char *hash = json_string_value(json_object_get(first, "judge_hash"));
+    bool same = !hash || strcmp(hash, scorer->hash) == 0;
+    json_decref(first);
+    return same ? CRITIC_OK
+                : cr_fail(err, CRITIC_BAD_ARGUMENT,
+                          "%s: not the critic of round 1 (its hash is %s)", scorer->name,
+                          scorer->hash);
+}
+
+static void put_counts(json_t *detail, const struct cr_prefer_counts *n) {
+    put_count(detail, "prompts", n->n_total);
+    put_count(detail, "failed", n->n_faults);
+    put_count(detail, "without_pair", n->n_skipped);
+    put_count(detail, "ties", n->n_ties);
+    put_count(detail, "pairs", n->n_pairs);
+    for (size_t d = 0; d < CR_N_DROPS; d++)
+        put_count(detail, cr_drop_name((enum cr_drop)d), n->n_drops[d]);
+}
+
+static enum critic_status judge(void *self, const struct cr_align_round *r,
+                                json_t *detail, critic_error *err) {
+    struct cr_align_flags *f = self;
+    struct cr_prefer_judge j;
+    struct cr_prefer_counts n;
+    struct place samples = in_folder(r, "pairs.samples.jsonl"),
+                 ledger = in_folder(r, "pairs.ledger.jsonl");
+    struct cr_prefer_opts o = stage_opts(f, r->number);
+    begin(f, r, "judging");
+    enum critic_status status = cr_prefer_judge_open(&j, &f->all, err);
+    if (status == CRITIC_OK)
+        status = same_critic(r, &j.scorer, err);
+    if (status == CRITIC_OK)
+        status =
+            cr_prefer_score(&j.scorer, samples.text, f->folder, ledger.text, &o, &n, err);
+    cr_progress_clear(&f->all.progress);
+    if (status == CRITIC_OK) {
+        put_counts(detail, &n);
+        json_object_set_new(detail, "judge_hash", json_string(j.scorer.hash));
+    }
+    cr_prefer_judge_close(&j);
+    return status;
+}
+
+static enum critic_status pairs(void *self, const struct cr_align_round *r,
+                                json_t *detail, critic_error *err) {
+    struct place ledger = in_folder(r, "pairs.ledger.jsonl"),
+                 out = in_folder(r, "pairs.jsonl");
+    size_t n = 0;
+    const struct cr_align_flags *f = self;
+    enum cr_export format =
+        f->method == CR_ALIGN_SFT ? CR_EXPORT_SFT : CR_EXPORT_LLAVA_NEXT;
+    CR_TRY(cr_prefer_export(ledger.text, out.text, format, "", &n, err));
+    put_count(detail, "records", n);
+    if (n == 0)
+        return cr_fail(err, CRITIC_BAD_DATA,
+                       "%s: no pair in it: nothing to train on; more --samples, a higher "
+                       "--temperature or other prompts may give some",
+                       ledger.text);
+    return CRITIC_OK;
+}
+
+/* ---- training ---------------------------------------------------------------------------- */
+
+struct args {
+    const char *list[MAX_ARGS];
+    size_t n;
+};
+
+static void add_arg(struct args *a, const char *flag, const char *value) {
+    CR_ASSERT(a->n + 2 <= MAX_ARGS);
+    a->list[a->n++] = flag;
+    if (value)
+        a->list[a->n++] = value;
+}
+
+/* As a command of its own would: critic train says itself what is wrong. */
+static enum critic_status train(void *self, const struct cr_align_round *r,
+                                json_t *detail, critic_error *err) {
+    static const char *const dtypes[] = {"auto", "f32", "bf16", "int8", "q4"};
+    struct cr_align_flags *f = self;
+    struct args a = {.n = 0};
+    struct place model = policy_of(f, r->number - 1), data = in_folder(r, "pairs.jsonl"),
+                 out = in_folder(r, "policy");
+    char seed[24], threads[24];
+    (void)detail;
+    snprintf(seed, sizeof seed, "%llu",
+             (unsigned long long)(f->all.opts.seed + r->number));
+    snprintf(threads, sizeof threads, "%zu", f->all.common.n_threads);
+    add_arg(&a, f->method == CR_ALIGN_SFT ? "sft" : "dpo", NULL);
+    add_arg(&a, "--model", model.text);
+    add_arg(&a, "--data", data.text);
+    add_arg(&a, "--image-folder", f->folder[0] ? f->folder : ".");
+    add_arg(&a, "--out", out.text);
+    add_arg(&a, "--resume", NULL);
+    add_arg(&a, "--seed", seed);
+    add_arg(&a, "--threads", threads);
+    add_arg(&a, "--dtype", dtypes[f->all.common.dtype]);
+    if (f->all.common.isa)
+        add_arg(&a, "--isa", f->all.common.isa);
+    if (f->all.common.quiet || f->all.common.json)
+        add_arg(&a, "--quiet", NULL);
+    for (size_t i = 0; i < f->n_train; i++)
+        add_arg(&a, f->train[i], NULL);
+    f->exit_status = cr_cmd_train((int)a.n, a.list);
+    return f->exit_status == CR_EXIT_DONE
+               ? CRITIC_OK
+               : cr_fail(err, CRITIC_BAD_DATA, "critic train failed");
+}
+
+/* The trainer's state is of no use once its model is finished, and many times as large. */
+static void drop_checkpoints(const struct cr_align_round *r) {
+    struct place run = in_folder(r, "policy");
+    struct cr_buf names;
+    const char *name = NULL;
+    cr_buf_init(&names, (size_t)1 << 20);
+    if (cr_dir_list(&names, run.text, NULL) == CRITIC_OK)
+        while ((name = cr_dir_next(&names, name))) {
+            struct place checkpoint;
+            if (strncmp(name, "checkpoint-", 11) != 0)
+                continue;
+            snprintf(checkpoint.text, sizeof checkpoint.text, "%.2000s/%.200s", run.text,
+                     name);
+            cr_dir_remove(checkpoint.text);
+        }
+    cr_buf_fini(&names);
+}
+
+/* ---- evaluation -------------------------------------------------------------------------- */
+
+static enum critic_status answer(void *self, const struct cr_align_round *r,
+                                 json_t *detail, critic_error *err) {
+    struct cr_align_flags *f = self;
+    struct cr_engine *policy = NULL;
+    struct cr_prefer_counts n = {0};
+    struct place greedy = in_folder(r, "answers.samples.jsonl"),
+                 draws = in_folder(r, "draws.samples.jsonl"),
+                 name = name_of(f, r->number);
+    const char *path = f->eval_prompts ? f->eval_prompts : f->all.prompts;
+    struct cr_prefer_opts o = stage_opts(f, 0);
+    o.policy_name = name.text;
+    o.image_folder = f->eval_folder;
+    o.k = 1;
+    o.temperature = 0;
+    o.top_p = 1;
+    o.top_k = 0;
+    if (r->number > 0)
+        drop_checkpoints(r);
+    begin(f, r, "answering");
+    enum critic_status status = open_policy(f, r->number, &policy, err);
+    if (status == CRITIC_OK)
+        status = cr_prefer_sample(policy, f->held_out, path, greedy.text, &o, &n, err);
+    put_count(detail, "failed", n.n_faults);
+    o.temperature = 1;
+    o.keep_ids = true;
+    o.seed += EVAL_SEED_STEP;
+    if (status == CRITIC_OK && r->number > 0)
+        status = cr_prefer_sample(policy, f->held_out, path, draws.text, &o, &n, err);
+    cr_progress_clear(&f->all.progress);
+    cr_engine_free(policy);
+    return status;
+}
+
+static enum critic_status ratios(void *self, const struct cr_align_round *r,
+                                 json_t *detail, critic_error *err) {
+    struct cr_align_flags *f = self;
+    struct cr_engine *start = NULL;
+    struct cr_prefer_counts n;
+    struct place draws = in_folder(r, "draws.samples.jsonl"),
+                 out = in_folder(r, "ratios.jsonl");
+    struct cr_prefer_opts o = stage_opts(f, 0);
+    (void)detail;
+    if (r->number == 0)
+        return CRITIC_OK;
+    begin(f, r, "comparing");
+    enum critic_status status = open_policy(f, 0, &start, err);
+    if (status == CRITIC_OK)
+        status =
+            cr_align_ratios(start, draws.text, f->eval_folder, out.text, &o, &n, err);
+    cr_progress_clear(&f->all.progress);
+    cr_engine_free(start);
+    return status;
+}
+
+static enum critic_status verdicts(void *self, const struct cr_align_round *r,
+                                   json_t *detail, critic_error *err) {
+    struct cr_align_flags *f = self;
+    struct cr_prefer_judge j = {0};
+    struct cr_oracle *oracle = NULL;
+    struct cr_align_eyes eyes = {0};
+    struct cr_prefer_counts n = {0};
+    struct place answers = in_folder(r, "answers.samples.jsonl"), base,
+                 out = in_folder(r, "eval.jsonl");
+    struct cr_prefer_opts o = stage_opts(f, 0);
+    enum critic_status status = CRITIC_OK;
+    snprintf(base.text, sizeof base.text, "%s/round-0/answers.samples.jsonl", f->out);
+    begin(f, r, "comparing with round 0");
+    if (f->all.scenes)
+        status = cr_oracle_open(&oracle, f->all.scenes, err);
+    eyes.oracle = oracle;
+    if (status == CRITIC_OK && r->number > 0) {
+        status = cr_prefer_judge_open(&j, &f->all, err);
+        eyes.scorer = &j.scorer;
+    }
+    if (status == CRITIC_OK)
+        status = cr_align_verdicts(&eyes, answers.text, r->number ? base.text : NULL,
+                                   f->eval_folder, out.text, &o, &n, err);
+    cr_progress_clear(&f->all.progress);
+    put_count(detail, "failed", n.n_faults);
+    cr_prefer_judge_close(&j);
+    cr_oracle_free(oracle);
+    return status;
+}
+
+/* ---- report ------------------------------------------------------------------------------ */
+
+enum critic_status cr_align_details(struct cr_align_state *state, size_t n, json_t **out,
+                                    critic_error *err) {
+    *out = json_array();
+    for (size_t round = 0; round <= n; round++) {
+        json_t *stages = json_object();
+        json_array_append_new(*out, stages);
+        for (size_t i = 0; i + 1 < cr_align_n_stages; i++) {
+            json_t *detail = NULL;
+            CR_TRY(
+                cr_align_state_get(state, round, cr_align_stages[i].name, &detail, err));
+            if (detail && json_object_size(detail) > 0)
+                json_object_set(stages, cr_align_stages[i].name, detail);
+            json_decref(detail);
+        }
+    }
+    return CRITIC_OK;
+}
+
+static enum critic_status report(void *self, const struct cr_align_round *r,
+                                 json_t *detail, critic_error *err) {
+    struct cr_align_flags *f = self;
+    size_t n = r->number + 1;
+    struct cr_align_row *rows = calloc(n, sizeof *rows);
+    json_t *details = NULL;
+    enum critic_status status = CRITIC_OK;
+    (void)detail;
+    if (!rows)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    for (size_t k = 0; k < n && status == CRITIC_OK; k++) {
+        struct place folder;
+        snprintf(folder.text, sizeof folder.text, "%s/round-%zu", f->out, k);
+        status = cr_align_row_read(&rows[k], k, folder.text, err);
+    }
+    if (status == CRITIC_OK)
+        status = cr_align_details(r->state, r->number, &details, err);
+    const struct cr_align_report page = {.out = f->out,
+                                         .folder = f->eval_folder,
+                                         .critic = f->all.critic,
+                                         .rows = rows,
+                                         .n_rows = n,
+                                         .details = details,
+                                         .n_examples = f->n_examples};
+    if (status == CRITIC_OK)
+        status = cr_align_report_write(&page, err);
+    json_decref(details);
+    free(rows);
+    return status;
+}
+
+const struct cr_align_stage cr_align_stages[] = {
+    {"sample", false, sample},    {"judge", false, judge},   {"pairs", false, pairs},
+    {"train", false, train},      {"answers", true, answer}, {"ratios", false, ratios},
+    {"verdicts", true, verdicts}, {"report", true, report},
+};
+const size_t cr_align_n_stages = CR_COUNT(cr_align_stages);
