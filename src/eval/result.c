@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "judge/template.h"
 
 struct cr_judged_text cr_result_judged(const struct cr_result *r) {
     struct cr_judged_text t;
@@ -71,6 +72,16 @@ static json_t *published_json(const char *bench) {
     return list;
 }
 
+const char *cr_result_wording(const struct cr_result *r) {
+    struct cr_template *t = NULL;
+    const char *name = r->rows->template_name, *hash = r->rows->template_hash;
+    bool ours = name && hash && cr_template_open_builtin(&t, name, NULL) == CRITIC_OK &&
+                strcmp(t->hash, hash) == 0;
+    cr_template_free(t);
+    return ours ? "ours, in the published structure"
+                : "read from a file (--template); its hash is the template's";
+}
+
 json_t *cr_result_json(const struct cr_result *r) {
     const struct cr_metrics *m = r->metrics;
     const struct cr_exam *b = r->rows->bench;
@@ -89,6 +100,7 @@ json_t *cr_result_json(const struct cr_result *r) {
     json_object_set_new(o, "model_hash", text_json(r->rows->model_hash));
     json_object_set_new(o, "template", text_json(r->rows->template_name));
     json_object_set_new(o, "template_hash", text_json(r->rows->template_hash));
+    json_object_set_new(o, "wording", json_string(cr_result_wording(r)));
     json_object_set_new(o, "orders", text_json(r->orders));
     json_object_set_new(o, "samples", json_integer((json_int_t)r->n_samples));
     json_object_set_new(o, "seed", json_integer((json_int_t)r->rows->seed));

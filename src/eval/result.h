@@ -29,6 +29,8 @@ struct cr_judged_text {
 };
 struct cr_judged_text cr_result_judged(const struct cr_result *r);
 
+/* Whose words the judge was asked in: ours, or those of a file (--template). */
+const char *cr_result_wording(const struct cr_result *r);
 /* New reference; NULL: memory is out. */
 json_t *cr_result_json(const struct cr_result *r);
 /* A line an item and judge, with a line of names. */

@@ -58,6 +58,7 @@ static void put_source(const struct cr_result *r, struct cr_page *page) {
         {"weights or source", r->rows->model_hash},
         {"prompt", r->rows->template_name},
         {"prompt hash", r->rows->template_hash},
+        {"wording", cr_result_wording(r)},
         {"orders of the answers", r->orders},
         {"data file", r->set ? r->set->path : NULL},
         {"data hash", r->set ? r->set->hash : NULL},

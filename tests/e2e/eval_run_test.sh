@@ -110,6 +110,46 @@ expect 0 "$critic" eval compare whole.jsonl longer.jsonl -d "$data" --report c.h
 contains "$out" 'whole.jsonl against longer.jsonl: difference'
 contains "$(cat c.html)" 'Share of items with the same verdict'
 
+# Whose words: ours, or the benchmark's own, read from its file.
+run 0 mm-vet -d "$data" --answers "$data/answers.jsonl" --baseline tie --json
+contains "$out" '"wording":"ours, in the published structure"'
+cat >evaluator.py <<'END'
+prompt = """Compare "{x}" the ground truth and prediction.
+Question | Ground truth | Prediction | Correctness
+--- | --- | --- | ---"""
+template = '''Please act {{fair}}.
+### Image Contents
+{}
+### Question
+{}
+### Standard Human-Generated Answer
+{}
+### LMM Response to Evaluate
+{}
+'''
+END
+cat >rule.json <<'END'
+{"coding": {"role": "Helper", "prompt": "x"}, "llava_bench_conv": {"role": "Assistant", "prompt": "Rate {both}."},
+ "llava_bench_detail": {"role": "Assistant", "prompt": "Rate {both}."}}
+END
+if command -v python3 >/dev/null; then
+    for bench in mm-vet mmhal-bench llava-bench; do
+        file=evaluator.py
+        [ $bench != llava-bench ] || file=rule.json
+        expect 0 python3 "$CRITIC_SOURCE_DIR/scripts/official-template" $bench $file "$bench.txt"
+        run 0 $bench -d "$data" --answers "$data/answers.jsonl" --baseline tie --template "$bench.txt" --json
+        contains "$out" "\"template\":\"$bench-official\""
+        contains "$out" '"wording":"read from a file'
+    done
+    contains "$(cat mm-vet.txt)" 'Compare "{{x}" the'
+    contains "$(cat mmhal-bench.txt)" 'Please act {{fair}.'
+    contains "$(cat llava-bench.txt)" '[End of Assistant 2]
+
+[System]
+Rate {{both}.'
+    expect 1 python3 "$CRITIC_SOURCE_DIR/scripts/official-template" mmhal-bench rule.json x.txt
+fi
+
 # Bad input: one line each, counted, nothing lost, "n of N judged".
 {
     head -n 5 whole.jsonl
