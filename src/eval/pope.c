@@ -12,6 +12,7 @@
 /* A label with what was predicted for it, or a prediction on its own while files are read. */
 struct entry {
     char *id, *category;
+    size_t line;
     uint32_t picture; /* number of the file name */
     bool yes;
     bool predicted;
@@ -81,7 +82,7 @@ static enum critic_status on_label(void *user, json_t *object, size_t line,
     struct entries *e = user;
     struct entry *entry = NULL;
     const json_t *value = json_object_get(object, "label");
-    if (!json_is_string(value))
+    if (!json_is_string(value) && !e->both)
         value = json_object_get(object, "answer");
     struct cr_str label = {json_string_value(value), json_string_length(value)};
     enum cr_yes truth = label.data ? cr_rule_pope_exact(label) : CR_YES_OTHER;
@@ -95,6 +96,7 @@ static enum critic_status on_label(void *user, json_t *object, size_t line,
                    : cr_fail(err, CRITIC_BAD_DATA,
                              "%.160s:%zu: 'label' is not \"yes\" or \"no\"", e->path,
                              line);
+    entry->line = line;
     entry->yes = truth == CR_YES_YES;
     return number_picture(e, object, entry, err);
 }
@@ -107,6 +109,7 @@ static enum critic_status on_prediction(void *user, json_t *object, size_t line,
     if (!json_is_string(value))
         value = json_object_get(object, "text");
     CR_TRY(add_entry(e, object, &entry, err));
+    entry->line = line;
     if (!json_is_string(value))
         return cr_faults_add(e->faults, e->path, "answer", line, err,
                              "has no 'answer' or 'text'; counts as not judged");
@@ -172,9 +175,18 @@ static enum critic_status pair_by_id(struct entries *labels, const json_t *place
     return status;
 }
 
+/* The k-th with the k-th; where predictions are missing, which may be lines that could not be read, line
+ * with line, so that what follows a gap stays in its place. */
 static void pair_by_line(struct entries *labels, const struct entries *predictions) {
-    for (size_t i = 0; i < CR_MIN(labels->n, predictions->n); i++)
-        take_prediction(&labels->items[i], &predictions->items[i]);
+    bool gaps = predictions->n < labels->n;
+    for (size_t i = 0, k = 0; i < labels->n && k < predictions->n; i++) {
+        while (gaps && k < predictions->n &&
+               predictions->items[k].line < labels->items[i].line)
+            k++;
+        if (k < predictions->n &&
+            (!gaps || predictions->items[k].line == labels->items[i].line))
+            take_prediction(&labels->items[i], &predictions->items[k++]);
+    }
 }
 
 /* Ids are of one numbering where at least half of the predictions' have a label. */

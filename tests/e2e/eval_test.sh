@@ -153,6 +153,12 @@ expect 3 "$critic" eval score pope --predictions "$tmp/answers.jsonl" --labels "
 one_line_error "labels.json:1: 'label' is not"
 expect 2 "$critic" eval score pope --predictions "$tmp/answers.jsonl"
 one_line_error '--labels FILE'
+# A line that cannot be read leaves its own gap: what follows stays in its place.
+printf '{"label":"yes"}\n{"label":"no"}\n{"label":"no"}\n{"label":"yes"}\n' >"$tmp/labels.json"
+printf '{"text":"Yes"}\n{"text":"caf\351"}\n{"text":"No"}\n{"text":"Yes"}\n' >"$tmp/gap.jsonl"
+expect 1 "$critic" eval score pope --predictions "$tmp/gap.jsonl" --labels "$tmp/labels.json" --json
+contains "$out" '{"accuracy":1.0,'
+contains "$out" '"judged":3'
 expect 2 "$critic" eval score popes
 one_line_error "did you mean 'eval score pope'?"
 
