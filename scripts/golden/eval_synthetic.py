@@ -38,7 +38,7 @@ for i in range(4):
 prefixes = ["RLAIF-V_", "RLHF-V-", "hallucination_", "mathverse_", "mmmu_", "wildvision-battle_", "vlfb_"]
 vlrb = []
 for i in range(42):
-    words = ["cat", "\u732b", "dog", "sofa", "red", "on", "the"]
+    words = ["cat", "\u732b", "dog", "caf\u00e9", "red", "on", "the"]
     answers = [" ".join(rng.choice(words) for _ in range(rng.randint(1, 9))) for _ in range(2)]
     vlrb.append({"id": f"{prefixes[i % 7]}{i}", "query": "<image>\nWhat is it?" if i % 2 else "What is it?",
                  "response": answers, "image": f"images/{i % 4}.png",
@@ -61,6 +61,10 @@ for r in vlrb:
         text = (f"Because.\n**Overall Judgment**: Answer {said} is slightly better." if said else "I cannot say.")
         verdicts.append({"id": r["id"], "meta": {"filter_choice": text, "random_number": int(swapped)}})
 lines("vlrb_output.jsonl", verdicts)
+
+# a judge that takes whatever stands first, asked in both orders
+lines("vlrb_first.jsonl", [{"id": r["id"], "meta": {"filter_choice": "Overall Judgment: Answer 1 is better.",
+                                                     "random_number": swapped}} for r in vlrb for swapped in (0, 1)])
 
 # Multimodal RewardBench
 lines("mmrb_rows.jsonl", [])
@@ -173,6 +177,16 @@ everything = sum(counts.values(), [])
 expected["vlrb overall"] = 100 * sum(everything) / len(everything)
 expected["vlrb macro"] = sum(100 * sum(c) / len(c) for c in counts.values()) / len(counts)
 expected["vlrb n"] = len(everything)
+
+
+
+def parity(length):  # lmms-eval, VLMEvalKit: swapped where the lengths' sum is odd; the first slot wins
+    right = [r["human_ranking"][sum(map(length, r["response"])) % 2] == 0 for r in vlrb]
+    return 100 * sum(right) / len(right)
+
+
+expected["vlrb parity"] = parity(len)
+assert parity(len) != parity(lambda s: len(s.encode())), "code points have to matter"
 
 score_rows = [json.loads(line) for line in open(out / "score.jsonl")]
 

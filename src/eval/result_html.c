@@ -31,7 +31,7 @@ static void put_headline(const struct cr_result *r, struct cr_page *page) {
     const struct cr_metric *m = cr_metric_headline(r->metrics);
     bool whole = r->metrics->n_judged == r->metrics->n_total;
     enum cr_tone tone = !m      ? CR_TONE_RED
-                        : whole ? CR_TONE_GREEN
+                        : whole ? CR_TONE_PLAIN
                         : 10 * r->metrics->n_judged < 9 * r->metrics->n_total
                             ? CR_TONE_RED
                             : CR_TONE_AMBER;

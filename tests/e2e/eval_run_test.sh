@@ -24,6 +24,31 @@ run 0 vl-rewardbench -d "$data" --verdicts "$data/vlrb_output.jsonl" --samples 3
 equal "$(metric overall official)" "$(golden 'vlrb overall')"
 equal "$(metric macro official)" "$(golden 'vlrb macro')"
 contains "$out" '"differ":3'
+# Harnesses that order by the parity of the lengths count code points, not bytes.
+run 0 vl-rewardbench -d "$data" --verdicts "$data/vlrb_first.jsonl" --orders both --json
+equal "$(metric overall 'lmms-eval, VLMEvalKit')" "$(golden 'vlrb parity')"
+equal "$(metric 'same answer in both orders' 'swap-consistent')" 0.0000
+equal "$(metric 'right in both orders' 'swap-consistent')" 0.0000
+official=$(metric overall official)
+case $official in 3?.* | 4?.* | 5?.* | 6?.*) ;; *) fail "always first scores $official, not about half" ;; esac
+# The published file is known by its groups' sizes.
+sizes() { # HALLUCINATION GENERAL REASONING: a file of so many
+    awk -v h="$1" -v g="$2" -v r="$3" 'BEGIN {
+        for (i = 0; i < h + g + r; i++) {
+            id = i < h ? "hallucination_" i : i < h + g ? "wildvision-battle_" i : "mathverse_" i
+            printf "{\"id\": \"%s\", \"query\": \"q\", \"response\": [\"a\", \"b\"], \"human_ranking\": [%d, %d]}\n",
+                id, i % 2, 1 - i % 2
+        }
+    }' >sizes.jsonl
+    run 0 vl-rewardbench -d sizes.jsonl --baseline coin --orders one --json
+}
+sizes 749 183 318
+contains "$out" '"groups":"general 183, hallucination 749, reasoning 318","is_published_file":true'
+coin=$(printf '%s' "$out" | tr '{' '\n' | sed -n 's/.*"metric":"overall","rule":"robust","group":null,"value":[0-9.]*,"ci":\[\([0-9]*\).*,\([0-9]*\)\..*\],"why".*/\1 \2/p')
+[ "${coin% *}" -le 50 ] && [ "${coin#* }" -ge 49 ] || fail "a coin's interval is $coin"
+sizes 700 232 318
+contains "$out" '"is_published_file":false'
+
 run 0 mllm-judge-score -d "$data" --baseline longer --json
 equal "$(metric 'mean Pearson' robust)" "$(golden 'mllm-score longer')"
 run 0 mllm-judge-pair -d "$data" --baseline longer --json
