@@ -64,10 +64,9 @@ static void count_parameters(struct report *r) {
 
 static void count_memory(struct report *r, const struct cr_common *c) {
     enum cr_dtype act = c->dtype == CR_CHOOSE_F32 ? CR_F32 : CR_BF16;
-    struct cr_kv_layout one = cr_kv_layout_make(&r->config.text, act, 1);
-    r->kv_bytes_per_token = one.page_bytes;
+    r->kv_bytes_per_token = cr_kv_token_bytes(&r->config.text, act);
     for (size_t i = 0; i < CR_COUNT(contexts); i++)
-        r->kv_bytes[i] = contexts[i] * one.page_bytes;
+        r->kv_bytes[i] = contexts[i] * r->kv_bytes_per_token;
 }
 
 static enum critic_status gather(struct report *r, const char *path,

@@ -90,9 +90,20 @@ static enum critic_status quantise(struct cr_engine *e, critic_error *err) {
     return CRITIC_OK;
 }
 
-/* Below this many parameters a pass is over before a second thread is awake, and where other work
+/* Below this many parameters a network is small: a pass is over before a second thread is awake, and where other work
  * holds the cores it is waited for: 0.1 s with one thread, 7 s with two, for a micro verdict. */
 #define MIN_THREADED 16e6
+
+/* A small network in bf16: its weights once more cost little memory, and its sums are so short that
+ * the row kernels of a step, made for weights that come from memory, spend their time elsewhere. */
+static enum critic_status lay_out(struct cr_engine *e, critic_error *err) {
+    if (e->opts.weights != CR_WEIGHTS_FILE || !e->exec->tiles ||
+        e->exec->act != CR_BF16 || cr_params_elements(&e->config) >= MIN_THREADED)
+        return CRITIC_OK;
+    CR_TRY(cr_arena_init(&e->packed, cr_params_panels_bytes(&e->model.params, &e->config),
+                         err));
+    return cr_params_make_panels(&e->model.params, &e->config, &e->packed, e->exec, err);
+}
 
 /* Everything that follows from config and parameters: kernels, KV pool, logits row. */
 static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
@@ -100,6 +111,7 @@ static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
         e->opts.exec.n_threads = 1;
     CR_TRY(cr_exec_new(&e->exec, &e->opts.exec, err));
     CR_TRY(quantise(e, err));
+    CR_TRY(lay_out(e, err));
     e->model.config = &e->config;
     size_t most = e->config.text.max_positions;
     e->context = e->opts.context ? CR_MIN(e->opts.context, most) : most;
@@ -107,8 +119,8 @@ static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
         e->opts.prefill_chunk = 2048;
     if (e->opts.kv_bytes == 0)
         e->opts.kv_bytes = CR_MAX(cr_memory_bytes() / 2, (size_t)256 << 20);
-    struct cr_kv_layout layout =
-        cr_kv_layout_make(&e->config.text, e->exec->act, CR_PAGE_LEN);
+    struct cr_kv_layout layout = cr_kv_layout_make(&e->config.text, e->exec);
+    CR_ASSERT(layout.page_len == CR_PAGE_LEN);
     CR_TRY(cr_kv_init(&e->kv, &layout, e->opts.kv_bytes, err));
     e->logits = malloc(e->config.text.vocab * sizeof *e->logits);
     if (!e->logits)

@@ -11,6 +11,7 @@ enum critic_status cr_kv_init(struct cr_kv_pool *pool, const struct cr_kv_layout
     size_t n = CR_MAX(limit_bytes / layout->page_bytes, (size_t)1);
     n = CR_MIN(n, (size_t)INT32_MAX / 2);
     CR_TRY(cr_arena_init(&pool->memory, n * layout->page_bytes + 4096, err));
+    cr_arena_use_huge_pages(&pool->memory);
     pool->refs = calloc(n, sizeof *pool->refs);
     pool->free_pages = calloc(n, sizeof *pool->free_pages);
     if (!pool->refs || !pool->free_pages) {
@@ -47,7 +48,12 @@ unsigned char *cr_kv_take(struct cr_kv_pool *pool) {
     size_t i = (size_t)pool->free_pages[--pool->n_free];
     CR_ASSERT(pool->refs[i] == 0);
     pool->refs[i] = 1;
-    return pool->base + i * pool->layout.page_bytes;
+    unsigned char *page = pool->base + i * pool->layout.page_bytes;
+    /* Memory never touched is zero already. */
+    if (i < pool->n_touched)
+        memset(page, 0, pool->layout.page_bytes);
+    pool->n_touched = CR_MAX(pool->n_touched, i + 1);
+    return page;
 }
 
 void cr_kv_share(struct cr_kv_pool *pool, unsigned char *page) {

@@ -18,13 +18,14 @@ struct cr_kv_pool {
     int32_t *free_pages;
     size_t n_pages;
     size_t n_free;
+    size_t n_touched; /* pages past these were never taken */
 };
 
 /* Room for limit_bytes of pages, at least one. Errors: CRITIC_NO_MEMORY. */
 enum critic_status cr_kv_init(struct cr_kv_pool *pool, const struct cr_kv_layout *layout,
                               size_t limit_bytes, critic_error *err);
 void cr_kv_fini(struct cr_kv_pool *pool);
-/* A page with one reference, or NULL when the pool is used up. Contents are undefined. */
+/* A page of zeros with one reference, or NULL when the pool is used up. */
 unsigned char *cr_kv_take(struct cr_kv_pool *pool);
 void cr_kv_share(struct cr_kv_pool *pool, unsigned char *page);
 void cr_kv_drop(struct cr_kv_pool *pool, unsigned char *page);

@@ -28,6 +28,8 @@
 #define CR_ATTENTION_ROWS  96
 #define CR_ATTENTION_KEYS  384
 #define CR_ATTENTION_PANEL 64 /* keys a packed panel; divides CR_ATTENTION_KEYS */
+#define CR_ATTENTION_PANELS                                                              \
+    (CR_ATTENTION_KEYS / CR_ATTENTION_PANEL) /* of a step at most */
 
 /* Keys that row r of a block may see: the first `visible + r * per_row` of the step's keys,
  * at most n_keys. per_row is 1 under a causal mask, else 0. */
@@ -68,11 +70,15 @@ struct cr_attention_tiles {
     void (*pack_k)(void *panel, const void *const *rows, enum cr_dtype type, size_t n,
                    size_t head_dim);
     void (*pack_v)(void *panel, const void *const *rows, size_t n, size_t head_dim);
+    /* One row, of the type of v, to its place in a panel: a panel of zeros, filled so row by row, is
+     * what pack makes. */
+    void (*put_k)(void *panel, const void *row, size_t slot, size_t head_dim);
+    void (*put_v)(void *panel, const void *row, size_t slot, size_t head_dim);
     /* Query row r is at q + r * q_stride elements; scale multiplies q . k. */
     void (*begin)(void *work, const void *q, size_t q_stride, size_t n_rows,
                   size_t head_dim, float scale);
-    /* Every row must see at least one key in its first step. */
-    void (*step)(void *work, const void *k_panels, const void *v_panels,
+    /* A pointer a panel. Every row must see at least one key in its first step. */
+    void (*step)(void *work, const void *const *k_panels, const void *const *v_panels,
                  const struct cr_attention_mask *mask);
     /* y row r at y + r * y_stride elements; lse[r * lse_stride] where lse is not NULL. */
     void (*end)(void *work, void *y, size_t y_stride, float *lse, size_t lse_stride);

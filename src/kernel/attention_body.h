@@ -223,6 +223,44 @@ INLINE uint32_t query_unit(const void *row, size_t step, size_t head_dim,
     return bits;
 }
 
+INLINE void put_k(void *panel, const void *row, size_t slot, size_t head_dim,
+                  enum cr_dtype type) {
+    size_t steps = STEPS(head_dim);
+    uint32_t *to =
+        (uint32_t *)panel + slot / SCORE_WIDTH * steps * SCORE_WIDTH + slot % SCORE_WIDTH;
+#if INT16_SCORES
+    float unit = unit_of(row, head_dim, type);
+    ((float *)panel)[PANEL * steps + slot] = unit;
+    for (size_t at = 0; at < steps; at += LANES) {
+        float pairs[LANES];
+        v_store_f32(pairs, load_int16(row, type, at, head_dim, unit));
+        for (size_t k = 0; k < LANES && at + k < steps; k++)
+            memcpy(&to[(at + k) * SCORE_WIDTH], &pairs[k], sizeof *to);
+    }
+#else
+    for (size_t at = 0; at < steps; at++)
+        to[at * SCORE_WIDTH] = query_unit(row, at, head_dim, type);
+#endif
+}
+
+INLINE void put_v(void *panel, const void *row, size_t slot, size_t head_dim,
+                  enum cr_dtype type) {
+    size_t n_vecs = vecs_of(head_dim), i = slot / (1 + PAIRS);
+    for (size_t g = 0; g < groups_of(n_vecs); g++) {
+        size_t from = group_start(n_vecs, g) * LANES;
+        size_t to = group_start(n_vecs, g + 1) * LANES;
+        size_t at = from * STEPS(PANEL) + i * (to - from);
+        for (size_t e = from; e < to && e < head_dim; e++, at++) {
+            if (PAIRS)
+                ((uint16_t *)panel)[2 * at + slot % 2] = ((const uint16_t *)row)[e];
+            else
+                ((float *)panel)[at] = type == CR_F32
+                                           ? ((const float *)row)[e]
+                                           : cr_bf16_to_f32(((const uint16_t *)row)[e]);
+        }
+    }
+}
+
 INLINE void begin(struct work *w, const void *q, size_t q_stride, size_t n_rows,
                   size_t head_dim, float scale, enum cr_dtype type) {
     size_t n_tiles = (n_rows + TILE_ROWS - 1) / TILE_ROWS, steps = STEPS(head_dim);
@@ -377,16 +415,16 @@ static void soften(struct work *w, size_t row, float *s, const float *top, size_
 
 /* Values */
 
-/* a = a * fade + p v for `height` rows and `cols` vectors of a column group, n_panels of
- * v_stride floats each. */
+/* a = a * fade + p v for `height` rows and `cols` vectors of a column group, which begins at
+ * float `at` of each of n_panels. */
 INLINE void value_tile(float *a, size_t a_stride, const float *fade, const uint32_t *p,
-                       const float *v, size_t v_stride, size_t n_panels, size_t height,
+                       const void *const *v, size_t at, size_t n_panels, size_t height,
                        size_t cols) {
     vec acc[TILE_ROWS][VALUE_COLS];
     UNROLL for (size_t r = 0; r < height; r++) UNROLL for (size_t j = 0; j < cols; j++)
         acc[r][j] = v_mul(v_load_f32(a + r * a_stride + j * LANES), v_set(fade[r]));
     for (size_t panel = 0; panel < n_panels; panel++) {
-        const float *b_at = v + panel * v_stride;
+        const float *b_at = (const float *)v[panel] + at;
         for (size_t step = 0; step < STEPS(PANEL); step++) {
             UNROLL for (size_t j = 0; j < cols; j++) {
                 vec b = v_load_f32(b_at + j * LANES);
@@ -403,7 +441,7 @@ INLINE void value_tile(float *a, size_t a_stride, const float *fade, const uint3
 
 #define VALUE_CASE(height, cols)                                                         \
     case height * 8 + cols:                                                              \
-        value_tile(a, a_stride, fade, p, v, v_stride, n_panels, height, cols);           \
+        value_tile(a, a_stride, fade, p, v, at, n_panels, height, cols);                 \
         break;
 #define VALUE_HEIGHTS(cols)                                                              \
     VALUE_CASE(1, cols)                                                                  \
@@ -414,7 +452,7 @@ INLINE void value_tile(float *a, size_t a_stride, const float *fade, const uint3
     VALUE_CASE(6, cols)
 
 static void values(float *a, size_t a_stride, const float *fade, const uint32_t *p,
-                   const float *v, size_t v_stride, size_t n_panels, size_t height,
+                   const void *const *v, size_t at, size_t n_panels, size_t height,
                    size_t cols) {
     switch (height * 8 + cols) {
         VALUE_HEIGHTS(1)
@@ -446,14 +484,15 @@ static size_t panels_of(size_t n_keys) {
 
 /* Scores of rows [from, to): panel by panel, so that a panel stays in cache. A row's scores
  * are written up to the last panel that its register tile needs. */
-static void strip_scores(struct work *w, size_t from, size_t to, const float *k,
+static void strip_scores(struct work *w, size_t from, size_t to,
+                         const void *const *panels,
                          const struct cr_attention_mask *mask) {
     size_t steps = STEPS(w->head_dim);
     for (size_t i = 0; i < (to - from) * LANES; i++)
         w->top[i] = MASKED;
     size_t n_keys = panels_of(seen_by(mask, to - 1)) * PANEL;
     for (size_t key = 0; key < n_keys; key += SCORE_WIDTH) {
-        const float *panel = k + key / PANEL * (k_bytes(w->head_dim) / 4);
+        const float *panel = panels[key / PANEL];
         for (size_t r = from; r < to; r += w->tile_rows) {
             size_t height = height_at(w, r), seen[TILE_ROWS];
             if (panels_of(seen_by(mask, r + height - 1)) * PANEL <= key)
@@ -469,23 +508,23 @@ static void strip_scores(struct work *w, size_t from, size_t to, const float *k,
     }
 }
 
-static void strip_values(struct work *w, size_t from, size_t to, const float *v,
+static void strip_values(struct work *w, size_t from, size_t to, const void *const *v,
                          const struct cr_attention_mask *mask) {
-    size_t v_stride = v_bytes(w->head_dim) / 4, a_stride = w->n_vecs * LANES;
+    size_t a_stride = w->n_vecs * LANES;
     for (size_t g = 0; g < groups_of(w->n_vecs); g++) {
         size_t first = group_start(w->n_vecs, g);
         size_t cols = group_start(w->n_vecs, g + 1) - first;
         for (size_t r = from; r < to; r += w->tile_rows) {
             size_t height = height_at(w, r);
             values(a_of(w) + r * a_stride + first * LANES, a_stride, w->fade + r,
-                   (const uint32_t *)(const void *)(w->s + (r - from) * KEYS),
-                   v + first * LANES * STEPS(PANEL), v_stride,
-                   panels_of(seen_by(mask, r + height - 1)), height, cols);
+                   (const uint32_t *)(const void *)(w->s + (r - from) * KEYS), v,
+                   first * LANES * STEPS(PANEL), panels_of(seen_by(mask, r + height - 1)),
+                   height, cols);
         }
     }
 }
 
-static void step(void *work, const void *k_panels, const void *v_panels,
+static void step(void *work, const void *const *k_panels, const void *const *v_panels,
                  const struct cr_attention_mask *mask) {
     struct work *w = work;
     size_t strip = STRIP / w->tile_rows * w->tile_rows;
@@ -546,6 +585,14 @@ static void partial(void *work, float *m, float *l, float *a) {
                                size_t head_dim) {                                        \
         pack_v(panel, rows, n, head_dim, TYPE);                                          \
     }                                                                                    \
+    static void table##_put_k(void *panel, const void *row, size_t slot,                 \
+                              size_t head_dim) {                                         \
+        put_k(panel, row, slot, head_dim, TYPE);                                         \
+    }                                                                                    \
+    static void table##_put_v(void *panel, const void *row, size_t slot,                 \
+                              size_t head_dim) {                                         \
+        put_v(panel, row, slot, head_dim, TYPE);                                         \
+    }                                                                                    \
     static void table##_begin(void *work, const void *q, size_t q_stride, size_t n_rows, \
                               size_t head_dim, float scale) {                            \
         begin(work, q, q_stride, n_rows, head_dim, scale, Q_TYPE);                       \
@@ -564,6 +611,8 @@ static void partial(void *work, float *m, float *l, float *a) {
         .work_bytes = work_bytes,                                                        \
         .pack_k = table##_pack_k,                                                        \
         .pack_v = table##_pack_v,                                                        \
+        .put_k = table##_put_k,                                                          \
+        .put_v = table##_put_v,                                                          \
         .begin = table##_begin,                                                          \
         .step = step,                                                                    \
         .end = table##_end,                                                              \
@@ -580,6 +629,8 @@ static void partial(void *work, float *m, float *l, float *a) {
         .work_bytes = work_bytes,                                                        \
         .pack_k = table##_pack_k,                                                        \
         .pack_v = table##_pack_v,                                                        \
+        .put_k = table##_put_k,                                                          \
+        .put_v = table##_put_v,                                                          \
         .begin = table##_begin,                                                          \
         .step = step,                                                                    \
         .end = table##_end,                                                              \

@@ -53,6 +53,14 @@ static void pack_v_bf16(void *panel, const void *const *rows, size_t n, size_t h
     pack(panel, rows, n, head_dim, CR_BF16);
 }
 
+static void put_f32(void *panel, const void *row, size_t slot, size_t head_dim) {
+    cr_row_to_f32(CR_F32, row, (float *)panel + slot * head_dim, head_dim);
+}
+
+static void put_bf16(void *panel, const void *row, size_t slot, size_t head_dim) {
+    cr_row_to_f32(CR_BF16, row, (float *)panel + slot * head_dim, head_dim);
+}
+
 static void begin(struct work *w, const void *q, size_t q_row_bytes, size_t n_rows,
                   size_t head_dim, float scale, enum cr_dtype type) {
     w->n_rows = n_rows;
@@ -78,15 +86,22 @@ static void begin_bf16(void *work, const void *q, size_t q_stride, size_t n_rows
     begin(work, q, q_stride * 2, n_rows, head_dim, scale, CR_BF16);
 }
 
-static void step_row(struct work *w, size_t r, const float *k, const float *v, size_t n) {
+static const float *row_at(const void *const *panels, size_t key, size_t head_dim) {
+    return (const float *)panels[key / CR_ATTENTION_PANEL] +
+           key % CR_ATTENTION_PANEL * head_dim;
+}
+
+static void step_row(struct work *w, size_t r, const void *const *k, const void *const *v,
+                     size_t n) {
     size_t e_len = w->head_dim;
     const float *q = q_of(w) + r * e_len;
     double *a = w->sums + r * e_len;
     double m = w->m[r];
     for (size_t s = 0; s < n; s++) {
+        const float *key = row_at(k, s, e_len);
         double dot = 0.0;
         for (size_t e = 0; e < e_len; e++)
-            dot += (double)q[e] * (double)k[s * e_len + e];
+            dot += (double)q[e] * (double)key[e];
         w->p[s] = dot * w->scale;
         m = w->p[s] > m || isnan(w->p[s]) ? w->p[s] : m;
     }
@@ -96,14 +111,15 @@ static void step_row(struct work *w, size_t r, const float *k, const float *v, s
     for (size_t e = 0; e < e_len; e++)
         a[e] *= fade;
     for (size_t s = 0; s < n; s++) {
+        const float *value = row_at(v, s, e_len);
         double p = exp2(w->p[s] - m);
         w->l[r] += p;
         for (size_t e = 0; e < e_len; e++)
-            a[e] += p * (double)v[s * e_len + e];
+            a[e] += p * (double)value[e];
     }
 }
 
-static void step(void *work, const void *k_panels, const void *v_panels,
+static void step(void *work, const void *const *k_panels, const void *const *v_panels,
                  const struct cr_attention_mask *mask) {
     struct work *w = work;
     for (size_t r = 0; r < w->n_rows; r++) {
@@ -200,6 +216,8 @@ const struct cr_attention_tiles cr_attention_scalar_f32 = {
     .work_bytes = work_bytes,
     .pack_k = pack_k,
     .pack_v = pack_v_f32,
+    .put_k = put_f32,
+    .put_v = put_f32,
     .begin = begin_f32,
     .step = step,
     .end = end_f32,
@@ -215,6 +233,8 @@ const struct cr_attention_tiles cr_attention_scalar_bf16 = {
     .work_bytes = work_bytes,
     .pack_k = pack_k,
     .pack_v = pack_v_bf16,
+    .put_k = put_bf16,
+    .put_v = put_bf16,
     .begin = begin_bf16,
     .step = step,
     .end = end_bf16,
@@ -230,6 +250,8 @@ const struct cr_attention_tiles cr_attention_scalar_mixed = {
     .work_bytes = work_bytes,
     .pack_k = pack_k,
     .pack_v = pack_v_bf16,
+    .put_k = put_bf16,
+    .put_v = put_bf16,
     .begin = begin_f32,
     .step = step,
     .end = end_bf16,

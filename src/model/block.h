@@ -29,7 +29,7 @@ struct cr_ffn_acts {
 };
 
 /* Types of q and k: F32 spares them a rounding where op/attention.h takes it and nothing keeps
- * them, in prefill and the tower. */
+ * them, in the decoder (queries) and the tower. */
 struct cr_score_types {
     enum cr_dtype q, k;
 };

@@ -23,21 +23,25 @@ struct pass {
 };
 
 struct cr_kv_layout cr_kv_layout_make(const struct cr_decoder_config *c,
-                                      enum cr_dtype act, size_t page_len) {
-    size_t row;
-    CR_ASSERT(cr_dtype_row_bytes(act, c->n_kv_heads * c->head_dim, &row));
-    struct cr_kv_layout kv = {.page_len = page_len, .block_bytes = row * page_len};
-    kv.page_bytes = 2 * c->n_layers * kv.block_bytes;
+                                      const struct cr_exec *ex) {
+    struct cr_kv_panels panels = cr_attention_panels(c->head_dim, ex);
+    struct cr_kv_layout kv = {.page_len = panels.len,
+                              .k_bytes = panels.k_bytes * c->n_kv_heads,
+                              .v_bytes = panels.v_bytes * c->n_kv_heads};
+    kv.page_bytes = c->n_layers * (kv.k_bytes + kv.v_bytes);
     return kv;
 }
 
-/* Row (G*E) at `position` goes to its place in a block (G, page_len, E). */
-static void write_row(unsigned char *block, const unsigned char *row, size_t slot,
-                      const struct cr_kv_layout *kv, const struct cr_decoder_config *c) {
-    size_t head_bytes = kv->block_bytes / (kv->page_len * c->n_kv_heads);
-    for (size_t g = 0; g < c->n_kv_heads; g++)
-        memcpy(block + (g * kv->page_len + slot) * head_bytes, row + g * head_bytes,
-               head_bytes);
+size_t cr_kv_token_bytes(const struct cr_decoder_config *c, enum cr_dtype act) {
+    size_t row;
+    CR_ASSERT(cr_dtype_row_bytes(act, c->n_kv_heads * c->head_dim, &row));
+    return 2 * c->n_layers * row;
+}
+
+/* Where a layer's panels of keys begin in a page; those of values follow. */
+static unsigned char *panels_at(unsigned char *page, size_t layer,
+                                const struct cr_kv_layout *kv) {
+    return page + layer * (kv->k_bytes + kv->v_bytes);
 }
 
 /* Keys and values of all rows into their pages. */
@@ -49,11 +53,11 @@ static void store_kv(const struct pass *p, size_t layer, struct cr_tensor k,
         const struct cr_span *span = &p->spans[s];
         for (size_t t = 0; t < span->n_rows; t++, row++) {
             size_t position = span->first + t;
-            unsigned char *k_block =
-                span->pages[position / kv->page_len] + 2 * layer * kv->block_bytes;
-            size_t slot = position % kv->page_len;
-            write_row(k_block, cr_tensor_row(&k, row), slot, kv, p->c);
-            write_row(k_block + kv->block_bytes, cr_tensor_row(&v, row), slot, kv, p->c);
+            unsigned char *to =
+                panels_at(span->pages[position / kv->page_len], layer, kv);
+            cr_attention_put(to, to + kv->k_bytes, cr_tensor_row(&k, row),
+                             cr_tensor_row(&v, row), position % kv->page_len,
+                             p->c->n_kv_heads, p->c->head_dim, p->ex);
         }
     }
 }
@@ -67,15 +71,15 @@ static void attend(const struct pass *p, size_t layer, struct cr_tensor y,
         size_t n_keys = span->first + span->n_rows;
         size_t n_pages = CR_CEIL_DIV(n_keys, p->kv->page_len);
         for (size_t i = 0; i < n_pages; i++) {
-            p->k_pages[i] = span->pages[i] + 2 * layer * p->kv->block_bytes;
-            p->v_pages[i] = span->pages[i] + (2 * layer + 1) * p->kv->block_bytes;
+            unsigned char *at = panels_at(span->pages[i], layer, p->kv);
+            p->k_pages[i] = at;
+            p->v_pages[i] = at + p->kv->k_bytes;
         }
         struct cr_kv_view view = {.k = p->k_pages,
                                   .v = p->v_pages,
                                   .page_len = p->kv->page_len,
-                                  .row_stride = c->head_dim,
-                                  .head_stride = p->kv->page_len * c->head_dim,
-                                  .n_keys = n_keys};
+                                  .n_keys = n_keys,
+                                  .packed = true};
         struct cr_attention_shape shape = {.n_heads = c->n_heads,
                                            .n_kv_heads = c->n_kv_heads,
                                            .head_dim = c->head_dim,
@@ -102,8 +106,7 @@ static void block_fwd(struct cr_tensor x, const struct cr_decoder_layer *layer,
     const struct cr_decoder_config *c = p->c;
     struct cr_arena *scratch = &p->ex->scratch;
     size_t mark = cr_arena_mark(scratch), rows = x.dim[0];
-    struct cr_score_types scores = {p->phase == CR_STEP ? p->ex->act : CR_F32,
-                                    p->ex->act};
+    struct cr_score_types scores = {CR_F32, p->ex->act};
     struct cr_attention_acts a = cr_attention_acts_make(
         rows, c->width, c->n_heads * c->head_dim, c->n_kv_heads * c->head_dim, c->n_heads,
         false, scores, scratch, p->ex->act);

@@ -55,16 +55,19 @@ void cr_pack_fwd(struct cr_tensor y, struct cr_tensor x, struct cr_tensor newlin
 
 /* ---- decoder.c ---- */
 
-/* How one page of keys and values is laid out: for every layer a K block and a V block, each
- * (G, page_len, E) of type ex->act. */
+/* How one page of keys and values is laid out: for every layer the K panels of all heads, then their
+ * V panels, as the context's attention takes them (op/attention.h). A page is a panel long, and
+ * zeroed before it is first written. */
 struct cr_kv_layout {
     size_t page_len;
-    size_t block_bytes; /* one K or V block */
-    size_t page_bytes;  /* 2 * L blocks */
+    size_t k_bytes, v_bytes; /* of all heads of a layer */
+    size_t page_bytes;       /* of L layers */
 };
 
-struct cr_kv_layout cr_kv_layout_make(const struct cr_decoder_config *c, enum cr_dtype act,
-                                      size_t page_len);
+struct cr_kv_layout cr_kv_layout_make(const struct cr_decoder_config *c,
+                                      const struct cr_exec *ex);
+/* Bytes of keys and values that a token takes in type `act`, were there no padding. */
+size_t cr_kv_token_bytes(const struct cr_decoder_config *c, enum cr_dtype act);
 
 /* Rows that continue one sequence: n_rows rows at positions first .. first + n_rows - 1. The pages
  * cover first + n_rows positions; those before `first` are filled. */

@@ -90,6 +90,14 @@ enum critic_status cr_params_quantise(struct cr_params *p, const struct cr_confi
                                       enum cr_packing packing, struct cr_arena *arena,
                                       bool (*cancelled)(void *user), void *user,
                                       struct cr_exec *ex, critic_error *err);
+/* Lays the weights of every product out as the tiles take them (op/linear.h), where they can be.
+ * Errors: CRITIC_NO_MEMORY. */
+enum critic_status cr_params_make_panels(struct cr_params *p,
+                                         const struct cr_config *config,
+                                         struct cr_arena *arena, struct cr_exec *ex,
+                                         critic_error *err);
+/* Bytes that it takes of its arena. */
+size_t cr_params_panels_bytes(struct cr_params *p, const struct cr_config *config);
 /* Elements of all parameters, and their bytes as they are stored. */
 void cr_params_size(struct cr_params *p, const struct cr_config *config, size_t *n_elements,
                     size_t *n_bytes);

@@ -99,3 +99,40 @@ enum critic_status cr_params_quantise(struct cr_params *p, const struct cr_confi
                           .user = user};
     return each_product(p, config, quantise, &q, err);
 }
+
+/* ---- panels of bf16 ---- */
+
+static enum critic_status count_panels(void *user, struct cr_linear *lin,
+                                       enum cr_param_part part, critic_error *err) {
+    struct quantiser *q = user;
+    (void)part;
+    (void)err;
+    q->bytes += cr_linear_panels_bytes(&lin->w);
+    return CRITIC_OK;
+}
+
+static enum critic_status make_panels(void *user, struct cr_linear *lin,
+                                      enum cr_param_part part, critic_error *err) {
+    struct quantiser *q = user;
+    (void)part;
+    if (!cr_linear_has_panels(&lin->w, q->ex))
+        return CRITIC_OK;
+    lin->panels = cr_linear_panels(&lin->w, q->arena, q->ex);
+    return lin->panels ? CRITIC_OK
+                       : cr_fail(err, CRITIC_NO_MEMORY, "out of memory for panels");
+}
+
+size_t cr_params_panels_bytes(struct cr_params *p, const struct cr_config *config) {
+    struct quantiser q = {.params = p};
+    enum critic_status status = each_product(p, config, count_panels, &q, NULL);
+    CR_ASSERT(status == CRITIC_OK);
+    return q.bytes;
+}
+
+enum critic_status cr_params_make_panels(struct cr_params *p,
+                                         const struct cr_config *config,
+                                         struct cr_arena *arena, struct cr_exec *ex,
+                                         critic_error *err) {
+    struct quantiser q = {.params = p, .arena = arena, .ex = ex};
+    return each_product(p, config, make_panels, &q, err);
+}

@@ -10,7 +10,7 @@
 #define KEYS         CR_ATTENTION_KEYS
 #define PANEL        CR_ATTENTION_PANEL
 #define ROWS         CR_ATTENTION_ROWS
-#define BLOCK_PANELS (KEYS / PANEL)
+#define BLOCK_PANELS CR_ATTENTION_PANELS
 
 /* One call, seen from the inside of the parallel region. */
 struct call {
@@ -25,10 +25,11 @@ struct call {
     size_t n_panels;            /* of n_keys */
     size_t q_bytes, elem_bytes; /* of an element of q; of k, v, y */
     size_t k_bytes, v_bytes, work_bytes;
-    char *k, *v;      /* packed panels: (G, n_panels), or a block's for each thread */
-    char *work;       /* (n_threads) */
-    size_t n_blocks;  /* step: blocks of keys */
-    float *m, *l, *a; /* step: partial sums (T, n_blocks, H) and (T, n_blocks, H, E) */
+    const void **k, **v; /* prefill: panels (G, n_panels) */
+    char *k_own, *v_own; /* packed here: (G, n_panels), or a block's for each thread */
+    char *work;          /* (n_threads) */
+    size_t n_blocks;     /* step: blocks of keys */
+    float *m, *l, *a;    /* step: partial sums (T, n_blocks, H) and (T, n_blocks, H, E) */
 };
 
 static void *scratch(struct cr_exec *ex, size_t n, size_t bytes) {
@@ -77,7 +78,7 @@ static void query_block(const struct call *c, size_t head, size_t t, size_t n,
         struct cr_attention_mask mask = {.n_keys = CR_MIN(KEYS, last - key),
                                          .visible = seen - key,
                                          .per_row = shape->causal};
-        c->tiles->step(work, c->k + panel * c->k_bytes, c->v + panel * c->v_bytes, &mask);
+        c->tiles->step(work, c->k + panel, c->v + panel, &mask);
     }
     float *lse = c->lse ? c->lse + t * shape->n_heads + head : NULL;
     c->tiles->end(work, (char *)cr_tensor_row(&c->y, t) + head * e * c->elem_bytes,
@@ -88,17 +89,28 @@ static void query_block(const struct call *c, size_t head, size_t t, size_t n,
  * heads of one kv head follow each other while its panels are in cache. */
 static void prefill(struct call *c, struct cr_exec *ex) {
     size_t n_groups = c->shape->n_kv_heads, per_group = c->shape->n_heads / n_groups;
-    c->k = scratch(ex, n_groups * c->n_panels, c->k_bytes);
-    c->v = scratch(ex, n_groups * c->n_panels, c->v_bytes);
+    size_t n_panels = n_groups * c->n_panels, n_own = c->kv->packed ? 0 : n_panels;
+    c->k = scratch(ex, n_panels, sizeof *c->k);
+    c->v = scratch(ex, n_panels, sizeof *c->v);
+    c->k_own = scratch(ex, n_own, c->k_bytes);
+    c->v_own = scratch(ex, n_own, c->v_bytes);
+    for (size_t i = 0; i < n_panels; i++) {
+        c->k[i] = n_own
+                      ? c->k_own + i * c->k_bytes
+                      : (char *)c->kv->k[i % c->n_panels] + i / c->n_panels * c->k_bytes;
+        c->v[i] = n_own
+                      ? c->v_own + i * c->v_bytes
+                      : (char *)c->kv->v[i % c->n_panels] + i / c->n_panels * c->v_bytes;
+    }
     c->work = scratch(ex, (size_t)ex->n_threads, c->work_bytes);
     size_t block_0 = c->first / ROWS, end = c->first + c->n_rows;
     size_t n_blocks = (end + ROWS - 1) / ROWS - block_0;
 #pragma omp parallel num_threads(ex->n_threads)
     {
 #pragma omp for schedule(static)
-        for (size_t i = 0; i < n_groups * c->n_panels; i++)
-            pack_panel(c, i / c->n_panels, i % c->n_panels, c->k + i * c->k_bytes,
-                       c->v + i * c->v_bytes);
+        for (size_t i = 0; i < n_own; i++)
+            pack_panel(c, i / c->n_panels, i % c->n_panels, c->k_own + i * c->k_bytes,
+                       c->v_own + i * c->v_bytes);
         void *work = c->work + (size_t)omp_get_thread_num() * c->work_bytes;
 #pragma omp for schedule(dynamic)
         for (size_t i = 0; i < n_groups * n_blocks * per_group; i++) {
@@ -118,9 +130,16 @@ static void key_block(const struct call *c, size_t group, size_t block, char *k,
     const struct cr_attention_shape *shape = c->shape;
     size_t per_group = shape->n_heads / shape->n_kv_heads, e = shape->head_dim;
     size_t first = block * KEYS, n_keys = CR_MIN(KEYS, c->n_keys - first);
-    for (size_t p = 0; p * PANEL < n_keys; p++)
-        pack_panel(c, group, block * BLOCK_PANELS + p, k + p * c->k_bytes,
-                   v + p * c->v_bytes);
+    const void *k_panels[BLOCK_PANELS], *v_panels[BLOCK_PANELS];
+    for (size_t p = 0; p * PANEL < n_keys; p++) {
+        size_t page = block * BLOCK_PANELS + p;
+        k_panels[p] = c->kv->packed ? (char *)c->kv->k[page] + group * c->k_bytes
+                                    : k + p * c->k_bytes;
+        v_panels[p] = c->kv->packed ? (char *)c->kv->v[page] + group * c->v_bytes
+                                    : v + p * c->v_bytes;
+        if (!c->kv->packed)
+            pack_panel(c, group, page, k + p * c->k_bytes, v + p * c->v_bytes);
+    }
     for (size_t t = 0; t < c->n_rows; t++) {
         size_t seen = shape->causal ? c->first + t + 1 : c->n_keys;
         if (seen <= first)
@@ -133,7 +152,7 @@ static void key_block(const struct call *c, size_t group, size_t block, char *k,
             c->tiles->begin(work,
                             (const char *)cr_tensor_row(&c->q, t) + head * e * c->q_bytes,
                             e, CR_MIN(ROWS, per_group - r), e, shape->scale);
-            c->tiles->step(work, k, v, &mask);
+            c->tiles->step(work, k_panels, v_panels, &mask);
             c->tiles->partial(work, c->m + at, c->l + at, c->a + at * e);
         }
     }
@@ -172,8 +191,9 @@ static void step(struct call *c, struct cr_exec *ex) {
     size_t n_groups = c->shape->n_kv_heads, n_heads = c->shape->n_heads;
     size_t n_threads = (size_t)ex->n_threads, e = c->shape->head_dim;
     c->n_blocks = (c->n_keys + KEYS - 1) / KEYS;
-    c->k = scratch(ex, n_threads * BLOCK_PANELS, c->k_bytes);
-    c->v = scratch(ex, n_threads * BLOCK_PANELS, c->v_bytes);
+    size_t n_own = c->kv->packed ? 0 : n_threads * BLOCK_PANELS;
+    c->k_own = scratch(ex, n_own, c->k_bytes);
+    c->v_own = scratch(ex, n_own, c->v_bytes);
     c->work = scratch(ex, n_threads, c->work_bytes);
     size_t n_partial = c->n_rows * c->n_blocks * n_heads;
     c->m = scratch(ex, n_partial, sizeof(float));
@@ -186,8 +206,8 @@ static void step(struct call *c, struct cr_exec *ex) {
 #pragma omp for schedule(dynamic)
         for (size_t i = 0; i < n_groups * c->n_blocks; i++)
             key_block(c, i / c->n_blocks, i % c->n_blocks,
-                      c->k + me * BLOCK_PANELS * c->k_bytes,
-                      c->v + me * BLOCK_PANELS * c->v_bytes,
+                      c->k_own + me * BLOCK_PANELS * c->k_bytes,
+                      c->v_own + me * BLOCK_PANELS * c->v_bytes,
                       c->work + me * c->work_bytes);
 #pragma omp for schedule(static)
         for (size_t i = 0; i < c->n_rows * n_heads; i++)
@@ -204,6 +224,33 @@ static void check_call(const struct call *c) {
     CR_ASSERT(c->y.dtype == CR_F32 || c->y.dtype == CR_BF16);
     CR_ASSERT(c->q.dtype == c->y.dtype || c->q.dtype == CR_F32);
     CR_ASSERT(c->n_keys && c->n_keys <= c->kv->n_keys && c->kv->page_len);
+    CR_ASSERT(!c->kv->packed || (c->kv->page_len == PANEL && c->q.dtype == CR_F32));
+}
+
+static const struct cr_attention_tiles *tiles_of(enum cr_dtype q, enum cr_dtype y,
+                                                 const struct cr_exec *ex) {
+    return y == CR_F32   ? ex->row->attention_f32
+           : q == CR_F32 ? ex->row->attention_mixed
+                         : ex->row->attention_bf16;
+}
+
+struct cr_kv_panels cr_attention_panels(size_t head_dim, const struct cr_exec *ex) {
+    const struct cr_attention_tiles *tiles = tiles_of(CR_F32, ex->act, ex);
+    return (struct cr_kv_panels){PANEL, tiles->k_bytes(head_dim),
+                                 tiles->v_bytes(head_dim)};
+}
+
+void cr_attention_put(void *k_panels, void *v_panels, const void *k, const void *v,
+                      size_t slot, size_t n_kv_heads, size_t head_dim,
+                      const struct cr_exec *ex) {
+    const struct cr_attention_tiles *tiles = tiles_of(CR_F32, ex->act, ex);
+    size_t row = head_dim * (ex->act == CR_F32 ? 4 : 2);
+    for (size_t g = 0; g < n_kv_heads; g++) {
+        tiles->put_k((char *)k_panels + g * tiles->k_bytes(head_dim),
+                     (const char *)k + g * row, slot, head_dim);
+        tiles->put_v((char *)v_panels + g * tiles->v_bytes(head_dim),
+                     (const char *)v + g * row, slot, head_dim);
+    }
 }
 
 void cr_attention_fwd(struct cr_tensor y, struct cr_attention_saved *saved,
@@ -221,9 +268,7 @@ void cr_attention_fwd(struct cr_tensor y, struct cr_attention_saved *saved,
     check_call(&c);
     c.q_bytes = cr_dtype_block_bytes(q.dtype);
     c.elem_bytes = cr_dtype_block_bytes(y.dtype);
-    c.tiles = y.dtype == CR_F32   ? ex->row->attention_f32
-              : q.dtype == CR_F32 ? ex->row->attention_mixed
-                                  : ex->row->attention_bf16;
+    c.tiles = tiles_of(q.dtype, y.dtype, ex);
     c.k_bytes = c.tiles->k_bytes(shape->head_dim);
     c.v_bytes = c.tiles->v_bytes(shape->head_dim);
     c.work_bytes = c.tiles->work_bytes(shape->head_dim);

@@ -15,6 +15,10 @@
 
 #include "op/exec.h"
 
+/* `packed`: page_len is that of cr_attention_panels, and a page holds each head's keys as the panel
+ * that the context's tiles make of them for queries in F32 (kernel/attention.h), one behind the
+ * other; likewise the values. Nothing is packed then, which costs a step more than the attention
+ * itself. */
 struct cr_kv_view {
     void *const *k; /* one pointer a page */
     void *const *v;
@@ -22,7 +26,19 @@ struct cr_kv_view {
     size_t row_stride;
     size_t head_stride;
     size_t n_keys; /* keys present; with `causal` at least first + T */
+    bool packed;
 };
+
+/* Keys of a panel, and bytes of a panel of keys and of values of one head. */
+struct cr_kv_panels {
+    size_t len, k_bytes, v_bytes;
+};
+struct cr_kv_panels cr_attention_panels(size_t head_dim, const struct cr_exec *ex);
+/* Row `slot` of each head, k and v (G*E) of type ex->act, to its panels. Slots not yet written must
+ * hold numbers: zeros. */
+void cr_attention_put(void *k_panels, void *v_panels, const void *k, const void *v,
+                      size_t slot, size_t n_kv_heads, size_t head_dim,
+                      const struct cr_exec *ex);
 
 struct cr_attention_shape {
     size_t n_heads;    /* H */

@@ -133,8 +133,12 @@ static void query_block(const struct call *c, const struct segment *g, size_t he
         struct cr_attention_mask mask = {.n_keys = CR_MIN(KEYS, last - key),
                                          .visible = seen - key,
                                          .per_row = s->causal};
-        c->tiles->step(m->work, m->k_cols + key / PANEL * c->k_bytes,
-                       m->v_rows + key / PANEL * c->v_bytes, &mask);
+        const void *k[CR_ATTENTION_PANELS], *v[CR_ATTENTION_PANELS];
+        for (size_t p = 0; p < CR_ATTENTION_PANELS; p++) {
+            k[p] = m->k_cols + (key / PANEL + p) * c->k_bytes;
+            v[p] = m->v_rows + (key / PANEL + p) * c->v_bytes;
+        }
+        c->tiles->step(m->work, k, v, &mask);
     }
     c->tiles->end(m->work, element(c, &c->y, row, head), stride_of(&c->y),
                   c->lse ? c->lse + row * s->n_heads + head : NULL, s->n_heads);

@@ -298,12 +298,69 @@ static void test_bits_do_not_depend_on_company(void **state) {
     }
 }
 
+/* Pages that hold panels, written row by row, give the bits of
+ * pages of rows. */
+static void check_panels(const struct shape_case *c, enum cr_isa isa,
+                         enum cr_compute compute, enum cr_phase phase) {
+    struct cr_exec *ex = t_exec(isa, compute, 2);
+    struct input in = make_input(c, ex->act, CR_F32, 5);
+    struct cr_kv_panels panels = cr_attention_panels(c->head_dim, ex);
+    size_t n_pages = CR_CEIL_DIV(c->n_keys, panels.len), width = c->n_heads * c->head_dim;
+    size_t k_bytes = c->n_kv_heads * panels.k_bytes;
+    size_t v_bytes = c->n_kv_heads * panels.v_bytes;
+    char *memory = aligned_alloc(64, n_pages * (k_bytes + v_bytes));
+    void **k = calloc(n_pages, sizeof *k), **v = calloc(n_pages, sizeof *v);
+    memset(memory, 0, n_pages * (k_bytes + v_bytes));
+    for (size_t p = 0; p < n_pages; p++) {
+        k[p] = memory + p * (k_bytes + v_bytes);
+        v[p] = memory + p * (k_bytes + v_bytes) + k_bytes;
+    }
+    for (size_t i = 0; i < c->n_keys; i++)
+        cr_attention_put(k[i / panels.len], v[i / panels.len], cr_tensor_row(&in.k, i),
+                         cr_tensor_row(&in.v, i), i % panels.len, c->n_kv_heads,
+                         c->head_dim, ex);
+    struct cr_tensor rows = t_tensor(ex->act, c->n_rows, width);
+    struct cr_tensor packed = t_tensor(ex->act, c->n_rows, width);
+    run(rows, NULL, &in, 0, phase, ex);
+    struct cr_kv_view view = {
+        .k = k, .v = v, .page_len = panels.len, .n_keys = c->n_keys, .packed = true};
+    struct cr_attention_shape shape = {.n_heads = c->n_heads,
+                                       .n_kv_heads = c->n_kv_heads,
+                                       .head_dim = c->head_dim,
+                                       .scale = scale_of(c),
+                                       .causal = c->causal,
+                                       .first = c->first};
+    cr_attention_fwd(packed, NULL, in.q, &view, &shape, phase, ex);
+    if (!t_same_bits(&rows, &packed))
+        fail_msg("%s: panels change bits: T %zu keys %zu E %zu", cr_isa_name(isa),
+                 c->n_rows, c->n_keys, c->head_dim);
+    free(memory);
+    free(k);
+    free(v);
+    free(rows.data);
+    free(packed.data);
+    free_input(&in);
+    cr_exec_free(ex);
+}
+
+static void test_panels_are_rows(void **state) {
+    (void)state;
+    T_EACH_ISA(isa) {
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+            for (int compute = CR_COMPUTE_F32; compute <= CR_COMPUTE_BF16; compute++) {
+                check_panels(&cases[i], isa, (enum cr_compute)compute, CR_PREFILL);
+                check_panels(&cases[i], isa, (enum cr_compute)compute, CR_STEP);
+            }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches_naive),
         cmocka_unit_test(test_f32_queries_of_any_size),
         cmocka_unit_test(test_no_rows),
         cmocka_unit_test(test_bits_do_not_depend_on_company),
+        cmocka_unit_test(test_panels_are_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

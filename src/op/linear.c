@@ -228,10 +228,10 @@ static void plain_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_li
         return;
     if (lin->packed)
         linear_packed(y, x, lin, mode, phase, ex);
-    else if (phase == CR_STEP || cr_tensor_cols(&x) == 0 ||
+    else if ((phase == CR_STEP && !lin->panels) || cr_tensor_cols(&x) == 0 ||
              (!ex->gemm && !ex->dense->tile))
         cr_linear_step(&y, &lin, 1, x, mode, ex);
-    else if (cr_linear_is_tiled(phase, ex))
+    else if (cr_linear_is_tiled(lin, phase, ex))
         cr_linear_tiles(&y, &lin, 1, x, mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE,
                         ex);
     else if (!ex->gemm)
@@ -359,10 +359,10 @@ void cr_linear_f32_fwd(struct cr_tensor y, struct cr_tensor x,
 static bool is_tiled(const struct cr_linear *const *lin, size_t n, struct cr_tensor x,
                      enum cr_phase phase, const struct cr_exec *ex) {
     for (size_t i = 0; i < n; i++)
-        if (lin[i]->packed || lin[i]->lora.a.data)
+        if (lin[i]->packed || lin[i]->lora.a.data ||
+            !cr_linear_is_tiled(lin[i], phase, ex))
             return false;
-    return cr_tensor_rows(&x) > 0 && cr_tensor_cols(&x) > 0 &&
-           cr_linear_is_tiled(phase, ex);
+    return cr_tensor_rows(&x) > 0 && cr_tensor_cols(&x) > 0;
 }
 
 void cr_linear_group_fwd(const struct cr_tensor *y, const struct cr_linear *const *lin,
@@ -371,7 +371,7 @@ void cr_linear_group_fwd(const struct cr_tensor *y, const struct cr_linear *cons
     bool alike = phase == CR_STEP && cr_tensor_rows(&x) > 0;
     for (size_t i = 0; i < n; i++) {
         check_shapes(&y[i], &x, lin[i], CR_ASSIGN, ex);
-        alike = alike && !lin[i]->packed && !lin[i]->lora.a.data &&
+        alike = alike && !lin[i]->packed && !lin[i]->panels && !lin[i]->lora.a.data &&
                 lin[i]->w.dtype == lin[0]->w.dtype;
     }
     if (alike)

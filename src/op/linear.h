@@ -27,10 +27,20 @@ struct cr_linear {
     struct cr_tensor w;
     struct cr_tensor bias;          /* data NULL: none */
     const struct cr_packed *packed; /* w in 8 or 4 bits, used in its place; NULL: none */
-    struct cr_lora lora; /* a and b of any plain float dtype; in a gradient F32 */
+    const uint32_t *panels; /* w in bf16 as the tiles take it, likewise; NULL: none */
+    struct cr_lora lora;    /* a and b of any plain float dtype; in a gradient F32 */
 };
 
 enum cr_store_mode { CR_ASSIGN, CR_ADD };
+
+/* Can the weights w be laid out once and for all as the tiles of bf16 products take them? Prefill
+ * then packs nothing, and a step uses the tiles, too: right where all weights fit a cache. */
+bool cr_linear_has_panels(const struct cr_tensor *w, const struct cr_exec *ex);
+/* Bytes that cr_linear_panels takes of an arena. */
+size_t cr_linear_panels_bytes(const struct cr_tensor *w);
+/* The panels of w, any dtype, rounded to bf16. NULL: the arena is full. */
+const uint32_t *cr_linear_panels(const struct cr_tensor *w, struct cr_arena *arena,
+                                 struct cr_exec *ex);
 
 void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
                    enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex);

@@ -27,8 +27,9 @@ enum cr_linear_after {
     CR_AFTER_SWIGLU /* of two maps: y[0] = silu(first) * second */
 };
 
-/* Do the tiles serve this phase of this context? */
-bool cr_linear_is_tiled(enum cr_phase phase, const struct cr_exec *ex);
+/* Do the tiles serve this map in this phase of this context? */
+bool cr_linear_is_tiled(const struct cr_linear *lin, enum cr_phase phase,
+                        const struct cr_exec *ex);
 /* n maps of the same rows x (T, K) BF16, T and K at least 1. */
 void cr_linear_tiles(const struct cr_tensor *y, const struct cr_linear *const *lin,
                      size_t n, struct cr_tensor x, enum cr_linear_after after,

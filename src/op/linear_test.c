@@ -364,6 +364,62 @@ static void test_panels_join(void **state) {
     cr_exec_free(ex);
 }
 
+/* Weights laid out beforehand give the bits of prefill in both phases, whoever travels along. */
+static void test_panels_beforehand(void **state) {
+    (void)state;
+    static const size_t widths[] = {1, 31, 64, 130}, lens[] = {1, 7, 96, 193};
+    struct cr_rng r;
+    critic_error err;
+    struct cr_exec *ex = exec_new(cr_isa_best(), CR_COMPUTE_BF16, 2);
+    cr_rng_seed(&r, 17);
+    for (size_t i = 0; i < 16; i++) {
+        size_t n = widths[i % 4], k = lens[i / 4], rows = 9;
+        enum cr_dtype dtype = i % 3 == 0 ? CR_F32 : i % 3 == 1 ? CR_BF16 : CR_F16;
+        struct cr_arena arena;
+        struct cr_linear plain[2], laid[2];
+        struct cr_tensor x = random_matrix(CR_BF16, rows, k, &r);
+        struct cr_tensor y[2], z[2];
+        T_OK(cr_arena_init(&arena, 1 << 20, &err));
+        for (size_t m = 0; m < 2; m++) {
+            y[m] = random_matrix(CR_BF16, rows, n, &r);
+            z[m] = random_matrix(CR_BF16, rows, n, &r);
+            plain[m] = (struct cr_linear){.w = random_matrix(dtype, n, k, &r)};
+            laid[m] = plain[m];
+            if (!cr_linear_has_panels(&plain[m].w, ex)) {
+                print_message("no tiles here\n");
+                skip();
+            }
+            size_t before = arena.used;
+            laid[m].panels = cr_linear_panels(&plain[m].w, &arena, ex);
+            assert_non_null(laid[m].panels);
+            assert_true(arena.used - before <= cr_linear_panels_bytes(&plain[m].w));
+        }
+        cr_linear_fwd(y[0], x, &plain[0], CR_ASSIGN, CR_PREFILL, ex);
+        cr_linear_fwd(z[0], x, &laid[0], CR_ASSIGN, CR_PREFILL, ex);
+        assert_memory_equal(y[0].data, z[0].data, rows * y[0].row_bytes);
+        for (size_t t = 0; t < rows; t += 4) {
+            size_t part = CR_MIN(rows - t, 4);
+            cr_linear_fwd(cr_tensor_slice(&z[1], t, part), cr_tensor_slice(&x, t, part),
+                          &laid[0], CR_ASSIGN, CR_STEP, ex);
+        }
+        assert_memory_equal(y[0].data, z[1].data, rows * y[0].row_bytes);
+        cr_linear_group_fwd(z, (const struct cr_linear *[]){&laid[1], &laid[0]}, 2, x,
+                            CR_STEP, ex);
+        assert_memory_equal(y[0].data, z[1].data, rows * y[0].row_bytes);
+        cr_linear_swiglu_fwd(y[1], x, &plain[0], &plain[1], CR_PREFILL, ex);
+        cr_linear_swiglu_fwd(z[1], x, &laid[0], &laid[1], CR_STEP, ex);
+        assert_memory_equal(y[1].data, z[1].data, rows * y[1].row_bytes);
+        for (size_t m = 0; m < 2; m++) {
+            free(y[m].data);
+            free(z[m].data);
+            free(plain[m].w.data);
+        }
+        free(x.data);
+        cr_arena_fini(&arena);
+    }
+    cr_exec_free(ex);
+}
+
 static void test_embed_copies_rows(void **state) {
     (void)state;
     struct cr_rng r;
@@ -421,6 +477,7 @@ int main(void) {
         cmocka_unit_test(test_empty_row_gives_the_bias),
         cmocka_unit_test(test_rows_do_not_depend_on_company),
         cmocka_unit_test(test_panels_join),
+        cmocka_unit_test(test_panels_beforehand),
         cmocka_unit_test(test_embed_copies_rows),
         cmocka_unit_test(test_host_threads_are_kept),
         cmocka_unit_test(test_unavailable_isa_is_refused),

@@ -68,6 +68,36 @@ static void pack(const struct tiling *t, const struct cr_tensor *w, size_t first
     }
 }
 
+/* The same from panels that are there: `cols` of COLS columns, half a panel at a time. */
+static void copy_half(uint32_t *to, const struct cr_linear *lin, size_t first,
+                      size_t cols, size_t pairs) {
+    const uint32_t *from = lin->panels + first / COLS * pairs * COLS + first % COLS;
+    for (size_t i = 0; i < pairs; i++)
+        memcpy(to + i * COLS, from + i * COLS, cols * sizeof *to);
+}
+
+/* The panel of t->columns columns from `first`, in `own` unless it is there. */
+static const uint32_t *panel_of(const struct tiling *t, const struct map *m, size_t first,
+                                size_t n, size_t k0, size_t k,
+                                const struct workbench *own) {
+    const struct cr_linear *lin = m->lin;
+    size_t pairs = CR_CEIL_DIV(k, (size_t)2);
+    if (t->after != CR_AFTER_SWIGLU) {
+        if (lin->panels)
+            return lin->panels + first / COLS * pairs * COLS;
+        pack(t, &lin->w, first, n, t->columns, k0, k, own->panel, own->converted);
+        return own->panel;
+    }
+    for (size_t i = 0; i < 2; i++) { /* gate and up side by side */
+        uint32_t *to = own->panel + i * t->columns;
+        if (m[i].lin->panels)
+            copy_half(to, m[i].lin, first, t->columns, pairs);
+        else
+            pack(t, &m[i].lin->w, first, n, t->columns, k0, k, to, own->converted);
+    }
+    return own->panel;
+}
+
 /* Row `row` of a panel's sums to where it belongs. */
 static void finish_row(const struct tiling *t, const struct map *m, size_t row,
                        size_t first, size_t n, float *sums) {
@@ -124,10 +154,7 @@ static void run_panel(const struct tiling *t, size_t panel, size_t from, size_t 
     bool one = t->k <= PANEL_K;
     for (size_t k0 = 0; k0 < t->k; k0 += PANEL_K) {
         size_t k = CR_MIN(PANEL_K, t->k - k0), k_w = CR_MIN(PANEL_K, k_all - k0);
-        pack(t, &m->lin->w, first, n, t->columns, k0, k_w, own->panel, own->converted);
-        if (t->after == CR_AFTER_SWIGLU)
-            pack(t, &m[1].lin->w, first, n, t->columns, k0, k_w, own->panel + t->columns,
-                 own->converted);
+        const uint32_t *packed = panel_of(t, m, first, n, k0, k_w, own);
         bool last = k0 + k == t->k;
         for (size_t row = from; row < to; row += ROWS) {
             size_t rows = CR_MIN(ROWS, to - row);
@@ -135,7 +162,7 @@ static void run_panel(const struct tiling *t, size_t panel, size_t from, size_t 
                 fetch_rows(m, row, rows, first, n);
             float *sums = own->sums + (one ? 0 : (row - from) * COLS);
             t->ex->tiles->tile(sums, (const uint16_t *)cr_tensor_row(&t->x, row) + k0,
-                               x_row, rows, own->panel, k, k0 > 0);
+                               x_row, rows, packed, k, k0 > 0);
             for (size_t r = 0; last && r < rows; r++)
                 finish_row(t, m, row + r, first, n, sums + r * COLS);
         }
@@ -175,8 +202,40 @@ static void plan(struct tiling *t, const struct cr_tensor *y,
     t->row_parts = uneven ? CR_MIN(n_threads, CR_CEIL_DIV(t->m, 8 * ROWS)) : 1;
 }
 
-bool cr_linear_is_tiled(enum cr_phase phase, const struct cr_exec *ex) {
-    return phase == CR_PREFILL && ex->tiles && ex->act == CR_BF16;
+bool cr_linear_is_tiled(const struct cr_linear *lin, enum cr_phase phase,
+                        const struct cr_exec *ex) {
+    return (phase == CR_PREFILL || lin->panels) && ex->tiles && ex->act == CR_BF16;
+}
+
+/* Words of one panel of rows of k. */
+static size_t panel_words(size_t k) {
+    return CR_CEIL_DIV(k, (size_t)2) * COLS;
+}
+
+bool cr_linear_has_panels(const struct cr_tensor *w, const struct cr_exec *ex) {
+    return ex->tiles && ex->act == CR_BF16 && cr_tensor_cols(w) > 0 &&
+           cr_tensor_cols(w) <= PANEL_K;
+}
+
+size_t cr_linear_panels_bytes(const struct cr_tensor *w) {
+    return CR_CEIL_DIV(cr_tensor_rows(w), (size_t)COLS) * panel_words(cr_tensor_cols(w)) *
+               sizeof(uint32_t) +
+           64;
+}
+
+const uint32_t *cr_linear_panels(const struct cr_tensor *w, struct cr_arena *arena,
+                                 struct cr_exec *ex) {
+    size_t n = cr_tensor_rows(w), k = cr_tensor_cols(w);
+    uint32_t *panels = cr_arena_calloc(arena, CR_CEIL_DIV(n, (size_t)COLS),
+                                       panel_words(k) * sizeof *panels);
+    size_t mark = cr_arena_mark(&ex->scratch);
+    struct tiling t = {.ex = ex};
+    uint16_t *converted = cr_exec_matrix(ex, CR_BF16, COLS, CONVERT_K).data;
+    for (size_t first = 0; panels && first < n; first += COLS)
+        pack(&t, w, first, CR_MIN(COLS, n - first), COLS, 0, k,
+             panels + first / COLS * panel_words(k), converted);
+    cr_arena_release(&ex->scratch, mark);
+    return panels;
 }
 
 void cr_linear_tiles(const struct cr_tensor *y, const struct cr_linear *const *lin,
