@@ -16,6 +16,8 @@ static const struct {
      cr_cmd_data_critic},
     {"prompts", "questions about a world's scenes, for a policy to answer",
      cr_cmd_data_prompts},
+    {"oracle", "scores of anybody's answers about a world's pictures",
+     cr_cmd_data_oracle},
     {"stats", "what is in a file of conversations; contact sheets", cr_cmd_data_stats},
     {"lint", "faults in files of conversations", cr_cmd_data_lint},
 };

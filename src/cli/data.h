@@ -7,6 +7,7 @@
 int cr_cmd_data_world(int n_args, const char *const *args);
 int cr_cmd_data_critic(int n_args, const char *const *args);
 int cr_cmd_data_prompts(int n_args, const char *const *args);
+int cr_cmd_data_oracle(int n_args, const char *const *args);
 int cr_cmd_data_stats(int n_args, const char *const *args);
 int cr_cmd_data_lint(int n_args, const char *const *args);
 int cr_cmd_data_split(int n_args, const char *const *args);

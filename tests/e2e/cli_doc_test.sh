@@ -32,7 +32,7 @@ check() { # COMMAND…
 }
 
 for command in judge prefer align generate forward tokenize inspect convert info bench perplexity 'data world' 'data critic' \
-    'data prompts' 'data stats' 'data lint' 'train sft' 'train dpo' 'train tower' 'eval micro' 'eval run' 'eval compare' 'eval merge' 'eval list' \
+    'data prompts' 'data oracle' 'data stats' 'data lint' 'train sft' 'train dpo' 'train tower' 'eval micro' 'eval run' 'eval compare' 'eval merge' 'eval list' \
     'eval panel' 'eval stats' 'eval wildvision' 'eval llava-reviews' 'eval score mme' 'eval score pope' \
     'eval score mmbench'; do
     # shellcheck disable=SC2086

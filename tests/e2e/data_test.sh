@@ -52,6 +52,16 @@ expect 0 "$critic" data prompts "$world/train/scenes.jsonl" --questions 3 -n 2 -
 contains "$out" '"prompts":6'
 head -n 6 "$world/train/prompts.jsonl" | cmp - "$tmp/two.jsonl" || fail "other questions of the first scenes"
 
+# The oracle on anybody's answers: its own claims of a perfect one, and of nonsense.
+sed -n 's/^{"id":"[^"]*","images":\(.*\),"question":\("[^"]*"\),"scene.*/{"id":"x","images":\1,"question":\2,"responses":["I see a dog."]}/p' \
+    "$world/train/prompts.jsonl" >"$world/train/nonsense.jsonl"
+expect 0 "$critic" data oracle "$world/train/nonsense.jsonl" --scenes "$world/train/scenes.jsonl"
+contains "$out" '{"id":"x","scores":[0]}'
+contains "$err" "36 items (0 failed), 36 answers, mean 0.00"
+expect 1 "$critic" data oracle "$world/train/nonsense.jsonl" --scenes "$tmp/v/train/scenes.jsonl" --quiet
+contains "$out" '"error":"'
+rm "$world/train/nonsense.jsonl"
+
 expect 0 "$critic" data world --out "$world" --split test --count 5 --quiet
 expect 0 "$critic" data critic "$world/test/scenes.jsonl" --quiet --both-orders
 expect 0 "$critic" data lint "$world"/train/*.jsonl "$world"/test/*.jsonl --image-folder "$world"
