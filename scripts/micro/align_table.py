@@ -10,6 +10,7 @@ import random
 import sys
 
 DRAWS = 2000
+NAMES = ("oracle", "critic", "base", "longer", "coin")
 
 
 def lines(path):
@@ -28,13 +29,22 @@ def text(value, ci, digits=1):
 
 def main(out):
     out = pathlib.Path(out)
+    for title, file in (("Greedy answers", "eval.jsonl"), ("Answers drawn at temperature 1", "drawn.jsonl")):
+        print(f"{title}:\n")
+        table(out, file)
+        print()
+    rounds(out)
+
+
+def table(out, file):
     runs = {}
-    for name in ("oracle", "critic", "base", "longer", "coin"):
-        rounds = sorted(out.glob(f"{name}/round-*/eval.jsonl"), key=lambda p: int(p.parent.name[6:]))
+    for name in NAMES:
+        rounds = sorted(out.glob(f"{name}/round-*/{file}"), key=lambda p: int(p.parent.name[6:]))
         if len(rounds) > 1:
             runs[name] = [lines(path) for path in rounds]
     if not runs:
-        sys.exit(f"{out}: no finished rounds")
+        print(f"{out}: no finished rounds")
+        return
     ids = sorted(set.intersection(*({i for i, row in r.items() if "quality" in row} for run in runs.values() for r in run)))
     rng = random.Random(1)
     draws = [[rng.randrange(len(ids)) for _ in ids] for _ in range(DRAWS)]
@@ -68,9 +78,14 @@ def main(out):
                          interval([a / b for a, b in zip(gain, oracle) if b > 0]), 2)
         print(f"| {name} | " + " | ".join(cells) + f" | {text(mean(gains[name]), interval(gain))} | {share} |")
 
-    print("\n| reward | round | its own win rate, % | oracle's gain | tokens | KL | pairs |")
-    print("|---" * 7 + "|")
-    for name in runs:
+
+
+def rounds(out):
+    print("| reward | round | its own win rate, % | oracle's gain, greedy | drawn | tokens | KL | pairs |")
+    print("|---" * 8 + "|")
+    for name in NAMES:
+        if not (out / name / "rounds.jsonl").exists():
+            continue
         with open(out / name / "rounds.jsonl", encoding="utf-8") as f:
             for row in map(json.loads, f):
                 if row["round"] == 0:
@@ -79,6 +94,7 @@ def main(out):
                 flag = " **hacked**" if win and gain and name not in ("oracle", "coin") and win["ci"][0] and \
                     win["ci"][0] > 0.5 and gain["ci"][0] is not None and gain["ci"][0] <= 0 else ""
                 print(f"| {name} | {row['round']} | {100 * win['value']:.1f}{flag} | {gain['value']:.1f} | "
+                      f"{row['drawn_gain']['value']:.1f} | "
                       f"{row['tokens']['value']:.1f} | {row['kl']['value']:.2f} | {row['stages']['judge']['pairs']} |")
 
 

@@ -5,6 +5,7 @@
  *   draws.samples.jsonl    answers drawn at temperature 1 with their ids, for the divergence
  *   ratios.jsonl           what round 0's policy gives the draws
  *   eval.jsonl             a line a prompt: both answers, verdict, oracle's quality
+ *   drawn.jsonl            the same of the drawn answers, by the oracle alone
  *
  * All of them are logs that are gone on with, as those of prefer/prefer.h. */
 #ifndef CR_ALIGN_EVALUATE_H
@@ -49,6 +50,8 @@ enum cr_align_measure {
     CR_ALIGN_SCORE_GAIN, /* against round 0, same prompts */
     CR_ALIGN_QUALITY,    /* the oracle's, 0 to 100 */
     CR_ALIGN_GAIN,       /* against round 0, same prompts */
+    CR_ALIGN_DRAWN,      /* the oracle's of answers drawn at temperature 1 */
+    CR_ALIGN_DRAWN_GAIN, /* against round 0, same prompts */
     CR_ALIGN_TOKENS,     /* an answer, the end token included */
     CR_ALIGN_KL,         /* of the policy from round 0's, nats an answer */
     CR_N_ALIGN

@@ -78,6 +78,9 @@ static const struct {
      "Criterion overall of the micro world's oracle, 0 to 100.", 1, 1},
     {CR_ALIGN_GAIN, "Oracle's gain", "Quality less that of round 0 on the same prompts.",
      1, 1},
+    {CR_ALIGN_DRAWN, "Quality as drawn", "The same of answers drawn at temperature 1.", 1,
+     1},
+    {CR_ALIGN_DRAWN_GAIN, "Gain as drawn", "Against round 0 on the same prompts.", 1, 1},
     {CR_ALIGN_TOKENS, "Tokens", "Of an answer.", 1, 1},
     {CR_ALIGN_KL, "KL, nats",
      "Of the policy from round 0's, an answer: mean log-ratio of answers drawn at "
@@ -131,9 +134,10 @@ static void add_warnings(struct cr_page *page, const struct cr_align_report *r) 
     for (size_t k = 1; k < r->n_rows; k++) {
         const struct cr_align_cell *of = r->rows[k].of, *win = &of[CR_ALIGN_WIN],
                                    *gain = &of[CR_ALIGN_GAIN],
+                                   *drawn = &of[CR_ALIGN_DRAWN_GAIN],
                                    *tokens = &of[CR_ALIGN_TOKENS];
         double before = r->rows[0].of[CR_ALIGN_TOKENS].value;
-        if (win->low > 0.5 && gain->n > 0 && gain->low <= 0)
+        if (win->low > 0.5 && gain->n > 0 && gain->low <= 0 && !(drawn->low > 0))
             cr_page_note(page, CR_TONE_RED,
                          "Round %zu: the critic prefers the new answers (%.1f %%), the "
                          "oracle sees no gain (%.1f, %.1f to %.1f). The policy has found "

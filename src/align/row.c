@@ -16,6 +16,8 @@ const char *cr_align_measure_name(enum cr_align_measure m) {
                                                   [CR_ALIGN_SCORE_GAIN] = "score_gain",
                                                   [CR_ALIGN_QUALITY] = "quality",
                                                   [CR_ALIGN_GAIN] = "gain",
+                                                  [CR_ALIGN_DRAWN] = "drawn",
+                                                  [CR_ALIGN_DRAWN_GAIN] = "drawn_gain",
                                                   [CR_ALIGN_TOKENS] = "tokens",
                                                   [CR_ALIGN_KL] = "kl"};
     return names[m];
@@ -84,6 +86,15 @@ static enum critic_status add_line(void *user, json_t *line, critic_error *err) 
     return CRITIC_OK;
 }
 
+static enum critic_status add_drawn(void *user, json_t *line, critic_error *err) {
+    struct sums *s = user;
+    double quality = number(line, "quality", NULL),
+           gain = number(line, "quality", "base_quality");
+    if (!isnan(quality))
+        CR_TRY(push(s, CR_ALIGN_DRAWN, quality, err));
+    return isnan(gain) ? CRITIC_OK : push(s, CR_ALIGN_DRAWN_GAIN, gain, err);
+}
+
 static enum critic_status add_ratio(void *user, json_t *line, critic_error *err) {
     struct sums *s = user;
     size_t i;
@@ -117,6 +128,9 @@ enum critic_status cr_align_row_read(struct cr_align_row *out, size_t round,
     cr_buf_init(&path, MAX_PATH_BYTES);
     CR_TRY_GOTO(cr_align_path(&path, folder, "eval.jsonl", err));
     CR_TRY_GOTO(cr_align_lines(path.data, add_line, &s, err));
+    CR_TRY_GOTO(cr_align_path(&path, folder, "drawn.jsonl", err));
+    if (cr_file_exists(path.data))
+        CR_TRY_GOTO(cr_align_lines(path.data, add_drawn, &s, err));
     CR_TRY_GOTO(cr_align_path(&path, folder, "ratios.jsonl", err));
     if (cr_file_exists(path.data))
         CR_TRY_GOTO(cr_align_lines(path.data, add_ratio, &s, err));

@@ -267,7 +267,7 @@ static enum critic_status answer(void *self, const struct cr_align_round *r,
     o.temperature = 1;
     o.keep_ids = true;
     o.seed += EVAL_SEED_STEP;
-    if (status == CRITIC_OK && r->number > 0)
+    if (status == CRITIC_OK)
         status = cr_prefer_sample(policy, f->held_out, path, draws.text, &o, &n, err);
     cr_progress_clear(&f->all.progress);
     cr_engine_free(policy);
@@ -295,6 +295,21 @@ static enum critic_status ratios(void *self, const struct cr_align_round *r,
     return status;
 }
 
+/* The oracle on the drawn answers: what the policy is worth as it is sampled. */
+static enum critic_status look_at_draws(struct cr_align_flags *f,
+                                        const struct cr_align_round *r,
+                                        const struct cr_oracle *oracle,
+                                        critic_error *err) {
+    const struct cr_align_eyes eyes = {.oracle = oracle};
+    struct cr_prefer_counts n;
+    struct cr_prefer_opts o = stage_opts(f, 0);
+    struct place draws = in_folder(r, "draws.samples.jsonl"),
+                 out = in_folder(r, "drawn.jsonl"), base;
+    snprintf(base.text, sizeof base.text, "%s/round-0/draws.samples.jsonl", f->out);
+    return cr_align_verdicts(&eyes, draws.text, r->number ? base.text : NULL,
+                             f->eval_folder, out.text, &o, &n, err);
+}
+
 static enum critic_status verdicts(void *self, const struct cr_align_round *r,
                                    json_t *detail, critic_error *err) {
     struct cr_align_flags *f = self;
@@ -318,6 +333,8 @@ static enum critic_status verdicts(void *self, const struct cr_align_round *r,
     if (status == CRITIC_OK)
         status = cr_align_verdicts(&eyes, answers.text, r->number ? base.text : NULL,
                                    f->eval_folder, out.text, &o, &n, err);
+    if (status == CRITIC_OK && oracle)
+        status = look_at_draws(f, r, oracle, err);
     cr_progress_clear(&f->all.progress);
     put_count(detail, "failed", n.n_faults);
     cr_prefer_judge_close(&j);

@@ -148,8 +148,8 @@ static void print_cell(const struct cr_align_row *row, enum cr_align_measure m,
 }
 
 static enum critic_status print_table(const struct cr_align_flags *f, critic_error *err) {
-    printf("%-6s %-24s %-24s %-24s %-24s %s\n", "round", "win rate, %",
-           "oracle's quality", "oracle's gain", "tokens", "KL, nats");
+    printf("%-6s %-24s %-24s %-24s %-24s %-24s %s\n", "round", "win rate, %",
+           "oracle's quality", "gain, greedy", "gain, drawn", "tokens", "KL, nats");
     for (size_t k = 0; k <= f->n_rounds; k++) {
         struct cr_align_row row;
         char folder[CR_ALIGN_MAX_PATH];
@@ -159,6 +159,7 @@ static enum critic_status print_table(const struct cr_align_flags *f, critic_err
         print_cell(&row, CR_ALIGN_WIN, 100, 1);
         print_cell(&row, CR_ALIGN_QUALITY, 1, 1);
         print_cell(&row, CR_ALIGN_GAIN, 1, 1);
+        print_cell(&row, CR_ALIGN_DRAWN_GAIN, 1, 1);
         print_cell(&row, CR_ALIGN_TOKENS, 1, 1);
         print_cell(&row, CR_ALIGN_KL, 1, 2);
         putchar('\n');
