@@ -20,6 +20,9 @@ static const struct {
      cr_cmd_data_oracle},
     {"stats", "what is in a file of conversations; contact sheets", cr_cmd_data_stats},
     {"lint", "faults in files of conversations", cr_cmd_data_lint},
+    {"convert", "critic records, items, chat messages, preferences: one into another",
+     cr_cmd_data_convert},
+    {"split", "records into parts without a picture in two of them", cr_cmd_data_split},
 };
 
 static void print_usage(void) {

@@ -86,3 +86,46 @@ cp -r "$world/train/images" "$tmp/items/images"
 expect 0 "$critic" judge --model "$tiny/ov-lmms" --template micro-score-5-only --verdict-only \
     --input "$tmp/items/critic-oracle.jsonl" --output "$tmp/verdicts.jsonl"
 contains "$(cat "$tmp/verdicts.jsonl")" '"template":"micro-score-5-only"'
+
+# Critic records become the oracle's items and come back as the same bytes, by way of chat messages too.
+critic_file=$world/train/critic.jsonl
+expect 0 "$critic" data convert "$critic_file" --to items --out "$tmp/from.jsonl" --json
+contains "$out" '"written":48'
+for key in id question verdict template; do
+    sed "s/.*\"$key\":\"\\{0,1\\}\\([^\",]*\\).*/\\1/; s/\\.0}*\$//; s/}\$//" "$tmp/from.jsonl" >"$tmp/got.$key"
+    sed "s/.*\"$key\":\"\\{0,1\\}\\([^\",]*\\).*/\\1/; s/}\$//" "$world/train/critic-oracle.jsonl" >"$tmp/want.$key"
+    cmp "$tmp/got.$key" "$tmp/want.$key" || fail "'$key' is not the oracle's"
+done
+expect 0 "$critic" data convert "$tmp/from.jsonl" --to llava --out "$tmp/back.jsonl" --quiet
+expect 0 cmp "$tmp/back.jsonl" "$critic_file"
+expect 0 "$critic" data convert "$critic_file" --to messages --out "$tmp/messages.jsonl" --quiet
+contains "$(head -n 1 "$tmp/messages.jsonl")" '"messages":[{"role":"user","content":"<image>\n'
+expect 0 "$critic" data convert "$tmp/messages.jsonl" --to llava --out "$tmp/again.jsonl" --quiet
+expect 0 cmp "$tmp/again.jsonl" "$critic_file"
+# A record written from the verdict alone, and one that a reason follows.
+printf '{"id":"a","images":["x.png"],"question":"Q?","responses":["A.","B!"],"verdict":"second","reason":"Because."}\n' >"$tmp/item.jsonl"
+expect 0 "$critic" data convert "$tmp/item.jsonl" --to llava --template pairwise --out "$tmp/item-llava.jsonl" --quiet
+contains "$(cat "$tmp/item-llava.jsonl")" '"image":"x.png","conversations":[{"from":"human","value":"<image>\n'
+expect 0 "$critic" data convert "$tmp/item-llava.jsonl" --to pairs --out "$tmp/pair.jsonl" --quiet
+equal "$(cat "$tmp/pair.jsonl")" '{"id":"a","image":"x.png","prompt":"<image>\nQ?","chosen":"B!","rejected":"A."}'
+expect 3 "$critic" data convert "$world/train/base.jsonl" --to items --out "$tmp/none.jsonl"
+contains "$err" "base.jsonl:1: not one question and one reply"
+[ ! -e "$tmp/none.jsonl" ] || fail "a file in spite of bad records"
+expect 2 "$critic" data convert "$critic_file" --to items
+one_line_error "--out"
+
+# Parts: everything once, no picture in two, the same when the file has grown.
+expect 0 "$critic" data split "$critic_file" --out "$tmp/parts" --part a=0.5 --part b=0.5 --json
+contains "$out" '"records":{"a":'
+cat "$tmp/parts/a.jsonl" "$tmp/parts/b.jsonl" | sort >"$tmp/all"
+sort "$critic_file" | cmp - "$tmp/all" || fail "records are lost or changed"
+expect 0 "$critic" data lint "$tmp/parts/a.jsonl" "$tmp/parts/b.jsonl" --image-folder "$world"
+contains "$out" "0 faults"
+[ -s "$tmp/parts/a.jsonl" ] && [ -s "$tmp/parts/b.jsonl" ] || fail "a part is empty"
+head -n 24 "$critic_file" >"$tmp/half.jsonl"
+expect 0 "$critic" data split "$tmp/half.jsonl" --out "$tmp/half" --part a=0.5 --part b=0.5 --quiet
+head -n "$(wc -l <"$tmp/half/a.jsonl")" "$tmp/parts/a.jsonl" | cmp - "$tmp/half/a.jsonl" || fail "records moved when the file grew"
+expect 2 "$critic" data split "$critic_file" --out "$tmp/parts" --part a=0.5 --part b=0.5
+one_line_error "--force"
+expect 2 "$critic" data split "$critic_file" --out "$tmp/parts" --part a
+one_line_error "NAME=SHARE"
