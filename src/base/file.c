@@ -104,16 +104,21 @@ enum critic_status cr_path_join(struct cr_buf *out, const char *dir, const char 
 }
 
 enum critic_status cr_out_open(struct cr_out *o, const char *path, critic_error *err) {
+    struct stat st;
+    bool there = stat(path, &st) == 0, in_place = there && !S_ISREG(st.st_mode);
     *o = (struct cr_out){.fd = -1};
+    if (there && S_ISDIR(st.st_mode))
+        return cr_fail(err, CRITIC_IO, "%s: is a folder; expected a file's name", path);
     o->path = strdup(path);
     o->pending = malloc(PENDING_BYTES);
     if (!o->path || !o->pending ||
-        asprintf(&o->temporary, "%s.tmp-%ld", path, (long)getpid()) < 0) {
+        (!in_place && asprintf(&o->temporary, "%s.tmp-%ld", path, (long)getpid()) < 0)) {
         o->temporary = NULL;
         cr_out_abort(o);
         return cr_fail(err, CRITIC_NO_MEMORY, "%s: out of memory", path);
     }
-    o->fd = open(o->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    o->fd = in_place ? open(path, O_WRONLY | O_CLOEXEC)
+                     : open(o->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (o->fd < 0) {
         int code = errno;
         cr_out_abort(o);
@@ -166,7 +171,7 @@ static enum critic_status commit(struct cr_out *o, bool sync, critic_error *err)
     if (status == CRITIC_OK && closed != 0)
         status =
             cr_fail(err, CRITIC_IO, "%s: cannot close: %s", o->path, strerror(errno));
-    if (status == CRITIC_OK && rename(o->temporary, o->path) != 0)
+    if (status == CRITIC_OK && o->temporary && rename(o->temporary, o->path) != 0)
         status = cr_fail(err, CRITIC_IO, "%s: cannot rename into place: %s", o->path,
                          strerror(errno));
     if (status == CRITIC_OK) {

@@ -27,11 +27,12 @@ enum critic_status cr_path_join(struct cr_buf *out, const char *dir, const char 
                                 critic_error *err);
 
 /* Output file: written beside its final name, then renamed. A process that dies leaves the
- * old file as it was. */
+ * old file as it was. What is no regular file (a device, a pipe) is written in place: a rename
+ * would put a file where the device was. */
 struct cr_out {
     int fd;
     char *path;      /* final name */
-    char *temporary; /* name while it is written */
+    char *temporary; /* name while it is written; NULL: in place */
     unsigned char *pending;
     size_t n_pending;
     size_t n_written; /* bytes accepted so far, pending ones included */
