@@ -307,7 +307,9 @@ int cr_eval_run(int n_args, const char *const *args) {
             "    --output verdicts.jsonl --resume --report vlrb.html\n"
             "critic eval run mm-vet --data mmvet --answers mine.jsonl \\\n"
             "    --endpoint http://localhost:8000/v1 --endpoint-model judge --cache "
-            "replies.db",
+            "replies.db\n"
+            "critic eval run pope --data POPE/output/coco --model llava-onevision-7b "
+            "--output pope.jsonl",
         .flags = flags,
         .min_positional = 1,
         .max_positional = 1};

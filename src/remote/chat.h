@@ -1,7 +1,7 @@
 /* A client for OpenAI-compatible chat endpoints: text and pictures in, texts out.
  *
- *   POST {url}/chat/completions with model, messages, max_tokens, temperature, top_p, n, seed,
- *   logprobs; pictures are data URLs in image_url parts in front of the text.
+ *   POST {url}/chat/completions with model, messages, max_tokens, temperature, top_p, n, seed;
+ *   pictures are data URLs in image_url parts in front of the text.
  *
  * Calls that may work later (no connection, time-out, 408, 425, 429, 5xx, a reply that ends
  * early) are tried again with growing random waits, or after what Retry-After says. Everything
