@@ -14,7 +14,7 @@
 #include "eval/rows.h"
 #include "judge/verdict.h"
 
-#define MAX_ARENA ((size_t)1 << 40) /* address space; pages come as they are used */
+#define MAX_ARENA ((size_t)1 << 36) /* address space; pages come as they are used */
 
 struct loading {
     struct cr_exam_set *set;

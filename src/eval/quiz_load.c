@@ -12,7 +12,7 @@
 #include "eval/quiz_impl.h"
 #include "eval/rows.h"
 
-#define MAX_ARENA ((size_t)1 << 40) /* address space; pages come as they are used */
+#define MAX_ARENA ((size_t)1 << 36) /* address space; pages come as they are used */
 
 /* The instructions are those that LLaVA's models were trained with (LLaVA-1.5, section 3.3); MME's
  * questions hold theirs. */
