@@ -61,6 +61,8 @@ int cr_cmd_judge(int n_args, const char *const *args) {
          "scores such as 1-10, or 0-1:0.1 in steps of 0.1", 0, 0},
         {"verdict-only", 0, CR_FLAG_BOOL, &f.opts.verdict_only, NULL,
          "no reason: read the probability of every verdict in one pass", 0, 0},
+        {"explain-below", 0, CR_FLAG_DOUBLE, &f.opts.explain_below, "P",
+         "one pass, and the reason only where no verdict has this probability", 0, 1},
         {"probabilities", 0, CR_FLAG_BOOL, &f.opts.probabilities, NULL,
          "write the reason and read the probabilities at the verdict as well", 0, 0},
         {"both-orders", 0, CR_FLAG_BOOL, &f.opts.both_orders, NULL,
@@ -278,7 +280,8 @@ static void show_item(const struct judge_flags *f, const struct cr_item *item,
     cr_buf_init(&picture, (size_t)256 << 20);
     for (size_t i = 0; i < n_images; i++) {
         cr_buf_clear(&picture);
-        if (cr_show_picture(&picture, &images[i], &terminal, NULL) == CRITIC_OK && picture.len > 0)
+        if (cr_show_picture(&picture, &images[i], &terminal, NULL) == CRITIC_OK &&
+            picture.len > 0)
             fwrite(picture.data, 1, picture.len, stdout);
         print_labelled(s, "Picture ", 0, item->sources[i]);
     }

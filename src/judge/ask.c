@@ -65,6 +65,8 @@ enum critic_status cr_run_set_parsed(struct cr_run *run, const struct cr_ask *as
     op->score = NAN;
     op->status = p->ok ? CR_VERDICT_OK : CR_VERDICT_UNPARSED;
     op->why = p->why;
+    op->choice = CR_CHOICE_NONE;
+    op->n_scores = 0;
     if (!p->ok)
         return CRITIC_OK;
     CR_TRY(set_scores(run, op, n, err));
@@ -185,6 +187,14 @@ static enum critic_status speak(struct cr_run *run, struct cr_asking *a,
     return cr_lanes_add(lanes, &a->talk, a->seq, err);
 }
 
+/* No verdict is as probable as the options want it: the judge is to give its reason. */
+static bool is_close(const struct cr_run *run, const struct cr_opinion *op) {
+    for (size_t i = 0; i < op->n_options; i++)
+        if (op->options[i].probability >= run->judge->opts.explain_below)
+            return false;
+    return true;
+}
+
 static void count(struct cr_run *run, struct cr_asking *a) {
     struct cr_judge_usage *sum = run->usage;
     const struct cr_judge_opts *opts = &run->judge->opts;
@@ -223,7 +233,9 @@ enum critic_status cr_asking_start(struct cr_run *run, struct cr_asking *a,
     a->prompt = NULL;
     if (status == CRITIC_OK && run->judge->opts.verdict_only) {
         status = cr_run_options(run, a->seq, a->op, err);
-        a->is_done = true;
+        a->is_done = status != CRITIC_OK || !is_close(run, a->op);
+        if (!a->is_done)
+            status = speak(run, a, lanes, err);
     } else if (status == CRITIC_OK) {
         status = speak(run, a, lanes, err);
     }

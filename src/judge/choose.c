@@ -31,7 +31,7 @@ static int suits(const struct cr_template *t, enum cr_mode mode,
         return -1;
     bool scaled = mode != CR_MODE_POINTWISE || !o->has_scale ||
                   same_scale(&t->rule.scale, &o->scale);
-    bool alone = !o->verdict_only || !t->verdict_last;
+    bool alone = !o->verdict_only || !t->verdict_last || o->explain_below > 0;
     return 2 * scaled + alone;
 }
 

@@ -25,7 +25,12 @@ static enum critic_status check_opts(const struct cr_judge_opts *o, critic_error
                        "%zu samples at temperature 0 would all be the same; expected a "
                        "temperature above 0",
                        o->n_samples);
-    if (o->verdict_only && (o->n_samples > 1 || o->temperature > 0))
+    if (!(o->explain_below >= 0) || o->explain_below > 1)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "explain below a probability of %g; expected 0 to 1",
+                       o->explain_below);
+    if ((o->verdict_only || o->explain_below > 0) &&
+        (o->n_samples > 1 || o->temperature > 0))
         return cr_fail(
             err, CRITIC_BAD_ARGUMENT,
             "verdict-only reads probabilities and samples nothing; expected it "
@@ -46,7 +51,7 @@ static enum critic_status check_opts(const struct cr_judge_opts *o, critic_error
 }
 
 static enum critic_status check_voice(const struct cr_judge_opts *o, critic_error *err) {
-    if (o->verdict_only || o->probabilities)
+    if (o->verdict_only || o->explain_below > 0 || o->probabilities)
         return cr_fail(
             err, CRITIC_BAD_ARGUMENT,
             "probabilities can be read from a checkpoint only; expected neither "
@@ -66,6 +71,7 @@ static enum critic_status new_judge(struct cr_judge **out, struct cr_engine *eng
     j->engine = engine;
     j->voice = voice;
     j->opts = *opts;
+    j->opts.verdict_only |= opts->explain_below > 0;
     cr_buf_init(&j->system, (size_t)1 << 20);
     CR_TRY_GOTO(cr_judge_open_templates(j, opts->template_name, err));
     if (opts->system.data) {

@@ -94,6 +94,8 @@ struct cr_judge_opts {
     bool has_scale;             /* replaces the template's scale */
     struct cr_scale scale;
     bool verdict_only;  /* probabilities at the verdict position, no generation */
+    double explain_below; /* > 0: read as verdict_only, and where the most probable verdict has
+                             less, let the judge write its reason and verdict after all */
     bool probabilities; /* also when generating: read them at the verdict position */
     bool both_orders;   /* pairs are judged both ways round and combined */
     size_t n_samples;   /* > 1: distribution over samples (temperature > 0) */

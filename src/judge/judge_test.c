@@ -392,6 +392,45 @@ static void test_options_after_a_reply(void **state) {
     cr_judge_free(j);
 }
 
+/* Below a probability that every verdict reaches nothing is written; below one that none reaches
+ * the judge writes what it writes without, under the probabilities of the one pass. */
+static void test_close_calls_are_explained(void **state) {
+    (void)state;
+    struct cr_judge_opts opts = verdict_only();
+    struct cr_item item = item_of(answers, 2);
+    struct cr_verdict one, sure, close, written;
+    struct cr_judge *j = new_judge(&opts);
+    judge(j, &item, &one);
+    cr_judge_free(j);
+    opts.verdict_only = false;
+    opts.max_new_tokens = 6;
+    j = new_judge(&opts);
+    judge(j, &item, &written);
+    cr_judge_free(j);
+    opts.explain_below = 1e-6;
+    j = new_judge(&opts);
+    judge(j, &item, &sure);
+    cr_judge_free(j);
+    opts.explain_below = 1;
+    j = new_judge(&opts);
+    judge(j, &item, &close);
+    cr_judge_free(j);
+    assert_int_equal(sure.usage.completion_tokens, 0);
+    assert_int_equal(sure.opinion.choice, one.opinion.choice);
+    assert_int_equal(close.usage.completion_tokens, written.usage.completion_tokens);
+    assert_string_equal(close.opinion.raw.data, written.opinion.raw.data);
+    assert_int_equal(close.opinion.status, written.opinion.status);
+    assert_int_equal(close.opinion.choice, written.opinion.choice);
+    assert_int_equal(close.opinion.n_options, one.opinion.n_options);
+    for (size_t i = 0; i < one.opinion.n_options; i++)
+        assert_true(close.opinion.options[i].probability ==
+                    one.opinion.options[i].probability);
+    cr_verdict_fini(&one);
+    cr_verdict_fini(&sure);
+    cr_verdict_fini(&close);
+    cr_verdict_fini(&written);
+}
+
 static void test_samples_are_counted(void **state) {
     (void)state;
     struct cr_judge_opts opts;
@@ -640,6 +679,7 @@ int main(void) {
         cmocka_unit_test(test_criteria),
         cmocka_unit_test(test_generated_text_is_kept),
         cmocka_unit_test(test_options_after_a_reply),
+        cmocka_unit_test(test_close_calls_are_explained),
         cmocka_unit_test(test_samples_are_counted),
         cmocka_unit_test(test_hostile_text_is_data),
         cmocka_unit_test(test_pictures),
