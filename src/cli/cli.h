@@ -58,7 +58,7 @@ struct cr_common {
     size_t n_threads;
     const char *isa;
     bool deterministic;
-    size_t context;
+    size_t context, cache_memory;
     struct cr_image_limits limits;
     bool json, quiet, verbose;
     int color;                    /* enum cr_color */
@@ -133,6 +133,15 @@ void cr_common_init(struct cr_common *c);
          "most tokens of a prompt and its answer; 0: the model's own limit",             \
          0,                                                                              \
          1e9},                                                                           \
+        {"cache-memory",                                                                 \
+         0,                                                                              \
+         CR_FLAG_BYTES,                                                                  \
+         &(c).cache_memory,                                                              \
+         "SIZE",                                                                         \
+         "most memory for prompts that later ones may share, and as much again for "     \
+         "features of pictures (default 1 GiB each)",                                    \
+         0,                                                                              \
+         0},                                                                             \
         {"max-image-px",                                                                 \
          0,                                                                              \
          CR_FLAG_SIZE,                                                                   \

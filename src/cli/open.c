@@ -164,6 +164,7 @@ enum critic_status cr_common_engine_opts(struct cr_common *c, struct cr_engine_o
     opts->preprocess = (enum cr_preprocess)c->preprocess;
     opts->image_limits = c->limits;
     opts->context = c->context;
+    opts->cache_bytes = c->cache_memory;
     opts->log = log_line;
     opts->log_user = c;
     opts->cancel = tick_and_cancelled;

@@ -49,6 +49,7 @@ void cr_engine_free(struct cr_engine *e) {
     cr_arena_fini(&e->arena);
     cr_arena_fini(&e->packed);
     free(e->logits);
+    free(e->page_seen);
     free(e->name);
     free(e);
 }
@@ -121,9 +122,12 @@ static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
         e->opts.kv_bytes = CR_MAX(cr_memory_bytes() / 2, (size_t)256 << 20);
     struct cr_kv_layout layout = cr_kv_layout_make(&e->config.text, e->exec);
     CR_ASSERT(layout.page_len == CR_PAGE_LEN);
+    if (e->opts.cache_bytes == 0)
+        e->opts.cache_bytes = (size_t)1 << 30;
     CR_TRY(cr_kv_init(&e->kv, &layout, e->opts.kv_bytes, err));
+    e->page_seen = calloc(e->kv.n_pages, sizeof *e->page_seen);
     e->logits = malloc(e->config.text.vocab * sizeof *e->logits);
-    if (!e->logits)
+    if (!e->logits || !e->page_seen)
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a row of logits");
     set_ids(e);
     return CRITIC_OK;

@@ -2,10 +2,11 @@
  *
  *   open -> prompt (text and pictures to ids and pixels) -> prefill -> logits, fork, generate
  *
- * Sharing. The engine remembers the last prompt's pages. A new prompt that begins with the same
- * ids and pictures continues from there, and picture features are kept by content, so the
- * candidates, orders, criteria and samples of one item cost one prefix. What was reused is
- * reported, and never changes a bit of the result (op/exec.h, "Reproducibility").
+ * Sharing. The engine remembers the pages of prompts, the latest first, as far as cache_bytes reach;
+ * prompts that begin alike share them. A new prompt continues from the one that shares the most ids
+ * and pictures with it, and picture features are kept by content, so the candidates, orders,
+ * criteria and samples of one item, and items on the same picture, cost one prefix. What was reused
+ * is reported, and never changes a bit of the result (op/exec.h, "Reproducibility").
  *
  * Threads: one call at a time per engine and all of its sequences.
  * Failure: a call that fails or is cancelled leaves the engine usable and frees what it took;
@@ -45,6 +46,8 @@ struct cr_engine_opts {
     struct cr_image_limits image_limits;
     size_t context;       /* most tokens of one sequence; 0: the model's own maximum */
     size_t kv_bytes;      /* most memory for keys and values; 0: half of physical memory */
+    size_t cache_bytes;   /* most memory for remembered prompts, and as much again for kept
+                             picture features; 0: 1 GiB */
     size_t prefill_chunk; /* rows a pass; 0: 2048 */
     cr_log_fn *log;       /* may be NULL */
     void *log_user;
@@ -142,7 +145,7 @@ enum critic_status cr_engine_reserve(struct cr_engine *e, size_t n_tokens, criti
 enum critic_status cr_engine_prefill(struct cr_engine *e, struct cr_prompt *p,
                                      struct cr_seq **out, struct cr_usage *usage,
                                      critic_error *err);
-/* Forgets the remembered prompt and the kept picture features. */
+/* Forgets the remembered prompts and the kept picture features. */
 void cr_engine_drop_cache(struct cr_engine *e);
 
 void cr_seq_free(struct cr_seq *s);

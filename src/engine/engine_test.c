@@ -184,6 +184,57 @@ static void test_shared_prefix_changes_nothing(void **state) {
     cr_image_free(&other);
 }
 
+/* Several prompts are remembered: one that shares most with an earlier one than the last continues
+ * from there, whatever came between, and the latest that fit the memory stay. */
+static void test_prompts_are_a_tree(void **state) {
+    (void)state;
+    critic_error err;
+    struct cr_engine *e = open_tiny(cr_isa_best(), 1, 64), *limited;
+    struct cr_prompt *a = prompt_of(e, 200, 1, NULL), *other = prompt_of(e, 150, 2, NULL);
+    cr_seq_free(prefill(e, a, NULL));
+    cr_seq_free(prefill(e, other, NULL));
+    struct cr_prompt *b;
+    T_OK(cr_prompt_new(&b, e, &err));
+    T_OK(cr_prompt_tokens(b, cr_prompt_ids(a)->data, 130, &err));
+    T_OK(cr_prompt_tokens(b, (const int32_t[]){5, 6, 7}, 3, &err));
+    T_OK(cr_prompt_finish(b, &err));
+    struct cr_usage usage = {0};
+    struct cr_seq *s = prefill(e, b, &usage);
+    assert_int_equal(usage.cached_tokens, 130);
+    float *shared = logits_copy(e, s);
+    cr_seq_free(s);
+    usage = (struct cr_usage){0};
+    cr_seq_free(prefill(e, other, &usage)); /* not forgotten for b */
+    assert_int_equal(usage.cached_tokens, 149);
+    cr_engine_drop_cache(e);
+    s = prefill(e, b, NULL);
+    assert_logits(e, s, shared);
+    cr_seq_free(s);
+    free(shared);
+    cr_prompt_free(a);
+    cr_prompt_free(b);
+    cr_prompt_free(other);
+    /* Memory for the pages of one prompt: the latest stays, no other. */
+    struct cr_config config;
+    struct cr_engine_opts opts = opts_for(cr_isa_best(), 1, 64);
+    opts.cache_bytes = 4 * 64 * cr_engine_kv_bytes_per_token(e);
+    cr_engine_free(e);
+    T_OK(cr_config_preset(&config, "tiny", &err));
+    T_OK(cr_engine_open_random(&limited, &config, CR_BF16, 42, &opts, &err));
+    a = prompt_of(limited, 200, 1, NULL);
+    other = prompt_of(limited, 150, 2, NULL);
+    cr_seq_free(prefill(limited, a, NULL));
+    cr_seq_free(prefill(limited, other, NULL));
+    usage = (struct cr_usage){0};
+    cr_seq_free(prefill(limited, other, &usage));
+    assert_int_equal(usage.cached_tokens, 149);
+    cr_seq_free(prefill(limited, a, &usage));
+    assert_int_equal(usage.cached_tokens, 149);
+    cr_prompt_free(a);
+    cr_prompt_free(other);
+    cr_engine_free(limited);
+}
+
 static void test_fork_and_rewind(void **state) {
     (void)state;
     critic_error err;
@@ -565,6 +616,7 @@ int main(void) {
         cmocka_unit_test(test_prefill_does_not_depend_on_chunks_or_threads),
         cmocka_unit_test(test_prefill_is_token_by_token),
         cmocka_unit_test(test_shared_prefix_changes_nothing),
+        cmocka_unit_test(test_prompts_are_a_tree),
         cmocka_unit_test(test_fork_and_rewind),
         cmocka_unit_test(test_samples_do_not_depend_on_company),
         cmocka_unit_test(test_lanes_do_not_depend_on_schedule),

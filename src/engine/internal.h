@@ -27,9 +27,9 @@ struct cr_prompt_image {
 
 struct cr_prompt {
     struct cr_engine *engine;
-    struct cr_ids raw;  /* before expansion: IMAGE_MARK for each picture */
-    struct cr_ids ids;  /* after it */
-    uint64_t *keys;     /* one a position: equal keys, equal input row */
+    struct cr_ids raw; /* before expansion: IMAGE_MARK for each picture */
+    struct cr_ids ids; /* after it */
+    uint64_t *keys;    /* one a position: equal keys, equal input row */
     struct cr_prompt_image *images;
     size_t n_images;
     bool finished;
@@ -45,9 +45,16 @@ struct cr_seq {
     bool has_hidden; /* false after a rewind */
 };
 
-/* Picture features kept at most, and the bytes they may take. */
-#define CR_MAX_FEATURES     64
-#define CR_FEATURES_BYTES   ((size_t)1 << 30)
+/* A remembered prompt: its pages and what each position held. Prompts that share a beginning share
+ * its pages, so that together they are a prefix tree. */
+struct cr_trunk {
+    struct cr_seq *seq;
+    uint64_t *keys;
+};
+
+/* Prompts and picture features remembered at most. */
+#define CR_MAX_TRUNKS   64
+#define CR_MAX_FEATURES 64
 
 struct cr_engine {
     struct cr_engine_opts opts;
@@ -57,7 +64,7 @@ struct cr_engine {
     struct cr_config config;
     struct cr_tokenizer *tokenizer; /* NULL for random weights */
     struct cr_exec *exec;
-    struct cr_arena arena; /* parameter tables, random weights */
+    struct cr_arena arena;  /* parameter tables, random weights */
     struct cr_arena packed; /* quantised weights */
     struct cr_model model;
     struct cr_kv_pool kv;
@@ -65,10 +72,10 @@ struct cr_engine {
     size_t n_valid_ids; /* ids that may be sampled */
     int32_t end_ids[CR_MAX_EOS + 2];
     size_t n_end_ids;
-    float *logits;      /* (V), what cr_seq_logits returns */
-    /* The last prompt: its pages and what each position held. */
-    struct cr_seq *trunk;
-    uint64_t *trunk_keys;
+    float *logits;                         /* (V), what cr_seq_logits returns */
+    struct cr_trunk trunks[CR_MAX_TRUNKS]; /* most recent first */
+    size_t n_trunks;
+    bool *page_seen; /* of every page of kv: room for counting */
     struct cr_features *features[CR_MAX_FEATURES]; /* most recent first */
     size_t n_features;
 };
@@ -76,11 +83,12 @@ struct cr_engine {
 void cr_engine_log(const struct cr_engine *e, int level, const char *fmt, ...)
     CR_PRINTF(3, 4);
 bool cr_engine_cancelled(const struct cr_engine *e);
-/* A page, giving up the remembered prompt if need be; NULL when there is none. */
+/* A page, giving up remembered prompts if need be; NULL when there is none. */
 unsigned char *cr_engine_take_page(struct cr_engine *e);
 
 /* seq.c */
-enum critic_status cr_seq_new(struct cr_seq **out, struct cr_engine *e, critic_error *err);
+enum critic_status cr_seq_new(struct cr_seq **out, struct cr_engine *e,
+                              critic_error *err);
 /* Pages for `n` more positions, the last shared page copied. */
 enum critic_status cr_seq_make_room(struct cr_seq *s, size_t n, critic_error *err);
 /* Runs rows x (n, D) as positions len .. len + n - 1 in one pass and leaves the residual stream in
@@ -99,8 +107,8 @@ void cr_prompt_rows(const struct cr_prompt *p, size_t first, struct cr_tensor x)
 
 /* tokenizer_gguf.c: from the metadata; its chat template must be ChatML where it has one. */
 enum critic_status cr_engine_tokenizer_from_gguf(struct cr_tokenizer **out,
-                                                 const struct cr_gguf *g, const char *name,
-                                                 critic_error *err);
+                                                 const struct cr_gguf *g,
+                                                 const char *name, critic_error *err);
 
 /* log of the sum of exp over the ids that may be sampled. */
 double cr_log_sum_exp(const float *logits, size_t n);

@@ -54,8 +54,8 @@ static enum critic_status encode(struct cr_prompt *p, size_t i,
         cr_pack_fwd(cr_tensor_view2(rows, CR_F32, plan->n_tokens, width), h,
                     e->model.params.newline, plan, e->exec);
     } else {
-        status = cr_fail(err, CRITIC_NO_MEMORY, "out of memory for the features of %zu tiles",
-                         plan->n_tiles);
+        status = cr_fail(err, CRITIC_NO_MEMORY,
+                         "out of memory for the features of %zu tiles", plan->n_tiles);
     }
     free(pixels);
     free(features);
@@ -81,7 +81,7 @@ static void keep(struct cr_engine *e, struct cr_features *f) {
     size_t bytes = f->n_rows * row_bytes;
     size_t n = 0;
     while (n < e->n_features && n + 1 < CR_MAX_FEATURES &&
-           bytes + e->features[n]->n_rows * row_bytes <= CR_FEATURES_BYTES) {
+           bytes + e->features[n]->n_rows * row_bytes <= e->opts.cache_bytes) {
         bytes += e->features[n]->n_rows * row_bytes;
         n++;
     }
@@ -108,8 +108,9 @@ enum critic_status cr_prompt_features(struct cr_prompt *p, size_t i, bool use_ca
         return CRITIC_OK;
     }
     f = calloc(1, sizeof *f);
-    float *rows = f ? malloc(image->plan.n_tokens * p->engine->config.text.width * sizeof *rows)
-                    : NULL;
+    float *rows =
+        f ? malloc(image->plan.n_tokens * p->engine->config.text.width * sizeof *rows)
+          : NULL;
     if (!rows) {
         free(f);
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for %zu picture tokens",

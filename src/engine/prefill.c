@@ -1,4 +1,4 @@
-/* Whole prompts into sequences: what the last prompt shares is taken over, the rest runs in
+/* Whole prompts into sequences: what a remembered prompt shares is taken over, the rest runs in
  * chunks. Also the parity microscope, which shares nothing. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,51 +36,96 @@ void cr_prompt_rows(const struct cr_prompt *p, size_t first, struct cr_tensor x)
     }
 }
 
-static size_t common_prefix(const struct cr_engine *e, const struct cr_prompt *p) {
-    if (!e->trunk)
-        return 0;
-    size_t n = CR_MIN(e->trunk->len, p->ids.len);
+static size_t common_prefix(const struct cr_trunk *t, const struct cr_prompt *p) {
+    size_t n = CR_MIN(t->seq->len, p->ids.len);
     size_t same = 0;
-    while (same < n && e->trunk_keys[same] == p->keys[same])
+    while (same < n && t->keys[same] == p->keys[same])
         same++;
     return same;
 }
 
-static void drop_trunk(struct cr_engine *e) {
-    cr_seq_free(e->trunk);
-    free(e->trunk_keys);
-    e->trunk = NULL;
-    e->trunk_keys = NULL;
+/* The remembered prompt that shares the most with p, moved to the front; NULL where none shares
+ * anything. */
+static const struct cr_trunk *find_trunk(struct cr_engine *e, const struct cr_prompt *p,
+                                         size_t *shared) {
+    size_t best = 0;
+    *shared = 0;
+    for (size_t i = 0; i < e->n_trunks; i++) {
+        size_t same = common_prefix(&e->trunks[i], p);
+        if (same > *shared) {
+            *shared = same;
+            best = i;
+        }
+    }
+    if (*shared == 0)
+        return NULL;
+    struct cr_trunk t = e->trunks[best];
+    memmove(&e->trunks[1], &e->trunks[0], best * sizeof t);
+    e->trunks[0] = t;
+    return &e->trunks[0];
+}
+
+static void drop_trunk(struct cr_engine *e, size_t i) {
+    cr_seq_free(e->trunks[i].seq);
+    free(e->trunks[i].keys);
+    e->n_trunks--;
+    memmove(&e->trunks[i], &e->trunks[i + 1], (e->n_trunks - i) * sizeof *e->trunks);
 }
 
 void cr_engine_drop_cache(struct cr_engine *e) {
-    drop_trunk(e);
+    while (e->n_trunks > 0)
+        drop_trunk(e, e->n_trunks - 1);
     while (e->n_features > 0)
         cr_features_drop(e->features[--e->n_features]);
 }
 
 unsigned char *cr_engine_take_page(struct cr_engine *e) {
     unsigned char *page = cr_kv_take(&e->kv);
-    if (!page && e->trunk) {
-        drop_trunk(e);
+    while (!page && e->n_trunks > 0) {
+        drop_trunk(e, e->n_trunks - 1);
         page = cr_kv_take(&e->kv);
     }
     return page;
 }
 
-/* The prompt becomes the one to share with. Failing to remember it is no failure. */
+/* The first trunks that together hold no more pages than the cache may; the latest always stays. */
+static size_t trunks_that_fit(struct cr_engine *e) {
+    size_t most = e->opts.cache_bytes / e->kv.layout.page_bytes, n_pages = 0;
+    memset(e->page_seen, 0, e->kv.n_pages * sizeof *e->page_seen);
+    for (size_t i = 0; i < e->n_trunks; i++) {
+        const struct cr_seq *s = e->trunks[i].seq;
+        for (size_t k = 0; k < s->n_pages; k++) {
+            size_t page = (size_t)(s->pages[k] - e->kv.base) / e->kv.layout.page_bytes;
+            n_pages += !e->page_seen[page];
+            e->page_seen[page] = true;
+        }
+        if (i > 0 && n_pages > most)
+            return i;
+    }
+    return e->n_trunks;
+}
+
+/* The prompt is the first to share with from now on. Failing to remember it is no failure. */
 static void remember(struct cr_engine *e, const struct cr_prompt *p,
                      const struct cr_seq *s) {
-    struct cr_seq *trunk = NULL;
-    uint64_t *keys = malloc(p->ids.len * sizeof *keys);
-    drop_trunk(e);
-    if (!keys || cr_seq_fork(&trunk, s, NULL) != CRITIC_OK) {
-        free(keys);
+    struct cr_trunk t = {0};
+    /* One that p goes on from says nothing that p does not. */
+    for (size_t i = e->n_trunks; i > 0; i--)
+        if (common_prefix(&e->trunks[i - 1], p) == e->trunks[i - 1].seq->len)
+            drop_trunk(e, i - 1);
+    t.keys = malloc(p->ids.len * sizeof *t.keys);
+    if (!t.keys || cr_seq_fork(&t.seq, s, NULL) != CRITIC_OK) {
+        free(t.keys);
         return;
     }
-    memcpy(keys, p->keys, p->ids.len * sizeof *keys);
-    e->trunk = trunk;
-    e->trunk_keys = keys;
+    memcpy(t.keys, p->keys, p->ids.len * sizeof *t.keys);
+    if (e->n_trunks == CR_MAX_TRUNKS)
+        drop_trunk(e, CR_MAX_TRUNKS - 1);
+    memmove(&e->trunks[1], &e->trunks[0], e->n_trunks * sizeof t);
+    e->trunks[0] = t;
+    e->n_trunks++;
+    for (size_t fit = trunks_that_fit(e); e->n_trunks > fit;)
+        drop_trunk(e, e->n_trunks - 1);
 }
 
 /* Features of every picture that has rows at or after `first`. */
@@ -127,9 +172,11 @@ enum critic_status cr_engine_prefill(struct cr_engine *e, struct cr_prompt *p,
     *out = NULL;
     CR_TRY(cr_engine_reserve(e, p->ids.len, err));
     /* The last token always runs, so that its logits are there. */
-    size_t shared = CR_MIN(common_prefix(e, p), p->ids.len - 1);
+    size_t shared;
+    const struct cr_trunk *trunk = find_trunk(e, p, &shared);
+    shared = CR_MIN(shared, p->ids.len - 1);
     struct cr_seq *s;
-    CR_TRY(shared > 0 ? cr_seq_fork(&s, e->trunk, err) : cr_seq_new(&s, e, err));
+    CR_TRY(shared > 0 ? cr_seq_fork(&s, trunk->seq, err) : cr_seq_new(&s, e, err));
     cr_seq_rewind(s, shared);
     enum critic_status status = encode_pictures(p, shared, usage, err);
     if (status == CRITIC_OK)
