@@ -2,9 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/dir.h"
+#include "base/file.h"
 #include "cli/signals.h"
 #include "cli/train.h"
 #include "train/dpo.h"
+#include "train/gradients.h"
 
 #define MAX_PATH_BYTES ((size_t)1 << 16)
 
@@ -16,6 +19,9 @@ struct dpo_flags {
     size_t max_tokens;
     struct cr_str system;
     bool skip_bad;
+    int mask, reference;
+    const char *ref_model, *ref_logps, *dump;
+    struct cr_buf ref_path; /* of the file beside the run */
 };
 
 static const char *const losses[] = {"sigmoid", "robust",       "hinge",
@@ -24,13 +30,39 @@ static const char *const losses[] = {"sigmoid", "robust",       "hinge",
 static void log_bad(void *user, int level, const char *line) {
     struct dpo_flags *f = user;
     (void)level;
-    if (!f->train.common.quiet)
-        fprintf(stderr, "%s\n", line);
+    if (f->train.common.quiet)
+        return;
+    cr_progress_clear(&f->train.progress);
+    fprintf(stderr, "%s\n", line);
 }
 
 static void on_reference(void *user, size_t done, size_t total) {
     struct dpo_flags *f = user;
     cr_progress_update(&f->train.progress, done, total);
+}
+
+static enum critic_status fill_reference(struct dpo_flags *f, struct cr_reference_opts *o,
+                                         critic_error *err) {
+    *o = (struct cr_reference_opts){.kind = (enum cr_reference_kind)f->reference,
+                                    .model = f->ref_model,
+                                    .file = f->ref_logps,
+                                    .batch = f->train.batch,
+                                    .on_progress = on_reference,
+                                    .user = f,
+                                    .cancel = cr_cancelled};
+    bool once = o->kind == CR_REFERENCE_ONCE && f->loss != CR_LOSS_SIMPO;
+    if (f->ref_logps && !once)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "--ref-logps is for --reference once; nothing is kept here");
+    if (f->ref_model && f->reference > CR_REFERENCE_LIVE)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "--ref-model is for --reference once or live");
+    if (o->file || !once || f->dump)
+        return CRITIC_OK;
+    CR_TRY(cr_dir_make(f->train.out, err));
+    CR_TRY(cr_path_join(&f->ref_path, f->train.out, "reference.jsonl", err));
+    o->file = f->ref_path.data;
+    return CRITIC_OK;
 }
 
 static void fill_opts(struct dpo_flags *f, const struct cr_net *net,
@@ -40,10 +72,8 @@ static void fill_opts(struct dpo_flags *f, const struct cr_net *net,
                               .eval_split = f->train.eval_split,
                               .loss = f->opts,
                               .sft_weight = f->sft_weight,
-                              .seed = f->train.seed,
-                              .batch = f->train.batch,
-                              .on_reference = on_reference,
-                              .user = f};
+                              .llava_mask = f->mask == 1,
+                              .seed = f->train.seed};
     cr_dataset_opts_default(&o->data);
     o->data.image_folder = f->train.image_folder;
     o->data.max_tokens = f->max_tokens ? f->max_tokens : net->config.text.max_positions;
@@ -57,28 +87,51 @@ static void fill_opts(struct dpo_flags *f, const struct cr_net *net,
     o->data.cancel = cr_cancelled;
 }
 
+static enum critic_status dump(struct dpo_flags *f, struct cr_dpo *s, critic_error *err) {
+    double loss;
+    CR_TRY(cr_dpo_dump_gradients(s, f->dump, f->train.batch, &loss, err));
+    if (f->train.common.json)
+        return cr_print_json(json_pack("{s:s,s:f,s:I}", "out", f->dump, "loss", loss,
+                                       "tensors", (json_int_t)s->net->n_tensors),
+                             err);
+    if (!f->train.common.quiet)
+        fprintf(stderr, "loss %.6f, gradients of %zu tensors: %s\n", loss,
+                s->net->n_tensors, f->dump);
+    return CRITIC_OK;
+}
+
 static enum critic_status run(struct dpo_flags *f, struct cr_net *net, struct cr_dpo *s,
                               critic_error *err) {
     struct cr_dpo_opts opts;
     struct cr_loop_opts loop;
     char options[512];
     fill_opts(f, net, &opts);
+    CR_TRY(fill_reference(f, &opts.reference, err));
     CR_TRY(cr_train_loop_opts(&f->train, &loop, err));
     cr_progress_begin(&f->train.progress, "reference", "pairs", f->train.common.quiet);
     enum critic_status status = cr_dpo_open(s, net, &opts, err);
     cr_progress_clear(&f->train.progress);
     CR_TRY(status);
     if (!f->train.common.quiet)
-        fprintf(stderr, "data: %zu pairs (%zu left out, %zu kept back), %zu pictures\n",
-                s->data.n_packs, s->data.n_bad, s->n_packs[1], s->data.pictures.n);
+        fprintf(stderr,
+                "data: %zu pairs (%zu kept back; bad and left out: %zu; skipped for a "
+                "missing "
+                "or broken picture: %zu), %zu pictures\n",
+                s->data.n_packs, s->n_packs[1], s->data.n_bad, s->data.n_pictureless,
+                s->data.pictures.n);
+    if (f->dump)
+        return dump(f, s, err);
     snprintf(loop.data, sizeof loop.data, "%016llx%016llx",
              (unsigned long long)s->data.hash[0], (unsigned long long)s->data.hash[1]);
     snprintf(
         options, sizeof options,
         "{\"kind\": \"dpo\", \"loss\": \"%s\", \"beta\": %.17g, \"label-smoothing\": "
-        "%.17g, \"gamma\": %.17g, \"sft-weight\": %.17g, \"eval-split\": %.17g}",
+        "%.17g, \"gamma\": %.17g, \"sft-weight\": %.17g, \"eval-split\": %.17g, "
+        "\"mask\": "
+        "%d, \"reference\": %d}",
         losses[f->loss], f->opts.beta, f->opts.label_smoothing, f->opts.gamma,
-        f->sft_weight, f->train.eval_split);
+        f->sft_weight, f->train.eval_split, f->mask,
+        f->reference == CR_REFERENCE_LIVE ? CR_REFERENCE_ONCE : f->reference);
     loop.options = options;
     struct cr_train_sizes sizes = cr_pack_worst(&s->data, f->train.batch);
     CR_TRY(cr_train_announce(&f->train, net, &sizes, &loop, err));
@@ -92,6 +145,11 @@ static enum critic_status run_parsed(struct dpo_flags *f, critic_error *err) {
     struct cr_dpo dpo = {0};
     struct cr_net_opts opts;
     cr_buf_init(&path, MAX_PATH_BYTES);
+    cr_buf_init(&f->ref_path, MAX_PATH_BYTES);
+    if (f->dump) { /* there is no run */
+        f->train.out = f->dump;
+        f->train.eval_split = 0;
+    }
     enum critic_status status = cr_train_net_opts(&f->train, &path, &opts, err);
     if (status == CRITIC_OK)
         status = cr_net_open(&net, &opts, err);
@@ -100,6 +158,7 @@ static enum critic_status run_parsed(struct dpo_flags *f, critic_error *err) {
     cr_dpo_close(&dpo);
     cr_net_close(&net);
     cr_buf_fini(&path);
+    cr_buf_fini(&f->ref_path);
     return status;
 }
 
@@ -126,6 +185,24 @@ int cr_train_dpo(int n_args, const char *const *args) {
          "margin of simpo (default 0.5)", 0, 1e6},
         {"sft-weight", 0, CR_FLAG_DOUBLE, &f.sft_weight, "X",
          "adds X times the chosen answer's mean -log p (default 0)", 0, 1e6},
+        {"reference", 0, CR_FLAG_CHOICE, &f.reference, "once|live|adapter-off|none",
+         "once: log-probabilities before the first step; live: by a second model in "
+         "memory; "
+         "adapter-off: the policy without --lora; none: reference-free",
+         0, 0},
+        {"ref-model", 0, CR_FLAG_STR, &f.ref_model, "MODEL",
+         "the reference (default: the model that training starts from)", 0, 0},
+        {"ref-logps", 0, CR_FLAG_STR, &f.ref_logps, "FILE",
+         "keep the reference's log-probabilities there and use them again (default: "
+         "RUN/reference.jsonl)",
+         0, 0},
+        {"mask", 0, CR_FLAG_CHOICE, &f.mask, "response|llava-next",
+         "tokens that count: the answer and its <|im_end|>, or as LLaVA-NeXT", 0, 0},
+        {"dump-gradients", 0, CR_FLAG_STR, &f.dump, "FILE",
+         "instead of training: loss, log-probabilities and every gradient over the whole "
+         "data "
+         "as one batch",
+         0, 0},
         {"max-tokens", 0, CR_FLAG_SIZE, &f.max_tokens, "N",
          "longest prompt with an answer (default: the model's context)", 1, 1e9},
         {"system", 0, CR_FLAG_TEXT, &f.system, "TEXT",
@@ -138,10 +215,11 @@ int cr_train_dpo(int n_args, const char *const *args) {
     const struct cr_args_spec spec = {
         .command = "train dpo",
         .usage = "--model MODEL --data FILE --out RUN",
-        .about =
-            "Trains on pairs of answers, as critic prefer and LLaVA-NeXT write them: "
-            "image, prompt,\nchosen, rejected. The model that training starts from "
-            "is the reference.",
+        .about = "Trains on pairs of answers (prompt, chosen, rejected, pictures), as "
+                 "critic prefer, "
+                 "LLaVA-NeXT,\nTRL, LLaMA-Factory and OpenRLHF write them. All records "
+                 "are read and "
+                 "checked before the first step.",
         .example = "critic train dpo --model ./policy --data pairs.jsonl \\\n"
                    "    --image-folder pictures --out run --beta 0.1 --lr 5e-7",
         .flags = flags};

@@ -154,10 +154,14 @@ fail:
 /* Is this token a target? at: its place in the assistant's text piece, SIZE_MAX elsewhere. */
 static bool is_target(const struct cr_encoder *e, enum cr_role role, int32_t id,
                       size_t at_text, bool closes) {
-    if (e->mask == CR_LABELS_ANSWERS)
-        return role == CR_ROLE_ASSISTANT &&
-               ((at_text != SIZE_MAX && !(at_text == 0 && id == e->newline)) ||
-                (closes && id == e->im_end));
+    bool is_mark = id >= 0 && at_text == SIZE_MAX &&
+                   (id == e->im_start || id == e->im_end || (closes && id == e->newline));
+    if (e->mask != CR_LABELS_LLAVA)
+        return (role == CR_ROLE_ASSISTANT && at_text != SIZE_MAX &&
+                !(at_text == 0 && id == e->newline)) ||
+               (e->mask == CR_LABELS_LLAVA_DPO
+                    ? is_mark
+                    : role == CR_ROLE_ASSISTANT && closes && id == e->im_end);
     return role == CR_ROLE_ASSISTANT ||
            (id >= 0 && (id == e->newline || id == e->im_start || id == e->im_end));
 }
@@ -225,9 +229,11 @@ static enum critic_status check_answers(const struct cr_conversation *c, size_t 
     return cr_fail(err, CRITIC_BAD_DATA, "no assistant turn to learn from");
 }
 
-enum critic_status cr_encode_conversation(const struct cr_encoder *e,
-                                          const struct cr_conversation *c,
-                                          struct cr_labelled *out, critic_error *err) {
+/* *last is where the last turn begins. */
+static enum critic_status encode_whole(const struct cr_encoder *e,
+                                       const struct cr_conversation *c,
+                                       struct cr_labelled *out, size_t *last,
+                                       critic_error *err) {
     size_t first, n_marks = 0;
     struct cr_buf text;
     CR_TRY(first_turn(c, &first, err));
@@ -243,12 +249,34 @@ enum critic_status cr_encode_conversation(const struct cr_encoder *e,
             turn.text = cr_buf_str(&text);
             n_marks += count_marks(turn.text);
         }
+        *last = out->n;
         CR_TRY_GOTO(push_turn(e, turn.role, turn.text, out, err));
     }
     CR_TRY_GOTO(check_marks(n_marks, c->n_images, err));
 fail:
     cr_buf_fini(&text);
     return status;
+}
+
+enum critic_status cr_encode_conversation(const struct cr_encoder *e,
+                                          const struct cr_conversation *c,
+                                          struct cr_labelled *out, critic_error *err) {
+    size_t last;
+    return encode_whole(e, c, out, &last, err);
+}
+
+enum critic_status cr_encode_answer(const struct cr_encoder *e,
+                                    const struct cr_conversation *c,
+                                    struct cr_labelled *out, size_t *answer,
+                                    critic_error *err) {
+    size_t from = out->n;
+    CR_TRY(encode_whole(e, c, out, answer, err));
+    for (size_t i = from; i < *answer; i++)
+        out->label[i] =
+            e->mask == CR_LABELS_LLAVA_DPO && out->label[i] &&
+            (out->ids[i] == e->im_start || out->ids[i] == e->im_end ||
+             (out->ids[i] == e->newline && i > from && out->ids[i - 1] == e->im_end));
+    return CRITIC_OK;
 }
 
 /* ---- branches ---- */

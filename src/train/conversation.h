@@ -4,6 +4,8 @@
  * Labels, CR_LABELS_LLAVA (LLaVA-NeXT llava/train/train.py, preprocess_qwen): assistant turns
  * whole, header and final newline included; and wherever it stands, every single newline,
  * <|im_start|> and <|im_end|>. CR_LABELS_ANSWERS: what an assistant writes and its <|im_end|>.
+ * CR_LABELS_LLAVA_DPO (train_dpo.py): that, every <|im_start|> and <|im_end|>, and the newline that
+ * closes a turn.
  *
  * Record: {"id"?, "image"?: path or list of paths, "conversations": [{"from", "value"} or
  * {"role", "content"}, …]}; conversations may also be a list of such lists about the same pictures.
@@ -17,7 +19,7 @@
 /* Stands for one picture; no token has this id. */
 #define CR_IMAGE_MARK ((int32_t)-200)
 
-enum cr_label_mask { CR_LABELS_LLAVA, CR_LABELS_ANSWERS };
+enum cr_label_mask { CR_LABELS_LLAVA, CR_LABELS_ANSWERS, CR_LABELS_LLAVA_DPO };
 
 /* Growing tokens, each with "is a target". */
 struct cr_labelled {
@@ -52,6 +54,12 @@ struct cr_conversation {
 enum critic_status cr_encode_conversation(const struct cr_encoder *e,
                                           const struct cr_conversation *c,
                                           struct cr_labelled *out, critic_error *err);
+/* The same of a preference: the last turn is the answer, and *answer is its first token (<|im_start|>
+ * of its header). What earlier assistant turns say is no target. */
+enum critic_status cr_encode_answer(const struct cr_encoder *e,
+                                    const struct cr_conversation *c,
+                                    struct cr_labelled *out, size_t *answer,
+                                    critic_error *err);
 /* Splits it for a shared prefix: everything through the last picture (of a text, through the user
  * header) goes to prefix, and what follows is one branch, or with `turns` one branch for each human
  * turn and its answer, as if each opened a conversation of its own. on_branch is called with each.

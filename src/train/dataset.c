@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/hash.h"
 #include "text/chat.h"
+#include "train/preference_record.h"
 
 #define MAX_PICTURES   64
 #define MAX_BAD_LOGGED 20
@@ -34,6 +35,7 @@ struct builder {
     size_t n_open, open_cap;
     /* The record in work. */
     uint32_t record;
+    bool lacks_picture; /* that is what is wrong with it */
     uint32_t pictures[MAX_PICTURES];
     size_t n_pictures;
     size_t picture_rows[MAX_PICTURES];
@@ -115,8 +117,10 @@ static enum critic_status plan_pictures(struct builder *b, critic_error *err) {
     for (size_t i = 0; i < b->n_pictures; i++) {
         const struct cr_picture *p = &b->d->pictures.items[b->pictures[i]];
         struct cr_tile_plan plan;
-        if (p->err)
+        if (p->err) {
+            b->lacks_picture = true;
             return cr_fail(err, CRITIC_BAD_DATA, "%s", p->err->message);
+        }
         CR_TRY(cr_tile_plan_make(&plan, p->image.width, p->image.height, &config, err));
         b->picture_rows[i] = plan.n_tokens;
     }
@@ -302,80 +306,62 @@ static enum critic_status add_conversation(struct builder *b, const json_t *turn
 
 /* ---- pairs ---- */
 
-/* The record's prompt with one answer as a conversation: pictures in front, whatever marks the prompt
- * has (LLaVA-NeXT, train_dpo.py). A new reference. */
-static enum critic_status side_of(const struct builder *b, const json_t *record,
-                                  const char *side, json_t **out, critic_error *err) {
-    struct cr_str prompt = {NULL, 0}, answer = {NULL, 0};
-    struct cr_buf text;
-    CR_TRY(cr_json_str(record, "prompt", &prompt, "record", err));
-    CR_TRY(cr_json_str(record, side, &answer, "record", err));
-    if (!prompt.data || !answer.data)
-        return cr_fail(err, CRITIC_BAD_DATA,
-                       "no text '%s'; expected prompt, chosen and rejected",
-                       prompt.data ? side : "prompt");
-    cr_buf_init(&text, SIZE_MAX / 2);
-    enum critic_status status = CRITIC_OK;
-    for (size_t i = 0; i < b->n_pictures && status == CRITIC_OK; i++)
-        status = cr_buf_append_c(&text, "<image>\n", err);
-    while (status == CRITIC_OK) {
-        size_t mark = cr_str_find(prompt, cr_str_of("<image>"));
-        size_t n = CR_MIN(mark, prompt.len);
-        status = cr_buf_append(&text, prompt.data, n, err);
-        if (mark == SIZE_MAX)
-            break;
-        prompt = (struct cr_str){prompt.data + mark + 7, prompt.len - mark - 7};
-    }
-    if (status == CRITIC_OK) {
-        *out = json_pack("[{s:s,s:o},{s:s,s:o}]", "from", "human", "value",
-                         json_stringn(text.data ? text.data : "", text.len), "from",
-                         "gpt", "value", json_stringn(answer.data, answer.len));
-        if (!*out)
-            status = no_memory("a pair", err);
-    }
-    cr_buf_fini(&text);
-    return status;
+/* One side's tokens behind what b->branches holds; where its answer's turn begins in them. */
+static enum critic_status encode_side(struct builder *b,
+                                      const struct cr_preference_record *pair, int side,
+                                      size_t *answer, critic_error *err) {
+    struct cr_encoder e = b->encoder;
+    struct cr_conversation c = {pair->sides[side], b->n_pictures};
+    if (pair->system)
+        e.system = (struct cr_str){json_string_value(pair->system),
+                                   json_string_length(pair->system)};
+    CR_TRY(cr_encode_answer(&e, &c, &b->branches, answer, err));
+    if (!GROW(b->ends, b->ends_cap, b->n_ends))
+        return no_memory("a record", err);
+    b->ends[b->n_ends++] = b->branches.n;
+    return CRITIC_OK;
 }
 
-/* How many tokens both branches begin with that are no targets, less one: that one stays with the
- * answers, each of which it predicts the first token of. */
-static size_t common_rows(const struct builder *b) {
-    size_t first = b->ends[0], n = 0;
+/* Rows that both sides share: the prompt and the answer's header, less the last of them, which stays
+ * with the answers, each of which it predicts the first token of. */
+static size_t common_rows(const struct builder *b, size_t answer) {
+    size_t first = b->ends[0], n = answer + 1;
     while (n < first && first + n < b->ends[1] &&
            b->branches.ids[n] == b->branches.ids[first + n] && !b->branches.label[n] &&
            !b->branches.label[first + n])
         n++;
-    return n > 0 ? n - 1 : 0;
+    return n - 1;
+}
+
+static enum critic_status
+add_sides(struct builder *b, const struct cr_preference_record *pair, critic_error *err) {
+    size_t answer[2], next = 0;
+    uint32_t pack;
+    b->branches.n = b->n_ends = 0;
+    for (int i = 0; i < 2; i++)
+        CR_TRY(encode_side(b, pair, i, &answer[i], err));
+    size_t shared = common_rows(b, answer[0]);
+    struct cr_labelled prefix = part_of(&b->branches, 0, shared);
+    struct cr_labelled part[2] = {part_of(&b->branches, shared, b->ends[0]),
+                                  part_of(&b->branches, b->ends[0] + shared, b->ends[1])};
+    size_t prefix_rows = count_rows(b, prefix.ids, prefix.n, &next);
+    for (int i = 0; i < 2; i++)
+        CR_TRY(check_length(b, prefix_rows + part[i].n, err));
+    CR_TRY(new_pack(b, &prefix, true, &pack, err));
+    for (int i = 0; i < 2; i++)
+        CR_TRY(add_branch(b, pack, &part[i], part[i].n, err));
+    return CRITIC_OK;
 }
 
 static enum critic_status add_pair(struct builder *b, const json_t *record,
                                    critic_error *err) {
-    static const char *const sides[2] = {"chosen", "rejected"};
-    b->branches.n = b->n_ends = 0;
-    for (int i = 0; i < 2; i++) {
-        json_t *turns = NULL;
-        bool shared;
-        CR_TRY(side_of(b, record, sides[i], &turns, err));
-        struct cr_conversation c = {turns, b->n_pictures};
-        b->prefix.n = 0; /* the same for both */
-        enum critic_status status = cr_encode_branches(&b->encoder, &c, false, &b->prefix,
-                                                       &shared, keep_branch, b, err);
-        json_decref(turns);
-        CR_TRY(status);
-        CR_ASSERT(shared && b->n_ends == (size_t)i + 1);
-    }
-    size_t move = common_rows(b), next = 0;
-    CR_TRY(cr_labelled_push(&b->prefix, b->branches.ids, b->branches.label, move, err));
-    size_t prefix_rows = count_rows(b, b->prefix.ids, b->prefix.n, &next);
-    uint32_t pack;
-    struct cr_labelled part[2] = {part_of(&b->branches, move, b->ends[0]),
-                                  part_of(&b->branches, b->ends[0] + move, b->ends[1])};
-    for (int i = 0; i < 2; i++)
-        CR_TRY(check_length(b, prefix_rows + part[i].n, err));
-    CR_TRY(new_pack(b, &b->prefix, true, &pack, err));
-    for (int i = 0; i < 2; i++)
-        CR_TRY(add_branch(b, pack, &part[i], part[i].n, err));
-    return CRITIC_OK;
+    struct cr_preference_record pair;
+    enum critic_status status =
+        cr_preference_record_read(&pair, record, b->n_pictures, err);
+    if (status == CRITIC_OK)
+        status = add_sides(b, &pair, err);
+    cr_preference_record_fini(&pair);
+    return status;
 }
 
 static enum critic_status add_record(struct builder *b, const json_t *record,
@@ -415,10 +401,13 @@ static enum critic_status note_bad(struct builder *b, critic_error *err) {
     cr_records_where(&b->d->records, b->record, where);
     if (strncmp(err->message, where, strlen(where)) != 0)
         cr_error_wrap(err, err->status, "%s: ", where);
-    if (b->d->n_bad++ == 0)
+    bool skip = b->o->skip_pictureless && b->lacks_picture;
+    if (skip)
+        b->d->n_pictureless++;
+    else if (b->d->n_bad++ == 0)
         b->first_bad = *err;
-    if (b->n_logged++ < MAX_BAD_LOGGED)
-        log_line(b, "%s", err->message);
+    if (skip || b->n_logged++ < MAX_BAD_LOGGED)
+        log_line(b, "%s%s", err->message, skip ? "; skipped" : "");
     cr_error_clear(err);
     return CRITIC_OK;
 }
@@ -447,6 +436,7 @@ static enum critic_status add_records(struct builder *b, critic_error *err) {
         json_t *record;
         memset(&one, 0, sizeof one);
         b->record = (uint32_t)i;
+        b->lacks_picture = false;
         enum critic_status status = cr_records_get(&b->d->records, i, &record, &one);
         if (status == CRITIC_OK) {
             status = add_record(b, record, &one);

@@ -7,7 +7,7 @@
  *   CR_PACKS_TURNS   branches on a shared picture: each human turn with its answer (a record with
  *                   several conversations: each of them), of all records that show the same
  *                   pictures, up to pack_tokens rows; positions restart behind the picture
- *   CR_PACKS_PAIRS   a preference record {"image"?, "prompt", "chosen", "rejected"}: two branches, the
+ *   CR_PACKS_PAIRS   a preference record (train/preference_record.h): two branches, the
  *                   better answer first, behind the picture and the prompt
  * A record that cannot share (pictures inside the text) becomes a pack of its own. */
 #ifndef CR_TRAIN_DATASET_H
@@ -30,7 +30,8 @@ struct cr_dataset_opts {
     uint64_t seed;
     size_t keep_picture_bytes; /* of decoded pictures that stay in memory */
     bool skip_bad;             /* leave bad records out instead of stopping */
-    cr_log_fn *log;            /* may be NULL */
+    bool skip_pictureless; /* the same of records whose picture is missing or broken */
+    cr_log_fn *log;        /* may be NULL */
     void *log_user;
     cr_cancel_fn *cancel; /* may be NULL */
     void *cancel_user;
@@ -68,8 +69,9 @@ struct cr_dataset {
     uint32_t *picture_of; /* lists of pictures of packs */
     size_t n_picture_of, picture_of_cap;
     int32_t newline;
-    size_t n_bad;     /* records left out */
-    size_t n_targets; /* labelled tokens */
+    size_t n_bad;         /* records left out */
+    size_t n_pictureless; /* of them under skip_pictureless, not in n_bad */
+    size_t n_targets;     /* labelled tokens */
     uint64_t hash[2]; /* of all tokens, packs and picture names: says "the same data" */
 };
 

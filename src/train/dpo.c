@@ -1,37 +1,14 @@
 #include "train/dpo.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/rng.h"
 
 static enum critic_status no_memory(critic_error *err) {
     return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for pairs");
-}
-
-/* ---- sums over one pair's rows ---- */
-
-struct side {
-    size_t first, end; /* rows of the batch */
-    double logp;
-    size_t n; /* counted tokens */
-};
-
-/* Chosen and rejected of sequence i, whose rows begin at `row`. */
-static void sides_of(const struct cr_train_sequence *s, size_t row, const float *logp,
-                     struct side out[2]) {
-    size_t first = s->n_prefix;
-    CR_ASSERT(s->n_branches == 2);
-    for (int k = 0; k < 2; k++) {
-        out[k] = (struct side){row + first, row + s->branch_ends[k], 0, 0};
-        for (size_t r = first; r < s->branch_ends[k]; r++)
-            if (s->targets[r] >= 0) {
-                out[k].logp += (double)logp[row + r];
-                out[k].n++;
-            }
-        first = s->branch_ends[k];
-    }
 }
 
 static enum critic_status make_room(struct cr_dpo *s, size_t n_rows, critic_error *err) {
@@ -48,46 +25,6 @@ static enum critic_status make_room(struct cr_dpo *s, size_t n_rows, critic_erro
     return no_memory(err);
 }
 
-/* ---- the reference ---- */
-
-static enum critic_status score_packs(struct cr_dpo *s, const uint32_t *packs, size_t n,
-                                      critic_error *err) {
-    struct cr_pack_batch *p = &s->slots[0];
-    size_t row = 0;
-    CR_TRY(cr_pack_batch_build(p, &s->data, packs, n, err));
-    CR_TRY(cr_batch_check(&p->batch, &s->net->config, err));
-    CR_TRY(make_room(s, p->n_rows, err));
-    cr_train_score(s->net->train, &p->batch, s->logp);
-    for (size_t i = 0; i < n; i++) {
-        struct side sides[2];
-        sides_of(&p->sequences[i], row, s->logp, sides);
-        for (int k = 0; k < 2; k++)
-            s->reference[packs[i]][k] = sides[k].logp;
-        row += p->sequences[i].n_rows;
-    }
-    return CRITIC_OK;
-}
-
-static enum critic_status make_reference(struct cr_dpo *s, critic_error *err) {
-    size_t n_packs = s->data.n_packs, step = CR_MAX(s->o.batch, 1);
-    uint32_t *packs = malloc(step * sizeof *packs);
-    enum critic_status status = packs ? CRITIC_OK : no_memory(err);
-    for (size_t i = 0; i < n_packs && status == CRITIC_OK; i += step) {
-        size_t n = CR_MIN(step, n_packs - i);
-        for (size_t k = 0; k < n; k++)
-            packs[k] = (uint32_t)(i + k);
-        status = score_packs(s, packs, n, err);
-        if (status == CRITIC_OK && s->o.data.cancel &&
-            s->o.data.cancel(s->o.data.cancel_user))
-            status = cr_fail(err, CRITIC_CANCELLED,
-                             "interrupted while the reference was computed");
-        if (status == CRITIC_OK && s->o.on_reference)
-            s->o.on_reference(s->o.user, i + n, n_packs);
-    }
-    free(packs);
-    return status;
-}
-
 /* ---- opening ---- */
 
 static enum critic_status split(struct cr_dpo *s, critic_error *err) {
@@ -97,9 +34,7 @@ static enum critic_status split(struct cr_dpo *s, critic_error *err) {
             return no_memory(err);
     }
     for (size_t p = 0; p < s->data.n_packs; p++) {
-        struct cr_rng rng;
-        cr_rng_seed_at(&rng, s->o.seed ^ 0x5eed5eed, p);
-        int side = cr_rng_uniform(&rng) < s->o.eval_split;
+        int side = cr_pack_held_back(&s->data, p, s->o.seed, s->o.eval_split);
         s->packs[side][s->n_packs[side]++] = (uint32_t)p;
     }
     return CRITIC_OK;
@@ -111,25 +46,28 @@ enum critic_status cr_dpo_open(struct cr_dpo *s, struct cr_net *net,
     s->net = net;
     s->o = *opts;
     s->o.data.pack = CR_PACKS_PAIRS;
-    s->o.data.mask = CR_LABELS_ANSWERS;
+    s->o.data.mask = opts->llava_mask ? CR_LABELS_LLAVA_DPO : CR_LABELS_ANSWERS;
+    s->o.data.skip_pictureless = true;
     CR_TRY(cr_preference_check(&opts->loss, err));
     CR_TRY(cr_dataset_open(&s->data, opts->data_path, &net->config, net->tokenizer,
                            &s->o.data, err));
     CR_TRY(split(s, err));
     for (size_t i = 0; i < CR_TASK_SLOTS; i++)
         CR_TRY(cr_pack_batch_init(&s->slots[i], err));
-    s->reference = calloc(s->data.n_packs, sizeof *s->reference);
-    if (!s->reference)
+    s->policy = calloc(s->data.n_packs, sizeof *s->policy);
+    if (!s->policy)
         return no_memory(err);
-    return cr_preference_needs_reference(opts->loss.loss) ? make_reference(s, err)
-                                                          : CRITIC_OK;
+    if (!cr_preference_needs_reference(opts->loss.loss))
+        s->o.reference.kind = CR_REFERENCE_NONE;
+    return cr_reference_open(&s->reference, net, &s->data, &s->o.reference, err);
 }
 
 void cr_dpo_close(struct cr_dpo *s) {
     for (size_t i = 0; i < CR_TASK_SLOTS; i++)
         cr_pack_batch_fini(&s->slots[i]);
+    cr_reference_close(&s->reference);
     cr_dataset_close(&s->data);
-    free(s->reference);
+    free(s->policy);
     free(s->packs[0]);
     free(s->packs[1]);
     free(s->logp);
@@ -154,47 +92,123 @@ static enum critic_status prepare(void *self, size_t slot, bool eval, const uint
 }
 
 static void fill_rows(const struct cr_dpo *s, const struct cr_train_sequence *seq,
-                      size_t row, const struct side *side, double by) {
-    for (size_t r = side->first; r < side->end; r++)
+                      size_t row, size_t first, size_t end, double by) {
+    for (size_t r = first; r < end; r++)
         if (seq->targets[r - row] >= 0)
             s->dlogp[r] = (float)by;
 }
 
-/* Names as TRL logs them. */
-static void report(struct cr_pass *out, const struct side sides[2],
-                   const struct cr_pair_loss *l) {
+static double mean_ratio(const struct cr_pair_logps *p) {
+    return (p->policy_chosen - p->reference_chosen + p->policy_rejected -
+            p->reference_rejected) /
+           2;
+}
+
+/* Names as TRL logs them. kl: log p(reference) - log p over both answers, which estimates KL(reference
+ * to policy) where the reference sampled them. */
+static void report(const struct cr_dpo *s, struct cr_pass *out,
+                   const struct cr_pair_logps *p, const struct cr_pair_loss *l) {
     double margin = l->reward_chosen - l->reward_rejected;
     cr_pass_add(out, "rewards/chosen", l->reward_chosen, 1);
     cr_pass_add(out, "rewards/rejected", l->reward_rejected, 1);
     cr_pass_add(out, "rewards/margins", margin, 1);
     cr_pass_add(out, "rewards/accuracies", margin > 0, 1);
-    cr_pass_add(out, "logps/chosen", sides[0].logp, 1);
-    cr_pass_add(out, "logps/rejected", sides[1].logp, 1);
-    cr_pass_add(out, "tokens/chosen", (double)sides[0].n, 1);
-    cr_pass_add(out, "tokens/rejected", (double)sides[1].n, 1);
+    cr_pass_add(out, "rewards/saturated", margin > 5 || margin < -5, 1);
+    cr_pass_add(out, "logps/chosen", p->policy_chosen, 1);
+    cr_pass_add(out, "logps/rejected", p->policy_rejected, 1);
+    cr_pass_add(out, "tokens/chosen", (double)p->n_chosen, 1);
+    cr_pass_add(out, "tokens/rejected", (double)p->n_rejected, 1);
+    if (p->n_chosen != p->n_rejected)
+        cr_pass_add(out, "rewards/longer", (margin > 0) == (p->n_chosen > p->n_rejected),
+                    1);
+    if (s->o.reference.kind != CR_REFERENCE_NONE) {
+        cr_pass_add(out, "ref_logps/chosen", p->reference_chosen, 1);
+        cr_pass_add(out, "ref_logps/rejected", p->reference_rejected, 1);
+        cr_pass_add(out, "kl", -mean_ratio(p), 1);
+    }
+    if (s->o.sft_weight > 0) {
+        cr_pass_add(out, "losses/dpo", l->loss, 1);
+        cr_pass_add(out, "losses/sft", -p->policy_chosen / (double)p->n_chosen, 1);
+    }
+}
+
+/* ---- known diseases ---- */
+
+#define WATCH_PAIRS   200 /* about as many does a running mean look back on */
+#define COLLAPSE_NATS 10  /* of an answer's probability under the reference */
+#define LENGTH_SHARE  0.2
+
+static void say(const struct cr_dpo *s, const char *fmt, ...) CR_PRINTF(2, 3);
+static void say(const struct cr_dpo *s, const char *fmt, ...) {
+    char line[400];
+    va_list args;
+    if (!s->o.data.log)
+        return;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    s->o.data.log(s->o.data.log_user, 0, line);
+}
+
+static void watch(struct cr_dpo *s, const struct cr_pair_logps *p,
+                  const struct cr_pair_loss *l) {
+    struct cr_dpo_watch *w = &s->watch;
+    double part = 1.0 / (double)CR_MIN(++w->n, WATCH_PAIRS);
+    bool chosen_longer = p->n_chosen > p->n_rejected;
+    if (s->o.reference.kind != CR_REFERENCE_NONE)
+        w->ratio += part * (p->policy_chosen - p->reference_chosen - w->ratio);
+    if (p->n_chosen != p->n_rejected && l->reward_chosen != l->reward_rejected) {
+        bool longer = (l->reward_chosen > l->reward_rejected) == chosen_longer;
+        w->longer_chosen += part * (chosen_longer - w->longer_chosen);
+        w->longer_preferred += part * (longer - w->longer_preferred);
+    }
+    if (w->n < WATCH_PAIRS)
+        return;
+    if (w->ratio < -COLLAPSE_NATS && !w->told_collapse) {
+        say(s,
+            "warning: chosen answers lost %.1f nats of log-probability on average (over "
+            "%d "
+            "pairs); a larger --beta or --sft-weight holds them",
+            -w->ratio, WATCH_PAIRS);
+        w->told_collapse = true;
+    }
+    if (w->longer_preferred > w->longer_chosen + LENGTH_SHARE && !w->told_length) {
+        say(s,
+            "warning: the longer answer is preferred in %.0f %% of pairs and is the "
+            "better one "
+            "in %.0f %%; --loss sigmoid_norm divides by length",
+            100 * w->longer_preferred, 100 * w->longer_chosen);
+        w->told_length = true;
+    }
 }
 
 /* Loss of one pair; its derivatives, times scale, into dlogp. */
-static enum critic_status do_pair(const struct cr_dpo *s,
-                                  const struct cr_train_sequence *seq, size_t row,
-                                  uint32_t pack, double scale, struct cr_pass *out,
-                                  double *loss, critic_error *err) {
-    struct side sides[2];
-    sides_of(seq, row, s->logp, sides);
+static enum critic_status do_pair(struct cr_dpo *s, const struct cr_train_sequence *seq,
+                                  size_t row, uint32_t pack, bool train, double scale,
+                                  struct cr_pass *out, double *loss, critic_error *err) {
+    struct cr_pair_side sides[2];
+    cr_pair_sides(seq, row, s->logp, sides);
     if (sides[0].n == 0 || sides[1].n == 0)
         return cr_fail(err, CRITIC_BAD_DATA, "a pair without tokens to learn from");
+    const double *reference = s->reference.logps[pack];
     const struct cr_pair_logps logps = {.policy_chosen = sides[0].logp,
                                         .policy_rejected = sides[1].logp,
-                                        .reference_chosen = s->reference[pack][0],
-                                        .reference_rejected = s->reference[pack][1],
+                                        .reference_chosen = reference[0],
+                                        .reference_rejected = reference[1],
                                         .n_chosen = sides[0].n,
                                         .n_rejected = sides[1].n};
     struct cr_pair_loss l = cr_preference_loss(&logps, &s->o.loss);
     double sft = s->o.sft_weight / (double)sides[0].n;
+    double by[2] = {scale * (l.by_chosen - sft), scale * l.by_rejected};
     *loss = l.loss - sft * sides[0].logp;
-    fill_rows(s, seq, row, &sides[0], scale * (l.by_chosen - sft));
-    fill_rows(s, seq, row, &sides[1], scale * l.by_rejected);
-    report(out, sides, &l);
+    fill_rows(s, seq, row, row, row + seq->n_prefix, by[0] + by[1]);
+    for (int k = 0; k < 2; k++) {
+        fill_rows(s, seq, row, sides[k].first, sides[k].end, by[k]);
+        s->policy[pack][k] = sides[k].logp;
+    }
+    report(s, out, &logps, &l);
+    if (train)
+        watch(s, &logps, &l);
     return CRITIC_OK;
 }
 
@@ -206,6 +220,7 @@ static enum critic_status pass(void *self, size_t slot, bool train, double scale
     size_t row = 0;
     CR_TRY(cr_batch_check(&p->batch, &s->net->config, err));
     CR_TRY(make_room(s, p->n_rows, err));
+    CR_TRY(cr_reference_score(&s->reference, p, err));
     if (train)
         cr_train_forward(s->net->train, &p->batch, s->logp);
     else
@@ -213,8 +228,8 @@ static enum critic_status pass(void *self, size_t slot, bool train, double scale
     memset(s->dlogp, 0, p->n_rows * sizeof *s->dlogp);
     for (size_t i = 0; i < p->n_packs; i++) {
         double loss = 0;
-        CR_TRY(
-            do_pair(s, &p->sequences[i], row, p->packs[i], scale / n, out, &loss, err));
+        CR_TRY(do_pair(s, &p->sequences[i], row, p->packs[i], train, scale / n, out,
+                       &loss, err));
         sum += loss;
         row += p->sequences[i].n_rows;
     }
@@ -224,6 +239,11 @@ static enum critic_status pass(void *self, size_t slot, bool train, double scale
     out->n_losses++;
     out->n_tokens += p->n_rows;
     return CRITIC_OK;
+}
+
+static bool find_bad(void *self, size_t slot, char out[CR_OP_NAME]) {
+    struct cr_dpo *s = self;
+    return cr_train_find_bad(s->net->train, &s->slots[slot].batch, out);
 }
 
 static enum critic_status names(void *self, size_t slot, struct cr_buf *out,
@@ -245,5 +265,6 @@ struct cr_task cr_dpo_task(struct cr_dpo *s) {
                             .n_eval = s->n_packs[1],
                             .prepare = prepare,
                             .pass = pass,
+                            .find_bad = find_bad,
                             .names = names};
 }

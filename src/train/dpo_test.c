@@ -28,7 +28,7 @@ static void open_fixture(struct fixture *f, enum cr_preference_loss loss,
     struct cr_net_opts net = {.model = MODEL, .save = CR_DTYPE_COUNT};
     struct cr_dpo_opts o = {.loss = {.loss = loss, .beta = 0.5, .gamma = 0.3},
                             .sft_weight = sft_weight,
-                            .batch = 2};
+                            .reference = {.batch = 2}};
     memset(f, 0, sizeof *f);
     t_dir_make(&f->dir, "dpo");
     net.exec.isa = cr_isa_best();
@@ -133,7 +133,7 @@ static void test_counts_what_the_engine_does(void **state) {
     T_OK(cr_engine_open(&e, MODEL, &opts, &err));
     for (size_t i = 0; i < 3; i++)
         for (int k = 0; k < 2; k++)
-            T_NEAR(f.dpo.reference[i][k],
+            T_NEAR(f.dpo.reference.logps[i][k],
                    by_engine(e, rows[i].image, rows[i].prompt, rows[i].answers[k]), 1e-4,
                    1e-5);
     /* The prompt is in the shared prefix but for one row. */
@@ -159,8 +159,10 @@ static void test_starts_at_its_reference(void **state) {
     assert_true(run_pass(&f, false, &p) == log(2));
     assert_true(metric(&p, "rewards/margins") == 0);
     T_NEAR(metric(&p, "logps/chosen"),
-           (f.dpo.reference[0][0] + f.dpo.reference[1][0] + f.dpo.reference[2][0]) / 3, 0,
-           1e-12);
+           (f.dpo.reference.logps[0][0] + f.dpo.reference.logps[1][0] +
+            f.dpo.reference.logps[2][0]) /
+               3,
+           0, 1e-12);
     close_fixture(&f);
 }
 
@@ -216,10 +218,140 @@ static void test_bad_records(void **state) {
     close_fixture(&f);
 }
 
+/* ---- references ---- */
+
+static void again(struct fixture *f, const char *data, struct cr_reference_opts reference,
+                  struct cr_dpo *out) {
+    struct cr_dpo_opts o = f->dpo.o;
+    o.data_path = data;
+    o.reference = reference;
+    T_OK(cr_dpo_open(out, &f->net, &o, &err));
+}
+
+static void expect_same_bits(const struct cr_dpo *a, const struct cr_dpo *b, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; k < 2; k++)
+            assert_true(a->reference.logps[i][k] == b->reference.logps[i][k]);
+}
+
+/* Once, from its file, by a second model with every pass, in batches of any size: the same bits. A
+ * file of another model or of other data is refused. */
+static void test_references(void **state) {
+    static const uint32_t at[] = {2, 0, 1};
+    struct fixture f;
+    struct cr_dpo dpo;
+    struct cr_pass p = {0};
+    (void)state;
+    open_fixture(&f, CR_LOSS_SIGMOID, 0);
+    char *data = cr_str_dup(cr_str_of(f.dir.file));
+    char *file = cr_str_dup(cr_str_of(t_write_text(&f.dir, "x", "")));
+    file[strlen(file) - 1] = 'y';
+    for (int i = 0; i < 2; i++) { /* written, read */
+        again(&f, data, (struct cr_reference_opts){.file = file, .batch = 1}, &dpo);
+        expect_same_bits(&f.dpo, &dpo, 3);
+        cr_dpo_close(&dpo);
+    }
+    again(&f, data, (struct cr_reference_opts){.kind = CR_REFERENCE_LIVE}, &dpo);
+    struct cr_task task = cr_dpo_task(&dpo);
+    T_OK(task.prepare(task.self, 0, false, at, 3, &err));
+    T_OK(task.pass(task.self, 0, true, 1, &p, &err));
+    expect_same_bits(&f.dpo, &dpo, 3);
+    assert_true(p.loss / 1 == log(2));
+    cr_dpo_close(&dpo);
+
+    struct cr_dpo_opts o = f.dpo.o;
+    o.reference.file = file;
+    o.data_path = t_write_text(
+        &f.dir, "one.jsonl", "{\"prompt\":\"P\",\"chosen\":\"C\",\"rejected\":\"D\"}\n");
+    T_FAILS(cr_dpo_open(&dpo, &f.net, &o, &err), CRITIC_BAD_DATA,
+            "reference of the data");
+    cr_dpo_close(&dpo);
+    o.data_path = data;
+    f.net.tensors[0].w[0] += 1;
+    T_FAILS(cr_dpo_open(&dpo, &f.net, &o, &err), CRITIC_BAD_DATA,
+            "reference of the model");
+    cr_dpo_close(&dpo);
+    o.reference = (struct cr_reference_opts){.kind = CR_REFERENCE_ADAPTER};
+    T_FAILS(cr_dpo_open(&dpo, &f.net, &o, &err), CRITIC_BAD_ARGUMENT, "--lora");
+    cr_dpo_close(&dpo);
+    free(file);
+    free(data);
+    close_fixture(&f);
+}
+
+/* ---- records ---- */
+
+/* What other tools write is the same pair; pictures that are missing are skipped. */
+static void test_formats(void **state) {
+    static const char records[] = "{\"image\":\"1x1.png\",\"prompt\":\"What?\","
+                                  "\"chosen\":\"It\",\"rejected\":\"Or\"}\n"
+                                  "{\"images\":[\"1x1.png\"],\"prompt\":[{\"role\":"
+                                  "\"user\",\"content\":[{\"type\":\"image\"},"
+                                  "{\"type\":\"text\",\"text\":\"What?\"}]}],\"chosen\":["
+                                  "{\"role\":\"assistant\",\"content\":"
+                                  "[{\"type\":\"text\",\"text\":\"It\"}]}],\"rejected\":["
+                                  "{\"role\":\"assistant\",\"content\":\"Or\"}]}\n"
+                                  "{\"images\":[\"1x1.png\"],\"conversations\":[{"
+                                  "\"from\":\"human\",\"value\":\"<image>\\nWhat?\"}],"
+                                  "\"chosen\":{\"from\":\"gpt\",\"value\":\"It\"},"
+                                  "\"rejected\":{\"from\":\"gpt\",\"value\":\"Or\"}}\n"
+                                  "{\"images\":[\"1x1.png\"],\"chosen\":[{\"role\":"
+                                  "\"user\",\"content\":\"What?\"},{\"role\":"
+                                  "\"assistant\",\"content\":\"It\"}],\"rejected\":[{"
+                                  "\"role\":\"user\",\"content\":\"What?\"},"
+                                  "{\"role\":\"assistant\",\"content\":\"Or\"}]}\n"
+                                  "{\"image\":\"nowhere.png\",\"prompt\":\"What?\","
+                                  "\"chosen\":\"It\",\"rejected\":\"Or\"}\n";
+    struct fixture f;
+    struct cr_dpo dpo;
+    (void)state;
+    open_fixture(&f, CR_LOSS_SIGMOID, 0);
+    again(&f, t_write_text(&f.dir, "formats.jsonl", records),
+          (struct cr_reference_opts){.kind = CR_REFERENCE_NONE}, &dpo);
+    assert_int_equal(dpo.data.n_packs, 4);
+    assert_int_equal(dpo.data.n_pictureless, 1);
+    assert_int_equal(dpo.data.n_bad, 0);
+    size_t n = dpo.data.tokens.n / 4;
+    for (size_t i = 1; i < 4; i++) {
+        assert_memory_equal(dpo.data.tokens.ids + i * n, dpo.data.tokens.ids,
+                            n * sizeof(int32_t));
+        assert_memory_equal(dpo.data.tokens.label + i * n, dpo.data.tokens.label, n);
+    }
+    cr_dpo_close(&dpo);
+    close_fixture(&f);
+}
+
+/* LLaVA-NeXT counts marks of the prompt as well: both sides alike, so that the margin stays. */
+static void test_llava_mask(void **state) {
+    struct fixture f;
+    struct cr_dpo dpo;
+    struct cr_pass p, q = {0};
+    static const uint32_t at[] = {0, 1, 2};
+    (void)state;
+    open_fixture(&f, CR_LOSS_SIGMOID, 0);
+    struct cr_dpo_opts o = f.dpo.o;
+    o.llava_mask = true;
+    o.reference.kind = f.dpo.o.reference.kind = CR_REFERENCE_NONE;
+    T_OK(cr_dpo_open(&dpo, &f.net, &o, &err));
+    run_pass(&f, false, &p);
+    struct cr_task task = cr_dpo_task(&dpo);
+    T_OK(task.prepare(task.self, 1, false, at, 3, &err));
+    T_OK(task.pass(task.self, 1, false, 1, &q, &err));
+    /* <|im_start|> of user and assistant, <|im_end|> and newline of system and user; the answer's newline. */
+    T_NEAR(metric(&q, "tokens/chosen"), metric(&p, "tokens/chosen") + 7, 0, 1e-12);
+    T_NEAR(metric(&q, "tokens/rejected"), metric(&p, "tokens/rejected") + 7, 0, 1e-12);
+    assert_true(metric(&q, "logps/chosen") < metric(&p, "logps/chosen"));
+    cr_dpo_close(&dpo);
+    close_fixture(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_counts_what_the_engine_does),
                                        cmocka_unit_test(test_starts_at_its_reference),
                                        cmocka_unit_test(test_gradients),
-                                       cmocka_unit_test(test_bad_records)};
+                                       cmocka_unit_test(test_bad_records),
+                                       cmocka_unit_test(test_references),
+                                       cmocka_unit_test(test_formats),
+                                       cmocka_unit_test(test_llava_mask)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

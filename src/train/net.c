@@ -52,7 +52,7 @@ static enum critic_status open_source(struct cr_net *net, critic_error *err) {
 
 static bool trains(void *user, const struct cr_param_slot *slot) {
     const struct cr_net *net = user;
-    if (net->opts.lora.is_set)
+    if (net->opts.lora.is_set || net->opts.reference)
         return false;
     if (net->opts.tower_only)
         return slot->part == CR_PART_TOWER;
@@ -132,6 +132,29 @@ static enum critic_status add_tensor(struct cr_net *net,
     }
     net->n_tensors++;
     net->n_elements += t->rows * t->cols;
+    return CRITIC_OK;
+}
+
+/* A reference has the copies that training would compute with, from the same f32 values. */
+static enum critic_status copy_bf16(struct cr_net *net, const struct cr_param_slot *slot,
+                                    critic_error *err) {
+    struct cr_tensor *t = slot->tensor;
+    size_t rows = cr_tensor_rows(t), cols = cr_tensor_cols(t);
+    if (!wants_copy(net, slot) || !t->data || t->dtype == CR_BF16)
+        return CRITIC_OK;
+    uint16_t *data = cr_arena_alloc(&net->arena, rows * cols * sizeof *data);
+    float *row = malloc(CR_MAX(cols, 1) * sizeof *row);
+    if (data && row)
+        for (size_t r = 0; r < rows; r++) {
+            cr_row_to_f32(t->dtype, cr_tensor_row(t, r), row, cols);
+            cr_row_from_f32(CR_BF16, row, data + r * cols, cols);
+        }
+    free(row);
+    if (!data || !row)
+        return no_memory(err);
+    t->data = data;
+    t->dtype = CR_BF16;
+    t->row_bytes = cols * sizeof *data;
     return CRITIC_OK;
 }
 
@@ -263,6 +286,8 @@ static enum critic_status list_tensors(struct cr_net *net, critic_error *err) {
         *copy.tensor = *master.tensor;
         if (grad.tensor->data)
             CR_TRY(add_tensor(net, &master, copy.tensor, grad.tensor, err));
+        else if (net->opts.reference)
+            CR_TRY(copy_bf16(net, &copy, err));
         else if (!net->store)
             CR_TRY(add_fixed(net, &master, err));
     }
@@ -272,7 +297,7 @@ static enum critic_status list_tensors(struct cr_net *net, critic_error *err) {
         compute->head.w = compute->embed;
     if (net->opts.lora.is_set)
         CR_TRY(list_adapter(net, err));
-    if (net->n_tensors == 0)
+    if (net->n_tensors == 0 && !net->opts.reference)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "everything is frozen: nothing to train");
     cr_optim_refresh(net->tensors, net->n_tensors, net->exec);

@@ -19,6 +19,8 @@ struct cr_net_opts {
     enum cr_dtype save; /* CR_DTYPE_COUNT: as the checkpoint read; F32 from nothing */
     bool recompute;
     size_t head_rows;
+    bool
+        reference; /* nothing is trained: the model only computes, as one in training would */
     struct cr_lora_opts lora; /* is_set: everything but the adapter stays as it is */
 };
 

@@ -14,14 +14,14 @@ static enum critic_status no_memory(critic_error *err) {
 
 /* ---- splits ---- */
 
-/* Packs of one picture stay together: the picture decides, else the pack. */
-static bool held_back(const struct cr_sft *s, size_t pack) {
-    const struct cr_pack *p = &s->data.packs[pack];
-    uint64_t what = p->n_pictures > 0 ? s->data.picture_of[p->first_picture]
+bool cr_pack_held_back(const struct cr_dataset *d, size_t pack, uint64_t seed,
+                       double share) {
+    const struct cr_pack *p = &d->packs[pack];
+    uint64_t what = p->n_pictures > 0 ? d->picture_of[p->first_picture]
                                       : (uint64_t)pack | (uint64_t)1 << 40;
     struct cr_rng rng;
-    cr_rng_seed_at(&rng, s->o.seed ^ 0x5eed5eed, what);
-    return cr_rng_uniform(&rng) < s->o.eval_split;
+    cr_rng_seed_at(&rng, seed ^ 0x5eed5eed, what);
+    return cr_rng_uniform(&rng) < share;
 }
 
 static enum critic_status split(struct cr_sft *s, critic_error *err) {
@@ -31,7 +31,7 @@ static enum critic_status split(struct cr_sft *s, critic_error *err) {
             return no_memory(err);
     }
     for (size_t p = 0; p < s->data.n_packs; p++) {
-        int side = s->o.eval_split > 0 && held_back(s, p);
+        int side = cr_pack_held_back(&s->data, p, s->o.seed, s->o.eval_split);
         s->packs[side][s->n_packs[side]++] = (uint32_t)p;
     }
     return CRITIC_OK;
