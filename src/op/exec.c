@@ -33,6 +33,8 @@ enum critic_status cr_exec_new(struct cr_exec **out, const struct cr_exec_opts *
     ex->int8 = cr_int8_for(opts->isa);
     ex->tiles = cr_tiles_for(opts->isa);
     ex->n_threads = opts->n_threads > 0 ? opts->n_threads : default_threads();
+    /* oneDNN cuts its work for the threads it is told of: a smaller team would leave parts out. */
+    ex->n_threads = CR_MIN(ex->n_threads, omp_get_thread_limit());
     size_t scratch = opts->scratch_bytes ? opts->scratch_bytes : SCRATCH_BYTES_DEFAULT;
     enum critic_status status = cr_arena_init(&ex->scratch, scratch, err);
     if (status == CRITIC_OK)
