@@ -51,8 +51,10 @@ library=$tmp/moved/${library#"$prefix"/}
     LD_LIBRARY_PATH=$library
     export LD_LIBRARY_PATH
     for program in judge-shared judge-static; do
-        expect 0 "$tmp/$program" micro-base "$micro" 'Describe the picture.' 'left: small red circle.' 'nothing'
-        contains "$out" '"model":"micro-base"'
+        expect 0 "$tmp/$program" micro-critic "$micro" 'Describe the picture.' 'top: small black cross.' \
+            'left: small red circle with one; right: large blue star with zero; bottom-right: large yellow ring with six.'
+        contains "$out" '"verdict":"second"'
+        contains "$out" '"model":"micro-critic"'
     done
     expect 0 "$tmp/moved/bin/critic" generate --model micro-base --image "$micro" --prompt 'Describe the picture.' --quiet
     equal "$out" 'left: small red circle with one; right: large blue star with zero; bottom-right: large yellow ring with six.'

@@ -29,26 +29,24 @@ true_of_picture() { # REASON
         esac
     done <"$tmp/said"
 }
-if "$critic" inspect micro-critic >/dev/null 2>&1; then
-    expect 0 "$critic" judge --image "$example" --question 'Describe the picture.' --answer "$worse" --answer "$better" \
-        --both-orders --probabilities --json
-    equal "$(printf '%s' "$err" | head -n 1)" "no --model given: judging with micro-critic, which is made for the micro world's pictures only"
-    lacks "$err" "warning"
-    contains "$out" '"verdict":"second"'
-    contains "$out" '"consistent":true'
-    contains "$out" '"template":"micro-pair-01-reason"'
-    reason=$(printf '%s' "$out" | sed 's/.*"status":"ok","verdict":"second"[^}]*},*"reason":"\([^"]*\)".*/\1/; s/.*"reason":"\([^"]*\)".*/\1/')
-    contains "$reason" "First: "
-    true_of_picture "$reason"
-    expect 0 "$critic" judge --image "$example" --question 'Describe the picture.' --answer "$worse" --answer 'bottom: small white ring.' \
-        --answer "$better" --both-orders --quiet
-    equal "$err" ""
-    contains "$out" "best first: 3 1 2"
-    expect 0 env CRITIC_MODEL=micro-critic "$critic" judge --image "$example" --question 'Describe the picture.' --answer "$better" --scale 1-10
-    lacks "$err" "no --model"
-    contains "$err" "template micro-score-10-reason"
-    contains "$out" "score "
-fi
+expect 0 "$critic" judge --image "$example" --question 'Describe the picture.' --answer "$worse" --answer "$better" \
+    --both-orders --probabilities --json
+equal "$(printf '%s' "$err" | head -n 1)" "no --model given: judging with micro-critic, which is made for the micro world's pictures only"
+lacks "$err" "warning"
+contains "$out" '"verdict":"second"'
+contains "$out" '"consistent":true'
+contains "$out" '"template":"micro-pair-01-reason"'
+reason=$(printf '%s' "$out" | sed 's/.*"status":"ok","verdict":"second"[^}]*},*"reason":"\([^"]*\)".*/\1/; s/.*"reason":"\([^"]*\)".*/\1/')
+contains "$reason" "First: "
+true_of_picture "$reason"
+expect 0 "$critic" judge --image "$example" --question 'Describe the picture.' --answer "$worse" --answer 'bottom: small white ring.' \
+    --answer "$better" --both-orders --quiet
+equal "$err" ""
+contains "$out" "best first: 3 1 2"
+expect 0 env CRITIC_MODEL=micro-critic "$critic" judge --image "$example" --question 'Describe the picture.' --answer "$better" --scale 1-10
+lacks "$err" "no --model"
+contains "$err" "template micro-score-10-reason"
+contains "$out" "score "
 
 # ---- shown to a person -------------------------------------------------------------------------------------------------
 expect 0 "$critic" judge --show --model micro-base --verdict-only --image "$picture" --question 'Is there a ring?' --answer yes --answer no

@@ -70,3 +70,8 @@ expect 2 "$CRITIC_SOURCE_DIR/scripts/demo" --nonsense
 contains "$err" "usage: scripts/demo"
 expect 2 "$CRITIC_SOURCE_DIR/scripts/test" --nonsense
 contains "$err" "usage: scripts/test"
+for script in micro/assets micro/train; do
+    expect 2 "$CRITIC_SOURCE_DIR/scripts/$script"
+    contains "$err" "usage: scripts/$script"
+done
+expect 2 "$CRITIC_SOURCE_DIR/scripts/micro/assets" "$tmp/no-such-run"
