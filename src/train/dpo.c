@@ -118,7 +118,7 @@ static void report(const struct cr_dpo *s, struct cr_pass *out,
     cr_pass_add(out, "logps/rejected", p->policy_rejected, 1);
     cr_pass_add(out, "tokens/chosen", (double)p->n_chosen, 1);
     cr_pass_add(out, "tokens/rejected", (double)p->n_rejected, 1);
-    if (p->n_chosen != p->n_rejected)
+    if (p->n_chosen != p->n_rejected && margin != 0)
         cr_pass_add(out, "rewards/longer", (margin > 0) == (p->n_chosen > p->n_rejected),
                     1);
     if (s->o.reference.kind != CR_REFERENCE_NONE) {

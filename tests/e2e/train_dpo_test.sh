@@ -1,0 +1,59 @@
+#!/bin/sh
+# critic train dpo on a tiny checkpoint: the references agree, a killed run goes on to the same bytes, faults in one line.
+set -eu
+. "$CRITIC_SOURCE_DIR/tests/e2e/lib.sh"
+model=$tiny/ov-lmms
+pictures=$CRITIC_SOURCE_DIR/tests/golden/images
+
+for i in 1 2 3; do
+    for p in 94x235.png 1x1.png palette.png rgba.png; do
+        printf '{"id":"%s-%s","image":"%s","prompt":"What is %s?","chosen":"It is %s.","rejected":"No idea at all."}\n' \
+            "$p" $i $p $i $i
+    done
+done >"$tmp/pairs.jsonl"
+printf '{"image":"nowhere.png","prompt":"What?","chosen":"It.","rejected":"Or."}\n' >>"$tmp/pairs.jsonl"
+
+flags="--model $model --image-folder $pictures --quiet --batch 2 --seed 3 --dtype f32 --steps 4 --lr 1e-3 --save-every 2"
+dpo="$critic train dpo $flags --data $tmp/pairs.jsonl"
+few="$critic train dpo $flags --data $tmp/few.jsonl"
+# shellcheck disable=SC2086
+{
+    expect 0 $dpo --out "$tmp/once" --eval-split 0.5
+    contains "$(sed -n 1p "$tmp/once/metrics.jsonl")" '"loss": 0.693147'
+    contains "$(sed -n 1p "$tmp/once/metrics.jsonl")" '"rewards/margins": 0'
+    contains "$(cat "$tmp/once/metrics.jsonl")" '"eval_rewards/accuracies"'
+    equal "$(wc -l <"$tmp/once/reference.jsonl")" 13
+    contains "$(cat "$tmp/once/report.html")" "rewards/margins"
+
+    # By a second model in memory, from a file made elsewhere, after a kill: the same bytes.
+    expect 0 $dpo --out "$tmp/live" --eval-split 0.5 --reference live
+    expect 0 cmp "$tmp/once/model.safetensors" "$tmp/live/model.safetensors"
+    expect 0 $dpo --out "$tmp/shared" --eval-split 0.5 --ref-logps "$tmp/once/reference.jsonl"
+    expect 0 cmp "$tmp/once/model.safetensors" "$tmp/shared/model.safetensors"
+    cp -r "$tmp/once" "$tmp/broken"
+    rm -r "$tmp/broken/checkpoint-4" "$tmp/broken/model.safetensors"
+    expect 0 $dpo --out "$tmp/broken" --eval-split 0.5 --resume
+    expect 0 cmp "$tmp/once/model.safetensors" "$tmp/broken/model.safetensors"
+    expect 0 cmp "$tmp/once/checkpoint-4/trainer.safetensors" "$tmp/broken/checkpoint-4/trainer.safetensors"
+
+    # An adapter that begins at nothing: without it the policy is where it started.
+    expect 0 $dpo --out "$tmp/lora" --lora r=4,alpha=8
+    expect 0 $dpo --out "$tmp/off" --lora r=4,alpha=8 --reference adapter-off
+    expect 0 cmp "$tmp/lora/adapter_model.safetensors" "$tmp/off/adapter_model.safetensors"
+    expect 2 $dpo --out "$tmp/x" --reference adapter-off
+    one_line_error "--lora"
+
+    # A file of another model or other data is refused.
+    expect 3 $dpo --out "$tmp/x" --ref-model "$tmp/once" --ref-logps "$tmp/once/reference.jsonl"
+    one_line_error "reference of the model"
+    head -4 "$tmp/pairs.jsonl" >"$tmp/few.jsonl"
+    expect 3 $few --out "$tmp/x" --ref-logps "$tmp/once/reference.jsonl"
+    one_line_error "reference of the data"
+
+    expect 2 $dpo --out "$tmp/x" --reference none --ref-model "$model"
+    one_line_error "--ref-model"
+    printf '{"prompt":"What?","chosen":"","rejected":"Or."}\n' >>"$tmp/few.jsonl"
+    expect 3 $few --out "$tmp/x"
+    contains "$err" "few.jsonl:5: 'chosen' is empty"
+}
+echo "train_dpo: all passed"
