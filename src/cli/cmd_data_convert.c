@@ -118,7 +118,6 @@ static enum critic_status run_split(struct split_flags *f, critic_error *err) {
     static const char *const usual[] = {"train=0.9", "val=0.05", "test=0.05"};
     struct cr_data_part parts[CR_MAX_PARTS];
     size_t n = f->parts.n ? f->parts.n : CR_COUNT(usual);
-    json_t *counts = json_object();
     if (!f->opts.out)
         return cr_fail(err, CRITIC_BAD_ARGUMENT, "--out names the folder to write");
     if (n > CR_MAX_PARTS)
@@ -128,6 +127,7 @@ static enum critic_status run_split(struct split_flags *f, critic_error *err) {
         CR_TRY(cr_data_part_parse(
             &parts[i], f->parts.n ? f->parts.items[i] : cr_str_of(usual[i]), err));
     CR_TRY(cr_data_split(&f->opts, parts, n, err));
+    json_t *counts = json_object();
     for (size_t i = 0; i < n; i++) {
         json_object_set_new(counts, parts[i].name,
                             json_integer((json_int_t)parts[i].n_records));

@@ -57,7 +57,8 @@ static enum critic_status identify(const struct cr_panel_judges *judges,
             continue;
         CR_TRY(cr_verdict_failed(all[i], (struct cr_str){"", 0}, &no_fault, &v, err));
         cr_hash_update(&h, v.model_hash, strlen(v.model_hash));
-        cr_hash_update(&h, v.template_hash, strlen(v.template_hash) + i);
+        cr_hash_update(&h, v.template_hash, strlen(v.template_hash));
+        cr_hash_update(&h, &(unsigned char){(unsigned char)i}, 1); /* whose they are */
         cr_verdict_fini(&v);
     }
     int n =
