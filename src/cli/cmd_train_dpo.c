@@ -90,14 +90,7 @@ static void fill_opts(struct dpo_flags *f, const struct cr_net *net,
 static enum critic_status dump(struct dpo_flags *f, struct cr_dpo *s, critic_error *err) {
     double loss;
     CR_TRY(cr_dpo_dump_gradients(s, f->dump, f->train.batch, &loss, err));
-    if (f->train.common.json)
-        return cr_print_json(json_pack("{s:s,s:f,s:I}", "out", f->dump, "loss", loss,
-                                       "tensors", (json_int_t)s->net->n_tensors),
-                             err);
-    if (!f->train.common.quiet)
-        fprintf(stderr, "loss %.6f, gradients of %zu tensors: %s\n", loss,
-                s->net->n_tensors, f->dump);
-    return CRITIC_OK;
+    return cr_train_say_dump(&f->train, f->dump, loss, s->net->n_tensors, err);
 }
 
 static enum critic_status run(struct dpo_flags *f, struct cr_net *net, struct cr_dpo *s,

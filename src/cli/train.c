@@ -250,3 +250,15 @@ int cr_cmd_train(int n_args, const char *const *args) {
     cr_fail(&err, CRITIC_BAD_ARGUMENT, "critic train: expected sft, dpo or tower");
     return cr_report(&err);
 }
+
+enum critic_status cr_train_say_dump(const struct cr_train_flags *f, const char *path,
+                                     double loss, size_t n_tensors, critic_error *err) {
+    if (f->common.json)
+        return cr_print_json(json_pack("{s:s,s:f,s:I}", "out", path, "loss", loss,
+                                       "tensors", (json_int_t)n_tensors),
+                             err);
+    if (!f->common.quiet)
+        fprintf(stderr, "loss %.6f, gradients of %zu tensors: %s\n", loss, n_tensors,
+                path);
+    return CRITIC_OK;
+}

@@ -28,6 +28,10 @@ struct cr_train_flags {
 
 void cr_train_flags_init(struct cr_train_flags *f);
 
+/* Says what --dump-gradients wrote to path. */
+enum critic_status cr_train_say_dump(const struct cr_train_flags *f, const char *path,
+                                     double loss, size_t n_tensors, critic_error *err);
+
 /* Rows for a flag table; `f` is a struct cr_train_flags. */
 #define CR_TRAIN_FLAGS(f)                                                                  \
     {"init",                                                                               \
