@@ -85,7 +85,7 @@ static enum critic_status run(struct sft_flags *f, struct cr_net *net, struct cr
              "{\"kind\": \"sft\", \"aux-weight\": %.17g, \"eval-split\": %.17g}",
              f->aux_labels ? f->aux_weight : 0, f->train.eval_split);
     loop.options = options;
-    struct cr_train_sizes sizes = cr_sft_worst(s, f->train.batch);
+    struct cr_train_sizes sizes = cr_pack_worst(&s->data, f->train.batch);
     CR_TRY(cr_train_announce(&f->train, net, &sizes, &loop, err));
     struct cr_task task = cr_sft_task(s);
     return cr_train_loop(&f->train, net, &task, &loop, err);

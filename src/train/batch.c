@@ -1,8 +1,10 @@
 #include "train/batch.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/rng.h"
 
 #define ARENA_BYTES ((size_t)1 << 40) /* address space */
 
@@ -207,4 +209,73 @@ double cr_pack_weight(const struct cr_dataset *d, size_t i) {
             weight += d->tokens.label[run.first];
     }
     return weight;
+}
+
+/* ---- splits ---- */
+
+/* Packs of one picture stay together: the picture decides, else the pack. */
+static bool held_back(const struct cr_dataset *d, size_t pack, uint64_t seed,
+                      double share) {
+    const struct cr_pack *p = &d->packs[pack];
+    uint64_t what = p->n_pictures > 0 ? d->picture_of[p->first_picture]
+                                      : (uint64_t)pack | (uint64_t)1 << 40;
+    struct cr_rng rng;
+    cr_rng_seed_at(&rng, seed ^ 0x5eed5eed, what);
+    return cr_rng_uniform(&rng) < share;
+}
+
+enum critic_status cr_packs_split(const struct cr_dataset *d, uint64_t seed, double share,
+                                  uint32_t *packs[2], size_t n_packs[2],
+                                  critic_error *err) {
+    for (int i = 0; i < 2; i++) {
+        packs[i] = malloc(CR_MAX(d->n_packs, 1) * sizeof *packs[i]);
+        if (!packs[i])
+            return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a split");
+    }
+    for (size_t p = 0; p < d->n_packs; p++) {
+        int side = held_back(d, p, seed, share);
+        packs[side][n_packs[side]++] = (uint32_t)p;
+    }
+    return CRITIC_OK;
+}
+
+/* ---- memory ---- */
+
+static int descending(const void *a, const void *b) {
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+struct cr_train_sizes cr_pack_worst(const struct cr_dataset *d, size_t n) {
+    struct cr_train_sizes sizes = {0};
+    size_t *rows = malloc(d->n_packs * sizeof *rows);
+    size_t most_branches = 0, most_tiles = 0;
+    for (size_t p = 0; p < d->n_packs; p++) {
+        const struct cr_pack *pack = &d->packs[p];
+        struct cr_anyres_config config;
+        size_t tiles = 0;
+        cr_picture_anyres(&config, d->config, pack->n_pictures);
+        for (size_t i = 0; i < pack->n_pictures; i++) {
+            const struct cr_image *image =
+                &d->pictures.items[d->picture_of[pack->first_picture + i]].image;
+            struct cr_tile_plan plan;
+            if (cr_tile_plan_make(&plan, image->width, image->height, &config, NULL) ==
+                CRITIC_OK)
+                tiles += plan.n_tiles;
+        }
+        most_tiles = CR_MAX(most_tiles, tiles);
+        most_branches = CR_MAX(most_branches, pack->n_branches);
+        sizes.longest = CR_MAX(sizes.longest, pack->n_rows);
+        if (rows)
+            rows[p] = pack->n_rows;
+    }
+    if (rows)
+        qsort(rows, d->n_packs, sizeof *rows, descending);
+    for (size_t p = 0; p < n; p++)
+        sizes.n_rows += rows && p < d->n_packs ? rows[p] : sizes.longest;
+    sizes.n_targets = sizes.n_rows;
+    sizes.n_tiles = n * most_tiles;
+    sizes.n_sequences = n * (1 + most_branches);
+    free(rows);
+    return sizes;
 }

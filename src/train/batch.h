@@ -33,10 +33,12 @@ void cr_pack_batch_fini(struct cr_pack_batch *p);
 enum critic_status cr_pack_batch_build(struct cr_pack_batch *p,
                                        const struct cr_dataset *d, const uint32_t *packs,
                                        size_t n_packs, critic_error *err);
-/* Is the pack one of the share kept back for evaluation? Packs of one picture stay together: the
- * picture decides, else the pack. */
-bool cr_pack_held_back(const struct cr_dataset *d, size_t pack, uint64_t seed,
-                       double share);
+/* Shares packs out: packs[0] to train on, packs[1] the share kept back for evaluation; the caller frees
+ * both, after failure too, and n_packs comes zeroed. Packs of one picture stay on one side, whatever
+ * else is in the data. */
+enum critic_status cr_packs_split(const struct cr_dataset *d, uint64_t seed, double share,
+                                  uint32_t *packs[2], size_t n_packs[2],
+                                  critic_error *err);
 /* What the largest batch of n packs would take, from the largest packs of the data. */
 struct cr_train_sizes cr_pack_worst(const struct cr_dataset *d, size_t n);
 /* The sum of weights that pack i will have, without building it. */

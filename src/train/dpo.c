@@ -27,19 +27,6 @@ static enum critic_status make_room(struct cr_dpo *s, size_t n_rows, critic_erro
 
 /* ---- opening ---- */
 
-static enum critic_status split(struct cr_dpo *s, critic_error *err) {
-    for (int i = 0; i < 2; i++) {
-        s->packs[i] = malloc(CR_MAX(s->data.n_packs, 1) * sizeof *s->packs[i]);
-        if (!s->packs[i])
-            return no_memory(err);
-    }
-    for (size_t p = 0; p < s->data.n_packs; p++) {
-        int side = cr_pack_held_back(&s->data, p, s->o.seed, s->o.eval_split);
-        s->packs[side][s->n_packs[side]++] = (uint32_t)p;
-    }
-    return CRITIC_OK;
-}
-
 enum critic_status cr_dpo_open(struct cr_dpo *s, struct cr_net *net,
                                const struct cr_dpo_opts *opts, critic_error *err) {
     memset(s, 0, sizeof *s);
@@ -51,7 +38,8 @@ enum critic_status cr_dpo_open(struct cr_dpo *s, struct cr_net *net,
     CR_TRY(cr_preference_check(&opts->loss, err));
     CR_TRY(cr_dataset_open(&s->data, opts->data_path, &net->config, net->tokenizer,
                            &s->o.data, err));
-    CR_TRY(split(s, err));
+    CR_TRY(
+        cr_packs_split(&s->data, s->o.seed, s->o.eval_split, s->packs, s->n_packs, err));
     for (size_t i = 0; i < CR_TASK_SLOTS; i++)
         CR_TRY(cr_pack_batch_init(&s->slots[i], err));
     s->policy = calloc(s->data.n_packs, sizeof *s->policy);

@@ -42,7 +42,5 @@ enum critic_status cr_sft_open(struct cr_sft *s, struct cr_net *net,
                                const struct cr_sft_opts *opts, critic_error *err);
 void cr_sft_close(struct cr_sft *s);
 struct cr_task cr_sft_task(struct cr_sft *s);
-/* What the largest batch of n packs would take, from the largest packs of the data. */
-struct cr_train_sizes cr_sft_worst(const struct cr_sft *s, size_t n);
 
 #endif
