@@ -257,6 +257,44 @@ static void test_reasons_read_back(void **state) {
     assert_true(n_wrong * 10 > n_facts * 7);
 }
 
+/* The scan lists every object, in the order of the grid, for questions that are searched for. */
+static void test_scan_read_back(void **state) {
+    size_t n_scans = 0;
+    (void)state;
+    for (uint64_t i = 0; i < 600; i++) {
+        struct cr_scene s;
+        struct cr_rng r;
+        struct cr_pair p;
+        struct cr_line l;
+        struct cr_fact facts[64];
+        struct cr_reason reason;
+        cr_scene_draw(&s, (enum cr_split)(i % CR_N_SPLITS), 23, i, 25);
+        cr_rng_seed_at(&r, 23, i);
+        cr_pair_draw(&p, &s, &r, i & 1, true);
+        cr_line_clear(&l);
+        cr_reason_scan(&l, &s, &p.ask);
+        bool lists_all = p.ask.kind == CR_ASK_ALL || p.ask.kind == CR_ASK_AT;
+        assert_int_equal(l.len == 0, lists_all);
+        n_scans += !lists_all;
+        size_t n_seen = lists_all ? 0 : s.n;
+        cr_reason_walk(&l, &s, &p.ask, &p.answers[0], CR_RELEVANCE, true);
+        read_reason(&reason, facts, &l, s.side);
+        for (size_t k = 0; k < n_seen; k++) {
+            struct cr_desc d = cr_desc_of(&s.objects[k]);
+            assert_true(k < reason.n_facts);
+            assert_int_equal(facts[k].kind, CR_FACT_SEEN);
+            assert_int_equal(facts[k].mark, CR_MARK_NONE);
+            assert_int_equal(facts[k].cell, s.objects[k].cell);
+            assert_true(cr_desc_eq(&facts[k].shown, &d));
+            assert_true(k == 0 || facts[k].cell > facts[k - 1].cell);
+            assert_true(cr_fact_holds(&facts[k], &s, (struct cr_str){NULL, 0}));
+        }
+        for (size_t k = n_seen; k < reason.n_facts; k++)
+            assert_int_not_equal(facts[k].kind, CR_FACT_SEEN);
+    }
+    assert_true(n_scans > 200);
+}
+
 static void test_reader_on_other_text(void **state) {
     static const struct {
         const char *text;
@@ -275,6 +313,9 @@ static void test_reader_on_other_text(void **state) {
         {"answer: , ok", 0, 1},
         {"answer: two, not three; missing answer: no", 2, 0},
         {"score 4x; four of", 0, 2},
+        {"Picture: top: small red star; left: nothing, not small red star; left: large "
+         "blue ring, ok; padding.",
+         1, 3},
         {"", 0, 0},
         {"; ; \n.\n", 0, 2},
     };
@@ -361,6 +402,7 @@ int main(void) {
                                        cmocka_unit_test(test_short_answer),
                                        cmocka_unit_test(test_scale),
                                        cmocka_unit_test(test_reasons_read_back),
+                                       cmocka_unit_test(test_scan_read_back),
                                        cmocka_unit_test(test_reader_on_other_text),
                                        cmocka_unit_test(test_balance),
                                        cmocka_unit_test(test_swaps)};

@@ -114,6 +114,8 @@ static void add_verdict(struct judgement *g) {
 
 static void add_reason(struct judgement *g, const struct cr_scene *s) {
     bool walk = g->manner == CR_REASON_FIRST;
+    if (walk)
+        cr_reason_scan(&g->said, s, &g->pair.ask);
     for (int i = 0; i < 1 + g->is_pair; i++) {
         if (g->is_pair) {
             struct cr_str label = g->t->labels[i].text;

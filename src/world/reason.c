@@ -20,6 +20,25 @@ static void begin_item(struct walk *w) {
         cr_line_add(w->l, "; ");
 }
 
+/* Describing everything walks over all objects anyway, and "what is at" names its one cell. */
+static bool needs_scan(const struct cr_ask *ask) {
+    return ask->kind != CR_ASK_ALL && ask->kind != CR_ASK_AT;
+}
+
+void cr_reason_scan(struct cr_line *l, const struct cr_scene *s,
+                    const struct cr_ask *ask) {
+    if (!needs_scan(ask))
+        return;
+    cr_line_add(l, "Picture: ");
+    for (unsigned i = 0; i < s->n; i++) {
+        struct cr_desc d = cr_desc_of(&s->objects[i]);
+        cr_line_addf(l, "%s%s: ", i ? "; " : "",
+                     cr_place_name(s->side, s->objects[i].cell));
+        cr_desc_add(l, &d);
+    }
+    cr_line_add(l, ".\n");
+}
+
 static void add_value_item(struct walk *w, const struct cr_claim *c) {
     begin_item(w);
     cr_line_add(w->l, "answer: ");
@@ -177,16 +196,15 @@ static bool read_wrong(struct cr_str s, size_t *at, struct cr_desc *d) {
 }
 
 static bool read_object_item(struct cr_fact *f, struct cr_str s, size_t at) {
-    if (cr_read_literal(s, &at, "nothing, not ")) {
+    if (f->kind == CR_FACT_OBJECT && cr_read_literal(s, &at, "nothing, not ")) {
         f->kind = CR_FACT_NOTHING;
         f->mark = CR_MARK_NOT;
         return cr_desc_read(s, &at, &f->wrong) && read_extra(s, &at, &f->extra);
     }
     if (!cr_desc_read(s, &at, &f->shown))
         return false;
-    if (f->kind == CR_FACT_MISSING)
+    if (f->kind != CR_FACT_OBJECT)
         return at_end(s, at);
-    f->kind = CR_FACT_OBJECT;
     if (cr_read_literal(s, &at, ", ok")) {
         f->mark = CR_MARK_OK;
     } else if (cr_read_literal(s, &at, ", partial")) {
@@ -248,11 +266,23 @@ static bool is_plain_item(struct cr_str s) {
     return false;
 }
 
+static bool read_place_item(struct cr_fact *f, struct cr_str s, unsigned side,
+                            size_t at) {
+    int cell = cr_read_place(side, s, &at);
+    if (cell < 0 || !cr_read_literal(s, &at, ": "))
+        return false;
+    f->cell = (unsigned)cell;
+    return read_object_item(f, s, at);
+}
+
 /* True where the item states a fact; *known tells whether the grammar has it at all. */
-static bool read_item(struct cr_fact *f, struct cr_str s, unsigned side, bool *known) {
+static bool read_item(struct cr_fact *f, struct cr_str s, unsigned side, bool in_scan,
+                      bool *known) {
     size_t at = 0;
-    *f = (struct cr_fact){.kind = CR_FACT_OBJECT};
+    *f = (struct cr_fact){.kind = in_scan ? CR_FACT_SEEN : CR_FACT_OBJECT};
     *known = true;
+    if (in_scan)
+        return *known = read_place_item(f, s, side, at);
     if (is_plain_item(s))
         return false;
     if (cr_read_literal(s, &at, "missing answer: ")) {
@@ -264,11 +294,7 @@ static bool read_item(struct cr_fact *f, struct cr_str s, unsigned side, bool *k
         return *known = read_answer_item(f, s, at);
     if (cr_read_literal(s, &at, "missing "))
         f->kind = CR_FACT_MISSING;
-    int cell = cr_read_place(side, s, &at);
-    if (cell < 0 || !cr_read_literal(s, &at, ": "))
-        return *known = false;
-    f->cell = (unsigned)cell;
-    return *known = read_object_item(f, s, at);
+    return *known = read_place_item(f, s, side, at);
 }
 
 /* "First: ", "B: ", "2: " at the beginning; which answer, or -1. */
@@ -294,7 +320,8 @@ static bool is_verdict(struct cr_str s) {
 static void read_sentence(struct cr_reason *out, struct cr_str s, unsigned side,
                           unsigned *answer) {
     size_t at = 0;
-    int heading = read_heading(s, &at);
+    bool in_scan = cr_read_literal(s, &at, "Picture: ");
+    int heading = in_scan ? -1 : read_heading(s, &at);
     if (heading >= 0)
         *answer = (unsigned)heading;
     while (at < s.len) {
@@ -303,7 +330,7 @@ static void read_sentence(struct cr_reason *out, struct cr_str s, unsigned side,
         struct cr_str item = {rest.data, n == SIZE_MAX ? rest.len : n};
         struct cr_fact f;
         bool known;
-        if (read_item(&f, item, side, &known)) {
+        if (read_item(&f, item, side, in_scan, &known)) {
             f.answer = *answer;
             if (out->n_facts < out->max_facts)
                 out->facts[out->n_facts++] = f;
