@@ -54,6 +54,7 @@ struct cr_common {
     const char *model;
     bool judges;    /* without a model: the embedded micro-critic */
     int dtype;      /* enum cr_dtype_choice */
+    int kv_dtype;   /* enum cr_kv_type */
     int preprocess; /* enum cr_preprocess */
     size_t n_threads;
     const char *isa;
@@ -88,6 +89,15 @@ void cr_common_init(struct cr_common *c);
          "auto|f32|bf16|int8|q4",                                                        \
          "precision of products; auto: bf16 where the machine multiplies it at speed; "  \
          "int8, q4: weights are quantised when the model is opened",                     \
+         0,                                                                              \
+         0},                                                                             \
+        {"kv-dtype",                                                                     \
+         0,                                                                              \
+         CR_FLAG_CHOICE,                                                                 \
+         &(c).kv_dtype,                                                                  \
+         "auto|f32|bf16|int8",                                                           \
+         "what keys and values are kept in; auto: f32 with --dtype f32, else bf16; f32 " \
+         "makes attention compute in f32, int8 takes 17 bytes where bf16 takes 32",      \
          0,                                                                              \
          0},                                                                             \
         {"threads",                                                                      \

@@ -106,6 +106,12 @@ static enum critic_status lay_out(struct cr_engine *e, critic_error *err) {
     return cr_params_make_panels(&e->model.params, &e->config, &e->packed, e->exec, err);
 }
 
+static enum cr_dtype kv_dtype(const struct cr_engine *e) {
+    static const enum cr_dtype types[] = {
+        [CR_KV_F32] = CR_F32, [CR_KV_BF16] = CR_BF16, [CR_KV_INT8] = CR_Q8_0};
+    return e->opts.kv_type == CR_KV_AUTO ? e->exec->act : types[e->opts.kv_type];
+}
+
 /* Everything that follows from config and parameters: kernels, KV pool, logits row. */
 static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
     if (e->opts.exec.n_threads == 0 && cr_params_elements(&e->config) < MIN_THREADED)
@@ -120,7 +126,7 @@ static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
         e->opts.prefill_chunk = 2048;
     if (e->opts.kv_bytes == 0)
         e->opts.kv_bytes = CR_MAX(cr_memory_bytes() / 2, (size_t)256 << 20);
-    struct cr_kv_layout layout = cr_kv_layout_make(&e->config.text, e->exec);
+    struct cr_kv_layout layout = cr_kv_layout_make(&e->config.text, kv_dtype(e), e->exec);
     CR_ASSERT(layout.page_len == CR_PAGE_LEN);
     if (e->opts.cache_bytes == 0)
         e->opts.cache_bytes = (size_t)1 << 30;

@@ -39,14 +39,25 @@ enum cr_weights {
     CR_WEIGHTS_Q4
 };
 
+/* What keys and values are kept in. F32 makes attention compute in F32, too; the others are what
+ * they are rounded to before it, INT8 in blocks of 32 with a scale each. */
+enum cr_kv_type {
+    CR_KV_AUTO, /* what products take: bf16, or f32 under CR_COMPUTE_F32 */
+    CR_KV_F32,
+    CR_KV_BF16,
+    CR_KV_INT8
+};
+
 struct cr_engine_opts {
-    struct cr_exec_opts exec; /* n_threads 0: one for networks under 16 million parameters */
+    struct cr_exec_opts
+        exec; /* n_threads 0: one for networks under 16 million parameters */
     enum cr_weights weights;
+    enum cr_kv_type kv_type;
     enum cr_preprocess preprocess;
     struct cr_image_limits image_limits;
-    size_t context;       /* most tokens of one sequence; 0: the model's own maximum */
-    size_t kv_bytes;      /* most memory for keys and values; 0: half of physical memory */
-    size_t cache_bytes;   /* most memory for remembered prompts, and as much again for kept
+    size_t context;     /* most tokens of one sequence; 0: the model's own maximum */
+    size_t kv_bytes;    /* most memory for keys and values; 0: half of physical memory */
+    size_t cache_bytes; /* most memory for remembered prompts, and as much again for kept
                              picture features; 0: 1 GiB */
     size_t prefill_chunk; /* rows a pass; 0: 2048 */
     cr_log_fn *log;       /* may be NULL */
@@ -82,7 +93,8 @@ const char *cr_engine_model_name(const struct cr_engine *e);
 size_t cr_engine_kv_bytes_per_token(const struct cr_engine *e);
 /* How the pictures of a prompt of n_images are processed: one alone as the checkpoint says, several
  * padded to squares (LLaVA-NeXT train.py and every evaluation harness do so). */
-struct cr_anyres_config cr_engine_picture_config(const struct cr_engine *e, size_t n_images);
+struct cr_anyres_config cr_engine_picture_config(const struct cr_engine *e,
+                                                 size_t n_images);
 /* The same from a configuration alone, as its layout says. *out borrows the pinpoints of c. */
 void cr_picture_anyres(struct cr_anyres_config *out, const struct cr_config *c,
                        size_t n_images);
@@ -99,8 +111,8 @@ enum critic_status cr_prompt_new(struct cr_prompt **out, struct cr_engine *e,
                                  critic_error *err);
 void cr_prompt_free(struct cr_prompt *p);
 /* parse_special false: control-token spellings and "<image>" in the text stay plain text. */
-enum critic_status cr_prompt_text(struct cr_prompt *p, struct cr_str text, bool parse_special,
-                                  critic_error *err);
+enum critic_status cr_prompt_text(struct cr_prompt *p, struct cr_str text,
+                                  bool parse_special, critic_error *err);
 /* A picture at this place, copied. Errors: CRITIC_UNSUPPORTED where the model has no tower. */
 enum critic_status cr_prompt_image(struct cr_prompt *p, const struct cr_image *image,
                                    critic_error *err);
@@ -109,8 +121,8 @@ enum critic_status cr_prompt_image(struct cr_prompt *p, const struct cr_image *i
  * checkpoints of every layout were trained (llava-hf's own template leaves the block out);
  * {"", 0} for none. */
 enum critic_status cr_prompt_chat(struct cr_prompt *p, const struct cr_image *images,
-                                  size_t n_images, struct cr_str system, struct cr_str user,
-                                  critic_error *err);
+                                  size_t n_images, struct cr_str system,
+                                  struct cr_str user, critic_error *err);
 /* A final prompt as text: specials parsed, each "<image>" takes the next picture.
  * Errors: CRITIC_BAD_DATA for more marks than pictures, or the reverse. */
 enum critic_status cr_prompt_raw(struct cr_prompt *p, struct cr_str text,
@@ -139,7 +151,8 @@ struct cr_usage {
 
 /* Makes room for n_tokens of sequences in all before work starts; logs tokens and bytes.
  * Errors: CRITIC_NO_MEMORY: "… needs 12.3 GiB; the limit is 8 GiB". */
-enum critic_status cr_engine_reserve(struct cr_engine *e, size_t n_tokens, critic_error *err);
+enum critic_status cr_engine_reserve(struct cr_engine *e, size_t n_tokens,
+                                     critic_error *err);
 
 /* A sequence holding the whole prompt, its next-token logits ready. Adds to *usage. */
 enum critic_status cr_engine_prefill(struct cr_engine *e, struct cr_prompt *p,
@@ -150,7 +163,8 @@ void cr_engine_drop_cache(struct cr_engine *e);
 
 void cr_seq_free(struct cr_seq *s);
 /* A second sequence with the same past; pages are shared until written. */
-enum critic_status cr_seq_fork(struct cr_seq **out, const struct cr_seq *s, critic_error *err);
+enum critic_status cr_seq_fork(struct cr_seq **out, const struct cr_seq *s,
+                               critic_error *err);
 size_t cr_seq_len(const struct cr_seq *s);
 /* Forgets all but the first n tokens (n <= len). Logits are gone until tokens are fed. */
 void cr_seq_rewind(struct cr_seq *s, size_t n);
@@ -158,8 +172,8 @@ void cr_seq_rewind(struct cr_seq *s, size_t n);
 enum critic_status cr_seq_feed(struct cr_seq *s, const int32_t *ids, size_t n,
                                critic_error *err);
 /* Appends one token to each of n sequences of one engine in one pass (decode). */
-enum critic_status cr_seq_step(struct cr_seq *const *seqs, const int32_t *tokens, size_t n,
-                               critic_error *err);
+enum critic_status cr_seq_step(struct cr_seq *const *seqs, const int32_t *tokens,
+                               size_t n, critic_error *err);
 /* Next-token logits, as many as the model has vocabulary rows (ids at or past the tokenizer's
  * size are meaningless). Valid until the next call on this engine. Asserted: not after a rewind. */
 const float *cr_seq_logits(struct cr_seq *s);
@@ -198,7 +212,7 @@ struct cr_generate_opts {
     uint64_t seed;
     const struct cr_str *stop; /* the text ends before the first of these */
     size_t n_stop;
-    bool logprobs;             /* keep log p of every generated token */
+    bool logprobs; /* keep log p of every generated token */
     /* Complete UTF-8 as it comes, for sample `index`; may be NULL. */
     void (*on_text)(void *user, size_t index, struct cr_str piece);
     void *user;
@@ -210,7 +224,8 @@ void cr_generate_opts_default(struct cr_generate_opts *opts, const struct cr_eng
 struct cr_completion {
     struct cr_buf text; /* specials skipped, stop string cut off */
     struct cr_ids ids;  /* every generated token, the end token included */
-    float *logprobs;    /* ids.len of them, natural log, before temperature; NULL unless asked */
+    float *
+        logprobs; /* ids.len of them, natural log, before temperature; NULL unless asked */
     enum cr_finish finish;
     struct cr_seq *seq; /* what it ended as, short of its last token; NULL unless asked */
 };
@@ -219,7 +234,8 @@ struct cr_completion {
  * stream (seed, i), so each is the same whatever n is. out: n completions, filled by the call,
  * each released by cr_completion_fini, on failure too. Cancelled: CRITIC_CANCELLED with what
  * was there so far in out. */
-enum critic_status cr_generate(struct cr_seq *s, size_t n, const struct cr_generate_opts *opts,
+enum critic_status cr_generate(struct cr_seq *s, size_t n,
+                               const struct cr_generate_opts *opts,
                                struct cr_completion *out, struct cr_usage *usage,
                                critic_error *err);
 void cr_completion_fini(struct cr_completion *c);
@@ -275,6 +291,7 @@ struct cr_forward_opts {
 };
 /* Runs the whole prompt, from nothing, through every layer. */
 enum critic_status cr_engine_forward(struct cr_engine *e, struct cr_prompt *p,
-                                     const struct cr_forward_opts *opts, critic_error *err);
+                                     const struct cr_forward_opts *opts,
+                                     critic_error *err);
 
 #endif

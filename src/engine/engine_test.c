@@ -17,14 +17,20 @@ static struct cr_engine_opts opts_for(enum cr_isa isa, int n_threads, size_t chu
     return opts;
 }
 
-static struct cr_engine *open_tiny(enum cr_isa isa, int n_threads, size_t chunk) {
+static struct cr_engine *open_tiny_kv(enum cr_isa isa, int n_threads, size_t chunk,
+                                      enum cr_kv_type kv_type) {
     critic_error err;
     struct cr_engine *e;
     struct cr_config config;
     struct cr_engine_opts opts = opts_for(isa, n_threads, chunk);
+    opts.kv_type = kv_type;
     T_OK(cr_config_preset(&config, "tiny", &err));
     T_OK(cr_engine_open_random(&e, &config, CR_BF16, 42, &opts, &err));
     return e;
+}
+
+static struct cr_engine *open_tiny(enum cr_isa isa, int n_threads, size_t chunk) {
+    return open_tiny_kv(isa, n_threads, chunk, CR_KV_AUTO);
 }
 
 static struct cr_image noise_image(size_t w, size_t h, uint64_t seed) {
@@ -84,14 +90,15 @@ static void assert_logits(struct cr_engine *e, struct cr_seq *s, const float *ex
 static void test_prefill_does_not_depend_on_chunks_or_threads(void **state) {
     (void)state;
     struct cr_image image = noise_image(90, 60, 5);
-    FOR_EACH_ISA(isa) {
-        struct cr_engine *whole = open_tiny(isa, 2, 4096);
+    FOR_EACH_ISA(isa)
+    for (enum cr_kv_type kv = CR_KV_AUTO; kv <= CR_KV_INT8; kv++) {
+        struct cr_engine *whole = open_tiny_kv(isa, 2, 4096, kv);
         struct cr_prompt *p = prompt_of(whole, 150, 9, &image);
         struct cr_seq *s = prefill(whole, p, NULL);
         float *expected = logits_copy(whole, s);
         static const size_t chunks[] = {1, 7, 64, 100};
         for (size_t i = 0; i < CR_COUNT(chunks); i++) {
-            struct cr_engine *e = open_tiny(isa, 1 + (int)i % 2, chunks[i]);
+            struct cr_engine *e = open_tiny_kv(isa, 1 + (int)i % 2, chunks[i], kv);
             struct cr_prompt *q = prompt_of(e, 150, 9, &image);
             struct cr_seq *t = prefill(e, q, NULL);
             assert_int_equal(cr_seq_len(t), cr_seq_len(s));
@@ -106,6 +113,40 @@ static void test_prefill_does_not_depend_on_chunks_or_threads(void **state) {
         cr_engine_free(whole);
     }
     cr_image_free(&image);
+}
+
+/* What keys and values are kept in moves logits a little, and what is the default not at all. */
+static void test_kv_types(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa) {
+        struct cr_engine *usual = open_tiny(isa, 1, 64);
+        struct cr_prompt *p = prompt_of(usual, 150, 9, NULL);
+        struct cr_seq *s = prefill(usual, p, NULL);
+        float *expected = logits_copy(usual, s);
+        bool f32 = cr_engine_exec(usual)->compute == CR_COMPUTE_F32;
+        for (enum cr_kv_type kv = CR_KV_F32; kv <= CR_KV_INT8; kv++) {
+            struct cr_engine *e = open_tiny_kv(isa, 1, 64, kv);
+            struct cr_prompt *q = prompt_of(e, 150, 9, NULL);
+            struct cr_seq *t = prefill(e, q, NULL);
+            const float *got = cr_seq_logits(t);
+            float largest = 0, worst = 0;
+            for (size_t i = 0; i < cr_engine_config(e)->text.vocab; i++) {
+                largest = fmaxf(largest, fabsf(expected[i]));
+                worst = fmaxf(worst, fabsf(expected[i] - got[i]));
+            }
+            if (kv == (f32 ? CR_KV_F32 : CR_KV_BF16))
+                assert_logits(e, t, expected);
+            else
+                assert_true(worst > 0 && worst < 0.1f * largest);
+            cr_seq_free(t);
+            cr_prompt_free(q);
+            cr_engine_free(e);
+        }
+        free(expected);
+        cr_seq_free(s);
+        cr_prompt_free(p);
+        cr_engine_free(usual);
+    }
 }
 
 /* A decode step is another kernel than prefill, so this one is close, not equal. */
@@ -321,13 +362,14 @@ static void test_lanes_do_not_depend_on_schedule(void **state) {
     enum { N_TALKS = 9 };
     critic_error err;
     struct cr_image image = noise_image(70, 50, 2);
-    FOR_EACH_ISA(isa) {
+    FOR_EACH_ISA(isa)
+    for (enum cr_kv_type kv = CR_KV_AUTO; kv <= CR_KV_INT8; kv += CR_KV_INT8) {
         struct cr_completion got[N_TALKS][2];
         struct cr_talk talks[N_TALKS] = {0};
         struct cr_rng schedule;
         struct cr_lanes *l;
         size_t n_begun = 0;
-        struct cr_engine *e = open_tiny(isa, 2, 32);
+        struct cr_engine *e = open_tiny_kv(isa, 2, 32, kv);
         cr_rng_seed(&schedule, t_seed(11) + (uint64_t)isa);
         T_OK(cr_lanes_new(&l, e, &err));
         while (n_begun < N_TALKS || cr_lanes_running(l) > 0) {
@@ -352,7 +394,7 @@ static void test_lanes_do_not_depend_on_schedule(void **state) {
         }
         cr_lanes_free(l);
         for (size_t i = 0; i < N_TALKS; i++) {
-            struct cr_engine *alone = open_tiny(isa, 1, 4096);
+            struct cr_engine *alone = open_tiny_kv(isa, 1, 4096, kv);
             struct cr_prompt *p = prompt_of(alone, 20 + 7 * (i / 2), i / 2, &image);
             struct cr_seq *s = prefill(alone, p, NULL);
             struct cr_completion own[2];
@@ -614,6 +656,7 @@ static void test_sampler(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prefill_does_not_depend_on_chunks_or_threads),
+        cmocka_unit_test(test_kv_types),
         cmocka_unit_test(test_prefill_is_token_by_token),
         cmocka_unit_test(test_shared_prefix_changes_nothing),
         cmocka_unit_test(test_prompts_are_a_tree),

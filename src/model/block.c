@@ -26,8 +26,8 @@ struct cr_attention_acts cr_attention_acts_make(size_t rows, size_t width, size_
     struct cr_attention_acts a = {.h = matrix(arena, act, rows, width),
                                   .q = matrix(arena, scores.q, rows, q_width),
                                   .k = matrix(arena, scores.k, rows, kv_width),
-                                  .v = matrix(arena, act, rows, kv_width),
-                                  .out = matrix(arena, act, rows, q_width),
+                                  .v = matrix(arena, scores.v, rows, kv_width),
+                                  .out = matrix(arena, scores.v, rows, q_width),
                                   .mean = floats(arena, keep, rows),
                                   .rstd = floats(arena, keep, rows),
                                   .lse = floats(arena, keep, rows * n_heads)};

@@ -15,7 +15,7 @@
 struct cr_attention_acts {
     struct cr_tensor h;       /* (T, D): normed input */
     struct cr_tensor q, k, v; /* (T, H*E), (T, G*E), as attention takes them */
-    struct cr_tensor out;     /* (T, H*E) */
+    struct cr_tensor out;     /* (T, H*E), of v's type */
     /* For backward, else NULL: */
     float *mean, *rstd; /* (T); mean in the tower only */
     float *lse;         /* (T, H) */
@@ -28,10 +28,10 @@ struct cr_ffn_acts {
     float *mean, *rstd;
 };
 
-/* Types of q and k: F32 spares them a rounding where op/attention.h takes it and nothing keeps
- * them, in the decoder (queries) and the tower. */
+/* Types of q, k, and of v and the result: F32 spares them a rounding where op/attention.h takes it
+ * and nothing keeps them, in the decoder (queries) and the tower. */
 struct cr_score_types {
-    enum cr_dtype q, k;
+    enum cr_dtype q, k, v;
 };
 
 /* Room for them in `arena`; asserted. */

@@ -9,6 +9,9 @@
 #include "op/norm.h"
 #include "op/rope.h"
 
+/* Fewer rows are stored before a second thread is awake. */
+#define MIN_SHARED_ROWS 64
+
 /* What every block of one pass shares. */
 struct pass {
     const struct cr_span *spans;
@@ -23,24 +26,27 @@ struct pass {
 };
 
 struct cr_kv_layout cr_kv_layout_make(const struct cr_decoder_config *c,
-                                      const struct cr_exec *ex) {
-    struct cr_kv_panels panels = cr_attention_panels(c->head_dim, ex);
-    struct cr_kv_layout kv = {.page_len = panels.len,
-                              .k_bytes = panels.k_bytes * c->n_kv_heads,
-                              .v_bytes = panels.v_bytes * c->n_kv_heads};
+                                      enum cr_dtype type, const struct cr_exec *ex) {
+    enum cr_dtype attention = type == CR_F32 ? CR_F32 : ex->act;
+    struct cr_kv_page page = cr_attention_page(c->head_dim, attention, type, ex);
+    struct cr_kv_layout kv = {.type = type,
+                              .attention = attention,
+                              .page_len = page.len,
+                              .row_bytes = page.row_bytes,
+                              .k_bytes = page.k_bytes * c->n_kv_heads,
+                              .v_bytes = page.v_bytes * c->n_kv_heads};
     kv.page_bytes = c->n_layers * (kv.k_bytes + kv.v_bytes);
     return kv;
 }
 
-size_t cr_kv_token_bytes(const struct cr_decoder_config *c, enum cr_dtype act) {
-    size_t row;
-    CR_ASSERT(cr_dtype_row_bytes(act, c->n_kv_heads * c->head_dim, &row));
-    return 2 * c->n_layers * row;
+size_t cr_kv_token_bytes(const struct cr_decoder_config *c, enum cr_dtype type) {
+    size_t n_blocks = CR_CEIL_DIV(c->head_dim, cr_dtype_block_len(type));
+    return 2 * c->n_layers * c->n_kv_heads * n_blocks * cr_dtype_block_bytes(type);
 }
 
-/* Where a layer's panels of keys begin in a page; those of values follow. */
-static unsigned char *panels_at(unsigned char *page, size_t layer,
-                                const struct cr_kv_layout *kv) {
+/* Where a layer's keys begin in a page; its values follow. */
+static unsigned char *keys_at(unsigned char *page, size_t layer,
+                              const struct cr_kv_layout *kv) {
     return page + layer * (kv->k_bytes + kv->v_bytes);
 }
 
@@ -51,35 +57,41 @@ static void store_kv(const struct pass *p, size_t layer, struct cr_tensor k,
     size_t row = 0;
     for (size_t s = 0; s < p->n_spans; s++) {
         const struct cr_span *span = &p->spans[s];
-        for (size_t t = 0; t < span->n_rows; t++, row++) {
+#pragma omp parallel for num_threads(p->ex->n_threads)                                   \
+    schedule(static) if (span->n_rows > MIN_SHARED_ROWS)
+        for (size_t t = 0; t < span->n_rows; t++) {
             size_t position = span->first + t;
-            unsigned char *to =
-                panels_at(span->pages[position / kv->page_len], layer, kv);
-            cr_attention_put(to, to + kv->k_bytes, cr_tensor_row(&k, row),
-                             cr_tensor_row(&v, row), position % kv->page_len,
-                             p->c->n_kv_heads, p->c->head_dim, p->ex);
+            unsigned char *to = keys_at(span->pages[position / kv->page_len], layer, kv);
+            cr_attention_put(to, to + kv->k_bytes, cr_tensor_row(&k, row + t),
+                             cr_tensor_row(&v, row + t), position % kv->page_len,
+                             p->c->n_kv_heads, p->c->head_dim, kv->attention, kv->type,
+                             p->ex);
         }
+        row += span->n_rows;
     }
 }
 
 static void attend(const struct pass *p, size_t layer, struct cr_tensor y,
                    struct cr_tensor q) {
     const struct cr_decoder_config *c = p->c;
-    size_t row = 0;
+    size_t row = 0, stride = p->kv->row_bytes / cr_dtype_block_bytes(p->kv->type);
     for (size_t s = 0; s < p->n_spans; s++) {
         const struct cr_span *span = &p->spans[s];
         size_t n_keys = span->first + span->n_rows;
         size_t n_pages = CR_CEIL_DIV(n_keys, p->kv->page_len);
         for (size_t i = 0; i < n_pages; i++) {
-            unsigned char *at = panels_at(span->pages[i], layer, p->kv);
+            unsigned char *at = keys_at(span->pages[i], layer, p->kv);
             p->k_pages[i] = at;
             p->v_pages[i] = at + p->kv->k_bytes;
         }
         struct cr_kv_view view = {.k = p->k_pages,
                                   .v = p->v_pages,
                                   .page_len = p->kv->page_len,
+                                  .row_stride = c->n_kv_heads * stride,
+                                  .head_stride = stride,
                                   .n_keys = n_keys,
-                                  .packed = true};
+                                  .type = p->kv->type,
+                                  .packed = p->kv->row_bytes == 0};
         struct cr_attention_shape shape = {.n_heads = c->n_heads,
                                            .n_kv_heads = c->n_kv_heads,
                                            .head_dim = c->head_dim,
@@ -106,7 +118,7 @@ static void block_fwd(struct cr_tensor x, const struct cr_decoder_layer *layer,
     const struct cr_decoder_config *c = p->c;
     struct cr_arena *scratch = &p->ex->scratch;
     size_t mark = cr_arena_mark(scratch), rows = x.dim[0];
-    struct cr_score_types scores = {CR_F32, p->ex->act};
+    struct cr_score_types scores = {CR_F32, p->kv->attention, p->kv->attention};
     struct cr_attention_acts a = cr_attention_acts_make(
         rows, c->width, c->n_heads * c->head_dim, c->n_kv_heads * c->head_dim, c->n_heads,
         false, scores, scratch, p->ex->act);

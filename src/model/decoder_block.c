@@ -40,7 +40,10 @@ void cr_decoder_attention_fwd(struct cr_tensor y, struct cr_attention_acts *a,
         cr_packed_attention_fwd(a->out, a->lse, a->q, a->k, a->v, p->sequences,
                                 p->n_sequences, &shape, ex);
     cr_copy_rows(y, x, ex);
-    cr_linear_fwd(y, a->out, &layer->o, CR_ADD, p->phase, ex);
+    mark = cr_arena_mark(&ex->scratch);
+    struct cr_tensor out = a->out.dtype == ex->act ? a->out : cr_cast_act(a->out, ex);
+    cr_linear_fwd(y, out, &layer->o, CR_ADD, p->phase, ex);
+    cr_arena_release(&ex->scratch, mark);
 }
 
 void cr_decoder_attention_bwd(struct cr_tensor dx, const struct cr_decoder_layer *grad,

@@ -55,19 +55,23 @@ void cr_pack_fwd(struct cr_tensor y, struct cr_tensor x, struct cr_tensor newlin
 
 /* ---- decoder.c ---- */
 
-/* How one page of keys and values is laid out: for every layer the K panels of all heads, then their
- * V panels, as the context's attention takes them (op/attention.h). A page is a panel long, and
- * zeroed before it is first written. */
+/* How one page of keys and values is laid out: for every layer the keys of all heads, then their
+ * values, as op/attention.h keeps them: panels where attention computes in the type that they
+ * are kept in, else rows. A page is zeroed before it is first written. */
 struct cr_kv_layout {
+    enum cr_dtype type;      /* of what is kept: F32, BF16 or Q8_0 */
+    enum cr_dtype attention; /* of values and results of attention */
     size_t page_len;
+    size_t row_bytes;        /* of a head's row; 0: panels */
     size_t k_bytes, v_bytes; /* of all heads of a layer */
     size_t page_bytes;       /* of L layers */
 };
 
+/* type F32 makes attention compute in F32 whatever ex->act is. */
 struct cr_kv_layout cr_kv_layout_make(const struct cr_decoder_config *c,
-                                      const struct cr_exec *ex);
-/* Bytes of keys and values that a token takes in type `act`, were there no padding. */
-size_t cr_kv_token_bytes(const struct cr_decoder_config *c, enum cr_dtype act);
+                                      enum cr_dtype type, const struct cr_exec *ex);
+/* Bytes of keys and values that a token takes in this type, were there no padding of panels. */
+size_t cr_kv_token_bytes(const struct cr_decoder_config *c, enum cr_dtype type);
 
 /* Rows that continue one sequence: n_rows rows at positions first .. first + n_rows - 1. The pages
  * cover first + n_rows positions; those before `first` are filled. */
@@ -83,13 +87,15 @@ struct cr_span {
  * Shapes: x (sum of n_rows, D) F32. */
 void cr_decoder_fwd(struct cr_tensor x, const struct cr_span *spans, size_t n_spans,
                     const struct cr_kv_layout *kv, const struct cr_model *m,
-                    enum cr_phase phase, const struct cr_layer_tap *tap, struct cr_exec *ex);
+                    enum cr_phase phase, const struct cr_layer_tap *tap,
+                    struct cr_exec *ex);
 
 /* Final norm: y (T, D) F32 from x (T, D) F32. */
 void cr_decoder_norm_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_model *m,
                          struct cr_exec *ex);
 /* logits (T, V) F32 from normed rows (T, D) F32. */
-void cr_decoder_head_fwd(struct cr_tensor logits, struct cr_tensor x, const struct cr_model *m,
-                         enum cr_phase phase, struct cr_exec *ex);
+void cr_decoder_head_fwd(struct cr_tensor logits, struct cr_tensor x,
+                         const struct cr_model *m, enum cr_phase phase,
+                         struct cr_exec *ex);
 
 #endif

@@ -55,7 +55,7 @@ static void make_stack(struct cr_train *t, struct cr_block_stack *s, const struc
         s->x[l] =
             l && keep == CR_KEEP_NOTHING ? s->x[0] : matrix(t, CR_F32, rows, d->width);
     /* The same whatever is kept, so that the same weights have the same loss. */
-    struct cr_score_types scores = {t->ex->act, t->ex->act};
+    struct cr_score_types scores = {t->ex->act, t->ex->act, t->ex->act};
     for (size_t l = 0; l < n; l++) {
         bool kept = keep != CR_KEEP_NOTHING;
         s->mid[l] = kept ? matrix(t, CR_F32, rows, d->width) : s->x[0];

@@ -2,8 +2,10 @@
 
 #include <math.h>
 #include <omp.h>
+#include <string.h>
 
 #include "base/checked.h"
+#include "kernel/dense.h"
 #include "kernel/quant.h"
 #include "kernel/row.h"
 
@@ -23,7 +25,10 @@ struct call {
     size_t first;               /* 0 where not causal */
     size_t n_keys;              /* keys that some row sees */
     size_t n_panels;            /* of n_keys */
-    size_t q_bytes, elem_bytes; /* of an element of q; of k, v, y */
+    size_t q_bytes, elem_bytes; /* of an element of q; of y */
+    size_t kv_bytes;            /* of a block of k and v */
+    float *rows;                /* (n_threads): rows of k and v made f32; NULL: none */
+    const struct cr_dense *dense;
     size_t k_bytes, v_bytes, work_bytes;
     const void **k, **v; /* prefill: panels (G, n_panels) */
     char *k_own, *v_own; /* packed here: (G, n_panels), or a block's for each thread */
@@ -40,6 +45,28 @@ static void *scratch(struct cr_exec *ex, size_t n, size_t bytes) {
     return p;
 }
 
+/* Floats of a row of k or v in a panel that is made of another type. */
+static size_t wide_row(size_t head_dim) {
+    return CR_CEIL_DIV(head_dim, (size_t)32) * 32;
+}
+
+/* n rows of another type as the tiles take them: keys F32, values of y's type, in place. */
+static void widen_rows(const struct call *c, const void **k_rows, const void **v_rows,
+                       size_t n) {
+    size_t wide = wide_row(c->shape->head_dim), len = cr_dtype_block_len(c->kv->type);
+    size_t e = CR_CEIL_DIV(c->shape->head_dim, len) * len;
+    float *k = c->rows + (size_t)omp_get_thread_num() * 2 * PANEL * wide;
+    float *v = k + PANEL * wide;
+    for (size_t i = 0; i < n; i++, k += wide, v += wide) {
+        c->dense->row_to_f32(c->kv->type, k_rows[i], k, e);
+        c->dense->row_to_f32(c->kv->type, v_rows[i], v, e);
+        if (c->y.dtype != CR_F32)
+            cr_row_from_f32(c->y.dtype, v, v, e); /* never ahead of what it reads */
+        k_rows[i] = k;
+        v_rows[i] = v;
+    }
+}
+
 /* Packs the panel of keys [PANEL * panel, ...) of one kv head. */
 static void pack_panel(const struct call *c, size_t group, size_t panel, char *k,
                        char *v) {
@@ -50,7 +77,7 @@ static void pack_panel(const struct call *c, size_t group, size_t panel, char *k
     size_t n = CR_MIN(PANEL, c->n_keys - first);
     size_t page = first / kv->page_len, slot = first % kv->page_len;
     for (size_t i = 0; i < n; i++) {
-        size_t at = (slot * kv->row_stride + group * kv->head_stride) * c->elem_bytes;
+        size_t at = (slot * kv->row_stride + group * kv->head_stride) * c->kv_bytes;
         k_rows[i] = (const char *)kv->k[page] + at;
         v_rows[i] = (const char *)kv->v[page] + at;
         if (++slot == kv->page_len) {
@@ -58,7 +85,9 @@ static void pack_panel(const struct call *c, size_t group, size_t panel, char *k
             page++;
         }
     }
-    c->tiles->pack_k(k, k_rows, c->y.dtype, n, c->shape->head_dim);
+    if (c->rows)
+        widen_rows(c, k_rows, v_rows, n);
+    c->tiles->pack_k(k, k_rows, c->rows ? CR_F32 : c->y.dtype, n, c->shape->head_dim);
     c->tiles->pack_v(v, v_rows, n, c->shape->head_dim);
 }
 
@@ -225,6 +254,9 @@ static void check_call(const struct call *c) {
     CR_ASSERT(c->q.dtype == c->y.dtype || c->q.dtype == CR_F32);
     CR_ASSERT(c->n_keys && c->n_keys <= c->kv->n_keys && c->kv->page_len);
     CR_ASSERT(!c->kv->packed || (c->kv->page_len == PANEL && c->q.dtype == CR_F32));
+    CR_ASSERT(c->kv->packed || c->kv->type == c->y.dtype || c->kv->type == CR_Q8_0 ||
+              (c->kv->type == CR_BF16 && c->y.dtype == CR_F32));
+    CR_ASSERT(c->kv->packed || c->kv->type == c->y.dtype || c->q.dtype == CR_F32);
 }
 
 static const struct cr_attention_tiles *tiles_of(enum cr_dtype q, enum cr_dtype y,
@@ -234,22 +266,57 @@ static const struct cr_attention_tiles *tiles_of(enum cr_dtype q, enum cr_dtype 
                          : ex->row->attention_bf16;
 }
 
-struct cr_kv_panels cr_attention_panels(size_t head_dim, const struct cr_exec *ex) {
-    const struct cr_attention_tiles *tiles = tiles_of(CR_F32, ex->act, ex);
-    return (struct cr_kv_panels){PANEL, tiles->k_bytes(head_dim),
-                                 tiles->v_bytes(head_dim)};
+struct cr_kv_page cr_attention_page(size_t head_dim, enum cr_dtype y, enum cr_dtype kv,
+                                    const struct cr_exec *ex) {
+    const struct cr_attention_tiles *tiles = tiles_of(CR_F32, y, ex);
+    CR_ASSERT(y == kv || kv == CR_Q8_0 || y == CR_F32);
+    if (y == kv)
+        return (struct cr_kv_page){PANEL, tiles->k_bytes(head_dim),
+                                   tiles->v_bytes(head_dim), 0};
+    size_t len = cr_dtype_block_len(kv);
+    size_t row = CR_CEIL_DIV(head_dim, len) * cr_dtype_block_bytes(kv);
+    return (struct cr_kv_page){PANEL, PANEL * row, PANEL * row, row};
 }
 
-void cr_attention_put(void *k_panels, void *v_panels, const void *k, const void *v,
-                      size_t slot, size_t n_kv_heads, size_t head_dim,
-                      const struct cr_exec *ex) {
-    const struct cr_attention_tiles *tiles = tiles_of(CR_F32, ex->act, ex);
-    size_t row = head_dim * (ex->act == CR_F32 ? 4 : 2);
+/* A row that is no number must not become one in 8 bits. */
+static void put_row(void *to, const void *row, enum cr_dtype from, enum cr_dtype type,
+                    size_t n) {
+    float values[256 + 32];
+    size_t len = cr_dtype_block_len(type);
+    for (size_t at = 0; at < n; at += 256) {
+        size_t part = CR_MIN(n - at, 256), whole = CR_CEIL_DIV(part, len) * len;
+        char *block = (char *)to + at / len * cr_dtype_block_bytes(type);
+        const char *part_of_row = (const char *)row + at * cr_dtype_block_bytes(from);
+        bool is_finite = true;
+        cr_row_to_f32(from, part_of_row, values, part);
+        for (size_t i = 0; i < part; i++)
+            is_finite &= isfinite(values[i]) != 0;
+        for (size_t i = part; i < whole; i++)
+            values[i] = 0;
+        cr_row_from_f32(type, values, block, whole);
+        if (!is_finite && type == CR_Q8_0) {
+            const uint16_t nan = cr_f16_from_f32(NAN);
+            memcpy(block, &nan, sizeof nan);
+        }
+    }
+}
+
+void cr_attention_put(void *k_page, void *v_page, const void *k, const void *v,
+                      size_t slot, size_t n_kv_heads, size_t head_dim, enum cr_dtype y,
+                      enum cr_dtype kv, const struct cr_exec *ex) {
+    const struct cr_attention_tiles *tiles = tiles_of(CR_F32, y, ex);
+    const struct cr_kv_page page = cr_attention_page(head_dim, y, kv, ex);
+    size_t row = head_dim * cr_dtype_block_bytes(y);
     for (size_t g = 0; g < n_kv_heads; g++) {
-        tiles->put_k((char *)k_panels + g * tiles->k_bytes(head_dim),
-                     (const char *)k + g * row, slot, head_dim);
-        tiles->put_v((char *)v_panels + g * tiles->v_bytes(head_dim),
-                     (const char *)v + g * row, slot, head_dim);
+        const char *k_row = (const char *)k + g * row, *v_row = (const char *)v + g * row;
+        if (page.row_bytes) {
+            size_t at = (slot * n_kv_heads + g) * page.row_bytes;
+            put_row((char *)k_page + at, k_row, y, kv, head_dim);
+            put_row((char *)v_page + at, v_row, y, kv, head_dim);
+        } else {
+            tiles->put_k((char *)k_page + g * page.k_bytes, k_row, slot, head_dim);
+            tiles->put_v((char *)v_page + g * page.v_bytes, v_row, slot, head_dim);
+        }
     }
 }
 
@@ -268,11 +335,17 @@ void cr_attention_fwd(struct cr_tensor y, struct cr_attention_saved *saved,
     check_call(&c);
     c.q_bytes = cr_dtype_block_bytes(q.dtype);
     c.elem_bytes = cr_dtype_block_bytes(y.dtype);
+    c.kv_bytes = cr_dtype_block_bytes(kv->type);
+    c.dense = ex->dense;
     c.tiles = tiles_of(q.dtype, y.dtype, ex);
     c.k_bytes = c.tiles->k_bytes(shape->head_dim);
     c.v_bytes = c.tiles->v_bytes(shape->head_dim);
     c.work_bytes = c.tiles->work_bytes(shape->head_dim);
     size_t mark = cr_arena_mark(&ex->scratch);
+    if (!kv->packed && kv->type != y.dtype)
+        c.rows =
+            scratch(ex, (size_t)ex->n_threads * 2 * PANEL * wide_row(shape->head_dim),
+                    sizeof *c.rows);
     if (phase == CR_PREFILL)
         prefill(&c, ex);
     else

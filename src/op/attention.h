@@ -2,9 +2,11 @@
  * tiles with an online softmax in f32.
  *   y[t,h,:] = sum_s softmax_s(scale * q[t,h,:] . k[s,g,:]) v[s,g,:],  g = h / (H / G)
  * over all keys s < n_keys, or s <= first + t where causal.
- * Shapes: y (T, H*E) of type ex->act, q (T, H*E) the same or F32: scores then see f32; keys and values lie in pages (a contiguous matrix is
+ * Shapes: y (T, H*E) of type F32 or ex->act, q (T, H*E) the same or F32: scores then see f32; keys and values lie in pages (a contiguous matrix is
  *         one page): element (s, g, e) is at k[s / page_len] + (s % page_len) * row_stride
- *         + g * head_stride + e, strides in elements, type ex->act.
+ *         + g * head_stride + e, strides in blocks of the view's type (elements, where it has none).
+ *         What is not of y's type becomes that, panel by panel (keys F32); a block type's heads
+ *         begin with a block of their own.
  * saved:  lse (T, H): the log-sum-exp of each row, for backward; NULL at inference.
  * Bits:   a query row's result depends on its own q, its keys and the phase only: not on T, on
  *         `first` being reached in one chunk or several, on page_len, or on threads. (Key tiles
@@ -16,7 +18,7 @@
 #include "op/exec.h"
 
 /* `packed`: page_len is that of cr_attention_panels, and a page holds each head's keys as the panel
- * that the context's tiles make of them for queries in F32 (kernel/attention.h), one behind the
+ * that the tiles of type y make of them for queries in F32 (kernel/attention.h), one behind the
  * other; likewise the values. Nothing is packed then, which costs a step more than the attention
  * itself. */
 struct cr_kv_view {
@@ -25,20 +27,25 @@ struct cr_kv_view {
     size_t page_len;
     size_t row_stride;
     size_t head_stride;
-    size_t n_keys; /* keys present; with `causal` at least first + T */
+    size_t n_keys;      /* keys present; with `causal` at least first + T */
+    enum cr_dtype type; /* of rows: F32, BF16 or Q8_0 */
     bool packed;
 };
 
-/* Keys of a panel, and bytes of a panel of keys and of values of one head. */
-struct cr_kv_panels {
+/* How keys and values are kept where y is of type `y` and they are of type `kv`: F32, BF16 (not F32
+ * beside y BF16) or Q8_0, blocks of 32 in 8 bits with a scale each. Keys of a page, and bytes of one
+ * head's keys and values in it: panels where the types are the same, else rows. */
+struct cr_kv_page {
     size_t len, k_bytes, v_bytes;
+    size_t row_bytes; /* of rows; 0: panels */
 };
-struct cr_kv_panels cr_attention_panels(size_t head_dim, const struct cr_exec *ex);
-/* Row `slot` of each head, k and v (G*E) of type ex->act, to its panels. Slots not yet written must
- * hold numbers: zeros. */
-void cr_attention_put(void *k_panels, void *v_panels, const void *k, const void *v,
-                      size_t slot, size_t n_kv_heads, size_t head_dim,
-                      const struct cr_exec *ex);
+struct cr_kv_page cr_attention_page(size_t head_dim, enum cr_dtype y, enum cr_dtype kv,
+                                    const struct cr_exec *ex);
+/* Row `slot` of each head, k and v (G*E) of type y, to its place. Slots of panels that are not yet
+ * written must hold numbers: zeros. */
+void cr_attention_put(void *k_page, void *v_page, const void *k, const void *v,
+                      size_t slot, size_t n_kv_heads, size_t head_dim, enum cr_dtype y,
+                      enum cr_dtype kv, const struct cr_exec *ex);
 
 struct cr_attention_shape {
     size_t n_heads;    /* H */
