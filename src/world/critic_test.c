@@ -51,7 +51,7 @@ static void make(const char *dir, enum cr_split split, uint64_t seed, int n_thre
 
 static void remove_tree(const char *path) {
     struct cr_buf names;
-    char inner[1024];
+    char inner[4096];
     cr_buf_init(&names, 1 << 20);
     assert_int_equal(cr_dir_list(&names, path, NULL), CRITIC_OK);
     for (const char *p = cr_dir_next(&names, NULL); p; p = cr_dir_next(&names, p)) {
@@ -366,6 +366,46 @@ static void test_lint_leak_and_order(void **state) {
     t_dir_remove(&d);
 }
 
+static void keep_message(void *user, enum cr_lint_kind kind, const char *message) {
+    (void)kind;
+    snprintf(user, 2048, "%s", message);
+}
+
+/* A fault of a whole file is told in full under the longest path. */
+static void test_lint_long_path(void **state) {
+    struct t_dir d;
+    struct cr_buf path, text;
+    struct cr_lint_result r;
+    char message[2048] = "";
+    critic_error err;
+    (void)state;
+    t_dir_make(&d, "deep");
+    cr_buf_init(&path, 1 << 16);
+    cr_buf_init(&text, 1 << 20);
+    T_OK(cr_buf_append_c(&path, d.path, &err));
+    for (int i = 0; i < 6; i++)
+        T_OK(cr_buf_printf(&path, &err, "/%0200d", i));
+    T_OK(cr_dir_make(path.data, &err));
+    T_OK(cr_buf_append_c(&path, "/pairs.jsonl", &err));
+    for (int i = 0; i < 60; i++)
+        T_OK(cr_buf_printf(
+            &text, &err,
+            "{\"id\":\"p%d\"," TURNS("%d", "The better response: [first].") "}\n", i, i));
+    FILE *f = fopen(path.data, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text.data, 1, text.len, f), text.len);
+    assert_int_equal(fclose(f), 0);
+    const char *list[] = {path.data};
+    struct cr_lint_opts o = {
+        .paths = list, .n_paths = 1, .on_fault = keep_message, .user = message};
+    T_OK(cr_data_lint(&o, &r, &err));
+    assert_int_equal(r.faults[CR_LINT_ORDER], 1);
+    assert_non_null(strstr(message, "better in 60 of 60 pairs"));
+    cr_buf_fini(&text);
+    cr_buf_fini(&path);
+    remove_tree(d.path);
+}
+
 static void test_bad_scenes(void **state) {
     struct t_dir d;
     struct cr_critic_opts c;
@@ -389,6 +429,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bytes),          cmocka_unit_test(test_records),
         cmocka_unit_test(test_lint_clean),          cmocka_unit_test(test_lint_faults),
-        cmocka_unit_test(test_lint_leak_and_order), cmocka_unit_test(test_bad_scenes)};
+        cmocka_unit_test(test_lint_leak_and_order), cmocka_unit_test(test_lint_long_path),
+        cmocka_unit_test(test_bad_scenes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,7 +38,7 @@ CR_PRINTF(3, 4)
 static void fault(struct job *j, enum cr_lint_kind kind, const char *fmt, ...) {
     char message[1024];
     va_list args;
-    int n = snprintf(message, sizeof message, "%s: ", j->where);
+    int n = snprintf(message, sizeof message, "%.400s: ", j->where);
     va_start(args, fmt);
     vsnprintf(message + n, sizeof message - (size_t)n, fmt, args);
     va_end(args);
