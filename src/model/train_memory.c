@@ -54,14 +54,15 @@ static void make_stack(struct cr_train *t, struct cr_block_stack *s, const struc
     for (size_t l = 0; l <= d->n_layers; l++)
         s->x[l] =
             l && keep == CR_KEEP_NOTHING ? s->x[0] : matrix(t, CR_F32, rows, d->width);
-    /* The same whatever is kept, so that the same weights have the same loss. */
+    /* Roundings are the same whatever is kept, so that the same weights have the same loss: scores in
+     * one type, and the feed-forward's first products rounded before their activation. */
     struct cr_score_types scores = {t->ex->act, t->ex->act, t->ex->act};
     for (size_t l = 0; l < n; l++) {
         bool kept = keep != CR_KEEP_NOTHING;
         s->mid[l] = kept ? matrix(t, CR_F32, rows, d->width) : s->x[0];
         s->a[l] = cr_attention_acts_make(rows, d->width, d->q_width, d->kv_width,
                                          d->n_heads, kept, scores, &t->arena, t->ex->act);
-        s->f[l] = cr_ffn_acts_make(rows, d->width, d->ffn_width, d->gated, kept,
+        s->f[l] = cr_ffn_acts_make(rows, d->width, d->ffn_width, d->gated, true,
                                    &t->arena, t->ex->act);
     }
     if (keep != CR_KEEP_NOTHING)

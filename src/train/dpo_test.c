@@ -2,6 +2,8 @@
  * its own reference to the bit, and a step along the gradient lowers the loss by what it says. */
 #include "train/dpo.h"
 
+#include "base/checked.h"
+
 #include "t.h"
 #include "t_files.h"
 
@@ -23,23 +25,27 @@ struct fixture {
     struct cr_dpo dpo;
 };
 
-static void open_fixture(struct fixture *f, enum cr_preference_loss loss,
-                         double sft_weight) {
-    struct cr_net_opts net = {.model = MODEL, .save = CR_DTYPE_COUNT};
-    struct cr_dpo_opts o = {.loss = {.loss = loss, .beta = 0.5, .gamma = 0.3},
-                            .sft_weight = sft_weight,
-                            .reference = {.batch = 2}};
+static void open_net(struct fixture *f, struct cr_net_opts net, struct cr_dpo_opts o) {
     memset(f, 0, sizeof *f);
     t_dir_make(&f->dir, "dpo");
+    net.model = net.model ? net.model : MODEL;
+    net.save = CR_DTYPE_COUNT;
     net.exec.isa = cr_isa_best();
     net.exec.n_threads = 2;
-    net.exec.compute = CR_COMPUTE_F32;
     T_OK(cr_net_open(&f->net, &net, &err));
     cr_dataset_opts_default(&o.data);
     o.data.image_folder = T_SOURCE("tests/golden/images");
     o.data.max_tokens = f->net.config.text.max_positions;
     o.data_path = t_write_text(&f->dir, "pairs.jsonl", pairs);
     T_OK(cr_dpo_open(&f->dpo, &f->net, &o, &err));
+}
+
+static void open_fixture(struct fixture *f, enum cr_preference_loss loss,
+                         double sft_weight) {
+    open_net(f, (struct cr_net_opts){.exec.compute = CR_COMPUTE_F32},
+             (struct cr_dpo_opts){.loss = {.loss = loss, .beta = 0.5, .gamma = 0.3},
+                                  .sft_weight = sft_weight,
+                                  .reference = {.batch = 2}});
 }
 
 static void close_fixture(struct fixture *f) {
@@ -164,6 +170,31 @@ static void test_starts_at_its_reference(void **state) {
                3,
            0, 1e-12);
     close_fixture(&f);
+}
+
+/* Whatever is trained and kept, by bf16 products too: a reference rounds where its policy does. */
+static void test_reference_rounds_alike(void **state) {
+    static const struct cr_net_opts nets[] = {
+        {.recompute = true},
+        {.frozen = {[CR_PART_TOWER] = true}},
+        {.frozen = {[CR_PART_DECODER] = true}},
+        {.lora = {.is_set = true, .rank = 2, .alpha = 4}},
+        {.lora = {.is_set = true, .rank = 2, .alpha = 4, .targets = "tower"}}};
+    static const enum cr_reference_kind kinds[] = {CR_REFERENCE_ONCE, CR_REFERENCE_LIVE};
+    struct fixture f;
+    struct cr_pass p;
+    (void)state;
+    for (size_t i = 0; i < 2 * CR_COUNT(nets); i++) {
+        struct cr_net_opts net = nets[i / 2];
+        net.exec.compute = CR_COMPUTE_BF16;
+        net.model = T_SOURCE("tests/tiny/ov-lmms-sharded"); /* F32, F16 and BF16 in it */
+        open_net(&f, net,
+                 (struct cr_dpo_opts){.loss = {.loss = CR_LOSS_SIGMOID, .beta = 100},
+                                      .reference = {.kind = kinds[i % 2]}});
+        if (run_pass(&f, true, &p) != log(2))
+            fail_msg("network %zu, reference %zu: loss %.9f", i / 2, i % 2, p.loss);
+        close_fixture(&f);
+    }
 }
 
 /* Moves every tensor by -step times its gradient and compares the change of the loss with the
@@ -348,6 +379,7 @@ static void test_llava_mask(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_counts_what_the_engine_does),
                                        cmocka_unit_test(test_starts_at_its_reference),
+                                       cmocka_unit_test(test_reference_rounds_alike),
                                        cmocka_unit_test(test_gradients),
                                        cmocka_unit_test(test_bad_records),
                                        cmocka_unit_test(test_references),

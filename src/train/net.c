@@ -135,12 +135,14 @@ static enum critic_status add_tensor(struct cr_net *net,
     return CRITIC_OK;
 }
 
-/* A reference has the copies that training would compute with, from the same f32 values. */
+/* A reference has the copies that training its unfrozen parts would compute with, from the same f32
+ * values. */
 static enum critic_status copy_bf16(struct cr_net *net, const struct cr_param_slot *slot,
                                     critic_error *err) {
     struct cr_tensor *t = slot->tensor;
     size_t rows = cr_tensor_rows(t), cols = cr_tensor_cols(t);
-    if (!wants_copy(net, slot) || !t->data || t->dtype == CR_BF16)
+    if (net->opts.frozen[slot->part] || !wants_copy(net, slot) || !t->data ||
+        t->dtype == CR_BF16)
         return CRITIC_OK;
     uint16_t *data = cr_arena_alloc(&net->arena, rows * cols * sizeof *data);
     float *row = malloc(CR_MAX(cols, 1) * sizeof *row);

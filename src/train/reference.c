@@ -286,9 +286,11 @@ static enum critic_status open_second(struct cr_reference *r, critic_error *err)
     struct cr_net_opts opts = {.exec = r->policy->opts.exec,
                                .model = r->o.model ? r->o.model : r->policy->opts.model,
                                .save = CR_DTYPE_COUNT,
-                               .frozen = {true, true, true},
                                .reference = true,
                                .head_rows = r->policy->opts.head_rows};
+    /* What the policy reads as the file has it, its reference reads so, too. */
+    for (int part = 0; part < 3; part++)
+        opts.frozen[part] = r->policy->lora.n > 0 || r->policy->opts.frozen[part];
     if (!opts.model)
         return cr_fail(
             err, CRITIC_BAD_ARGUMENT,

@@ -43,6 +43,15 @@ few="$critic train dpo $flags --data $tmp/few.jsonl"
     expect 2 $dpo --out "$tmp/x" --reference adapter-off
     one_line_error "--lora"
 
+    # In bf16 from an f32 checkpoint the second model rounds where the policy does: ln 2.
+    expect 0 $dpo --out "$tmp/f32" --save-dtype f32
+    for how in "--lora r=2" "--freeze decoder" ""; do
+        rm -rf "$tmp/bf16"
+        expect 0 "$critic" train dpo --model "$tmp/f32" --data "$tmp/pairs.jsonl" --image-folder "$pictures" --out "$tmp/bf16" \
+            --dtype bf16 --steps 1 --reference live --quiet $how
+        contains "$(cat "$tmp/bf16/metrics.jsonl")" '"loss": 0.693147'
+    done
+
     # A file of another model or other data is refused.
     expect 3 $dpo --out "$tmp/x" --ref-model "$tmp/once" --ref-logps "$tmp/once/reference.jsonl"
     one_line_error "reference of the model"
