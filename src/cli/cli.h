@@ -91,15 +91,6 @@ void cr_common_init(struct cr_common *c);
          "int8, q4: weights are quantised when the model is opened",                     \
          0,                                                                              \
          0},                                                                             \
-        {"kv-dtype",                                                                     \
-         0,                                                                              \
-         CR_FLAG_CHOICE,                                                                 \
-         &(c).kv_dtype,                                                                  \
-         "auto|f32|bf16|int8",                                                           \
-         "what keys and values are kept in; auto: f32 with --dtype f32, else bf16; f32 " \
-         "makes attention compute in f32, int8 takes 17 bytes where bf16 takes 32",      \
-         0,                                                                              \
-         0},                                                                             \
         {"threads",                                                                      \
          't',                                                                            \
          CR_FLAG_SIZE,                                                                   \
@@ -126,15 +117,25 @@ void cr_common_init(struct cr_common *c);
             "default: $CRITIC_MODEL",                                                    \
             0, 0                                                                         \
     }
+/* Of commands that read and write, not of those that train. */
+#define CR_KV_FLAG(c)                                                                    \
+    {                                                                                    \
+        "kv-dtype", 0, CR_FLAG_CHOICE, &(c).kv_dtype, "auto|f32|bf16|int8",              \
+            "what keys and values are kept in; auto: f32 with --dtype f32, else bf16; "  \
+            "f32 makes attention compute in f32, int8 takes 17 bytes where bf16 takes "  \
+            "32",                                                                        \
+            0, 0                                                                         \
+    }
 #define CR_PICTURE_FLAGS(c)                                                              \
-    {"preprocess",                                                                       \
-     0,                                                                                  \
-     CR_FLAG_CHOICE,                                                                     \
-     &(c).preprocess,                                                                    \
-     "auto|lmms|hf",                                                                     \
-     "whose rounding of picture sizes; auto: as the checkpoint's layout",                \
-     0,                                                                                  \
-     0},                                                                                 \
+    CR_KV_FLAG(c),                                                                       \
+        {"preprocess",                                                                   \
+         0,                                                                              \
+         CR_FLAG_CHOICE,                                                                 \
+         &(c).preprocess,                                                                \
+         "auto|lmms|hf",                                                                 \
+         "whose rounding of picture sizes; auto: as the checkpoint's layout",            \
+         0,                                                                              \
+         0},                                                                             \
         {"context",                                                                      \
          0,                                                                              \
          CR_FLAG_SIZE,                                                                   \

@@ -175,8 +175,9 @@ int cr_cmd_bench(int n_args, const char *const *args) {
         {"only", 0, CR_FLAG_STR, &f.opts.only, "NAME",
          "phases whose name begins with NAME", 0, 0},
         {"passes", 0, CR_FLAG_SIZE, &f.opts.n_passes, "N",
-         "passes of each phase, of which the fastest counts (default 2, decode 24; quick: 1 and 12)", 1,
-         100},
+         "passes of each phase, of which the fastest counts (default 2, decode 24; "
+         "quick: 1 and 12)",
+         1, 100},
         {"image-width", 0, CR_FLAG_SIZE, &f.opts.image_width, "PX",
          "of the picture (default 640)", 1, 20000},
         {"image-height", 0, CR_FLAG_SIZE, &f.opts.image_height, "PX",
@@ -185,6 +186,7 @@ int cr_cmd_bench(int n_args, const char *const *args) {
         {"compare", 0, CR_FLAG_STR, &f.compare, "FILE",
          "what --json printed before: how many times as fast now", 0, 0},
         CR_MACHINE_FLAGS(f.common),
+        CR_KV_FLAG(f.common),
         CR_OUTPUT_FLAGS(f.common),
         CR_END_FLAGS};
     const struct cr_args_spec spec = {

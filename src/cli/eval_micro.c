@@ -322,6 +322,7 @@ int cr_eval_micro(int n_args, const char *const *args) {
          "leave out blank and swapped pictures and single answers", 0, 0},
         {"report", 0, CR_FLAG_STR, &f.report, "FILE", "an HTML page with charts", 0, 0},
         CR_MACHINE_FLAGS(f.common),
+        CR_KV_FLAG(f.common),
         CR_OUTPUT_FLAGS(f.common),
         CR_END_FLAGS};
     const struct cr_args_spec spec = {
