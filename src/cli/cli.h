@@ -117,6 +117,14 @@ void cr_common_init(struct cr_common *c);
             "default: $CRITIC_MODEL",                                                    \
             0, 0                                                                         \
     }
+/* Of commands that let a model write; same text whatever it is. */
+#define CR_LOOKUP_FLAG(n, usual)                                                         \
+    {                                                                                    \
+        "lookup", 0, CR_FLAG_SIZE, &(n), "N",                                            \
+            "guess up to N tokens a step from what prompt and answer said before; the "  \
+            "same text, sooner where it repeats them (default " usual ")",               \
+            0, 7                                                                         \
+    }
 /* Of commands that read and write, not of those that train. */
 #define CR_KV_FLAG(c)                                                                    \
     {                                                                                    \

@@ -167,9 +167,11 @@ static enum critic_status check_flags(const struct cr_generate_flags *f,
 
 static void fill_opts(struct cr_generate_flags *f, const struct cr_engine *e) {
     uint64_t seed = f->opts.seed;
+    size_t lookup = f->opts.lookup;
     bool logprobs = f->opts.logprobs;
     cr_generate_opts_default(&f->opts, e);
     f->opts.seed = seed;
+    f->opts.lookup = lookup;
     f->opts.logprobs = logprobs;
     f->opts.stop = f->stop.items;
     f->opts.n_stop = f->stop.n;
@@ -228,6 +230,7 @@ int cr_cmd_generate(int n_args, const char *const *args) {
         {"seed", 0, CR_FLAG_U64, &f.opts.seed, "N", "of sampling (default 0)", 0, 0},
         {"max-new-tokens", 0, CR_FLAG_SIZE, &f.max_new_tokens, "N",
          "longest answer (default 512)", 1, 1e9},
+        CR_LOOKUP_FLAG(f.opts.lookup, "0"),
         {"stop", 0, CR_FLAG_TEXTS, &f.stop, "TEXT",
          "end before the first of these; repeats", 0, 0},
         {"logprobs", 0, CR_FLAG_BOOL, &f.opts.logprobs, NULL,

@@ -76,6 +76,7 @@ int cr_cmd_judge(int n_args, const char *const *args) {
         {"top-k", 0, CR_FLAG_SIZE, &f.opts.top_k, "K", "0: off", 0, 1e9},
         {"max-new-tokens", 0, CR_FLAG_SIZE, &f.opts.max_new_tokens, "N",
          "longest verdict (default 1024)", 1, 1e9},
+        CR_LOOKUP_FLAG(f.opts.lookup, "3"),
         {"system", 0, CR_FLAG_TEXT, &f.system, "TEXT",
          "system text instead of the chat format's own; empty: none", 0, 0},
         {"seed", 0, CR_FLAG_U64, &f.opts.seed, "N", "of sampling (default 0)", 0, 0},

@@ -213,6 +213,9 @@ struct cr_generate_opts {
     const struct cr_str *stop; /* the text ends before the first of these */
     size_t n_stop;
     bool logprobs; /* keep log p of every generated token */
+    /* Tokens that a step drafts at most, from what prompt and answer said before. What the model
+     * would have said stays to the bit, whatever was drafted; 0: none. */
+    size_t lookup;
     /* Complete UTF-8 as it comes, for sample `index`; may be NULL. */
     void (*on_text)(void *user, size_t index, struct cr_str piece);
     void *user;

@@ -5,10 +5,15 @@
 #include "base/checked.h"
 #include "base/clock.h"
 #include "engine/internal.h"
+#include "engine/lookup.h"
 #include "engine/sample.h"
 
 /* Text of one completion at most. */
 #define MAX_TEXT_BYTES ((size_t)64 << 20)
+
+/* Rows of a step up to which drafts are worth their rows: weights are read once for all, and that
+ * many cost little more than one. */
+#define DRAFT_ROWS ((size_t)8)
 
 /* One continuation on its way. */
 struct lane {
@@ -18,6 +23,12 @@ struct lane {
     struct cr_rng rng;
     struct cr_stream_decoder decoder;
     size_t n_streamed; /* bytes of text handed to on_text */
+    /* Tokens that the sequence holds already, though they are not yet said, and the normed rows of
+     * the last that was said and of each of them. */
+    int32_t draft[CR_MAX_DRAFT];
+    size_t n_draft;
+    float *rows;  /* (1 + CR_MAX_DRAFT, D); NULL: nothing is drafted */
+    size_t trust; /* tokens that the next draft may have */
 };
 
 struct cr_lanes {
@@ -26,9 +37,9 @@ struct cr_lanes {
     struct lane *lanes; /* the ones still running come first */
     size_t n_running, cap;
     size_t n_pages; /* that the running talks may come to hold */
-    struct cr_seq **seqs;
-    int32_t *tokens;
-    float *logits; /* (cap, V) */
+    struct cr_stride *strides;
+    int32_t (*tokens)[1 + CR_MAX_DRAFT]; /* (cap): said, then drafted */
+    float *logits;                       /* (cap + CR_MAX_DRAFT, V) */
 };
 
 void cr_generate_opts_default(struct cr_generate_opts *opts, const struct cr_engine *e) {
@@ -118,9 +129,11 @@ static enum critic_status keep_logprob(const struct cr_engine *e,
     return CRITIC_OK;
 }
 
-/* Takes one token into the completion; *ended says that the lane is done. */
+/* Takes one token, which followed `len` others, into the completion; *ended says that the lane is
+ * done. */
 static enum critic_status take(const struct cr_engine *e, struct lane *lane, int32_t id,
-                               const float *logits, bool *ended, critic_error *err) {
+                               size_t len, const float *logits, bool *ended,
+                               critic_error *err) {
     const struct cr_generate_opts *opts = &lane->talk->opts;
     struct cr_completion *c = &lane->talk->out[lane->index];
     size_t before = c->text.len;
@@ -136,8 +149,7 @@ static enum critic_status take(const struct cr_engine *e, struct lane *lane, int
         is_cut = cut_at_stop(c, opts, before);
         if (is_cut)
             c->finish = CR_FINISH_STOP;
-        else if (c->ids.len >= opts->max_new_tokens ||
-                 cr_seq_len(lane->seq) >= e->context)
+        else if (c->ids.len >= opts->max_new_tokens || len >= e->context)
             c->finish = CR_FINISH_LENGTH;
         else
             *ended = false;
@@ -176,11 +188,13 @@ enum critic_status cr_lanes_new(struct cr_lanes **out, struct cr_engine *e,
 void cr_lanes_free(struct cr_lanes *l) {
     if (!l)
         return;
-    for (size_t i = 0; i < l->n_running; i++)
+    for (size_t i = 0; i < l->n_running; i++) {
         cr_seq_free(l->lanes[i].seq);
+        free(l->lanes[i].rows);
+    }
     cr_sampler_fini(&l->sampler);
     free(l->lanes);
-    free(l->seqs);
+    free(l->strides);
     free(l->tokens);
     free(l->logits);
     free(l);
@@ -201,20 +215,32 @@ static enum critic_status make_lanes(struct cr_lanes *l, size_t n, critic_error 
         return CRITIC_OK;
     struct lane *lanes = realloc(l->lanes, n * sizeof *lanes);
     l->lanes = lanes ? lanes : l->lanes;
-    struct cr_seq **seqs = realloc(l->seqs, n * sizeof *seqs);
-    l->seqs = seqs ? seqs : l->seqs;
-    int32_t *tokens = realloc(l->tokens, n * sizeof *tokens);
+    struct cr_stride *strides = realloc(l->strides, n * sizeof *strides);
+    l->strides = strides ? strides : l->strides;
+    int32_t(*tokens)[1 + CR_MAX_DRAFT] = realloc(l->tokens, n * sizeof *tokens);
     l->tokens = tokens ? tokens : l->tokens;
-    float *logits = realloc(l->logits, n * l->engine->config.text.vocab * sizeof *logits);
+    size_t row = l->engine->config.text.vocab * sizeof *l->logits;
+    float *logits = realloc(l->logits, (n + CR_MAX_DRAFT) * row);
     l->logits = logits ? logits : l->logits;
-    if (!lanes || !seqs || !tokens || !logits)
+    if (!lanes || !strides || !tokens || !logits)
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for %zu continuations", n);
     l->cap = n;
     return CRITIC_OK;
 }
 
+/* Takes back what was drafted but for the first n tokens. */
+static void take_back(struct lane *lane, size_t n) {
+    size_t width = lane->seq->engine->config.text.width;
+    if (lane->n_draft > n)
+        cr_seq_back_to(lane->seq, lane->seq->len - (lane->n_draft - n),
+                       lane->rows + n * width);
+    lane->n_draft = 0;
+}
+
 static void leave(struct cr_lanes *l, struct lane *lane) {
     struct cr_talk *talk = lane->talk;
+    take_back(lane, 0);
+    free(lane->rows);
     if (talk->keep_seqs)
         talk->out[lane->index].seq = lane->seq;
     else
@@ -233,6 +259,17 @@ void cr_lanes_drop(struct cr_lanes *l, struct cr_talk *talk) {
             l->lanes[kept++] = l->lanes[i];
     }
     l->n_running = kept;
+}
+
+static enum critic_status make_drafter(struct lane *lane, const struct cr_engine *e,
+                                       critic_error *err) {
+    size_t n = (1 + CR_MAX_DRAFT) * e->config.text.width;
+    lane->trust = CR_MIN(lane->talk->opts.lookup, (size_t)CR_MAX_DRAFT);
+    if (lane->trust == 0)
+        return CRITIC_OK;
+    lane->rows = malloc(n * sizeof *lane->rows);
+    return lane->rows ? CRITIC_OK
+                      : cr_fail(err, CRITIC_NO_MEMORY, "out of memory for drafts");
 }
 
 enum critic_status cr_lanes_add(struct cr_lanes *l, struct cr_talk *talk,
@@ -256,8 +293,11 @@ enum critic_status cr_lanes_add(struct cr_lanes *l, struct cr_talk *talk,
         cr_rng_seed_at(&lane->rng, opts->seed, i);
         if (l->engine->tokenizer)
             cr_stream_decoder_init(&lane->decoder, l->engine->tokenizer, true);
-        enum critic_status status = cr_seq_fork(&lane->seq, s, err);
+        enum critic_status status = make_drafter(lane, l->engine, err);
+        if (status == CRITIC_OK)
+            status = cr_seq_fork(&lane->seq, s, err);
         if (status != CRITIC_OK) {
+            free(lane->rows);
             l->n_pages -= i == 0 ? talk->n_pages : 0;
             cr_lanes_drop(l, talk);
             return status;
@@ -268,24 +308,76 @@ enum critic_status cr_lanes_add(struct cr_lanes *l, struct cr_talk *talk,
     return CRITIC_OK;
 }
 
-/* One token for every running lane; lanes that end leave. */
+/* Logits of every lane's last token and of its drafts, one after the other. */
+static void read_logits(struct cr_lanes *l) {
+    struct cr_engine *e = l->engine;
+    size_t width = e->config.text.width, n_rows = 0, row = 0;
+    for (size_t i = 0; i < l->n_running; i++)
+        n_rows += 1 + l->lanes[i].n_draft;
+    size_t mark = cr_arena_mark(&e->exec->scratch);
+    struct cr_tensor x = cr_exec_matrix(e->exec, CR_F32, n_rows, width);
+    for (size_t i = 0; i < l->n_running; i++) {
+        const struct lane *lane = &l->lanes[i];
+        CR_ASSERT(lane->seq->has_hidden);
+        memcpy(cr_tensor_row(&x, row), lane->n_draft ? lane->rows : lane->seq->hidden,
+               (1 + lane->n_draft) * width * sizeof(float));
+        row += 1 + lane->n_draft;
+    }
+    cr_decoder_head_fwd(cr_tensor_view2(l->logits, CR_F32, n_rows, e->config.text.vocab),
+                        x, &e->model, CR_STEP, e->exec);
+    cr_arena_release(&e->exec->scratch, mark);
+}
+
+/* Says one token, and one more for each draft that is what the model says itself: the same draws in
+ * the same order as without. *next follows all that the sequence then holds. */
+static enum critic_status say(struct cr_lanes *l, struct lane *lane, const float *logits,
+                              int32_t *next, bool *ended, critic_error *err) {
+    size_t n_draft = lane->n_draft, n_right = 0;
+    struct cr_completion *c = &lane->talk->out[lane->index];
+    l->sampler.opts = &lane->talk->opts;
+    for (;; logits += l->engine->config.text.vocab) {
+        size_t len = lane->seq->len - (n_draft - n_right);
+        *next = cr_sampler_draw(&l->sampler, logits, &c->ids, &lane->rng);
+        CR_TRY(take(l->engine, lane, *next, len, logits, ended, err));
+        if (*ended || n_right == n_draft || *next != lane->draft[n_right])
+            break;
+        n_right++;
+    }
+    take_back(lane, n_right);
+    if (n_draft > 0)
+        lane->trust = n_right < n_draft ? CR_MAX(n_right, 1) : 2 * n_draft + 1;
+    return CRITIC_OK;
+}
+
+/* Drafts what may follow token `next`, at most n tokens, within what may still be said. */
+static enum critic_status draft(struct lane *lane, int32_t next, size_t n,
+                                critic_error *err) {
+    const struct cr_generate_opts *opts = &lane->talk->opts;
+    struct cr_seq *s = lane->seq;
+    size_t n_said = lane->talk->out[lane->index].ids.len;
+    n = CR_MIN(CR_MIN(n, opts->lookup), lane->trust);
+    n = CR_MIN(n, opts->max_new_tokens - n_said - 1);
+    n = CR_MIN(n, s->engine->context - s->len - 1);
+    if (!lane->rows || n == 0)
+        return CRITIC_OK;
+    CR_TRY(cr_seq_make_room(s, 1, err));
+    s->ids[s->len] = next;
+    lane->n_draft = cr_lookup_draft(s->ids, s->len + 1, n, lane->draft);
+    return CRITIC_OK;
+}
+
+/* A token or more for every running lane; lanes that end leave. */
 static enum critic_status advance(struct cr_lanes *l, critic_error *err) {
-    size_t vocab = l->engine->config.text.vocab, n = l->n_running, kept = 0;
+    size_t n = l->n_running, kept = 0, row = 0;
     enum critic_status status = CRITIC_OK;
-    for (size_t i = 0; i < n; i++)
-        l->seqs[i] = l->lanes[i].seq;
-    cr_seq_logits_many(l->seqs, n, l->logits);
+    read_logits(l);
     for (size_t i = 0; i < n; i++) {
         struct lane *lane = &l->lanes[i];
-        const float *logits = l->logits + i * vocab;
+        const float *logits = l->logits + row * l->engine->config.text.vocab;
         bool ended = false;
-        if (status == CRITIC_OK) {
-            l->sampler.opts = &lane->talk->opts;
-            int32_t id = cr_sampler_draw(&l->sampler, logits,
-                                         &lane->talk->out[lane->index].ids, &lane->rng);
-            l->tokens[kept] = id;
-            status = take(l->engine, lane, id, logits, &ended, err);
-        }
+        row += 1 + lane->n_draft;
+        if (status == CRITIC_OK)
+            status = say(l, lane, logits, &l->tokens[kept][0], &ended, err);
         if (ended && status == CRITIC_OK)
             leave(l, lane);
         else
@@ -293,9 +385,19 @@ static enum critic_status advance(struct cr_lanes *l, critic_error *err) {
     }
     l->n_running = kept;
     CR_TRY(status);
-    for (size_t i = 0; i < kept; i++)
-        l->seqs[i] = l->lanes[i].seq;
-    return cr_seq_step(l->seqs, l->tokens, kept, err);
+    size_t share = kept < DRAFT_ROWS ? (DRAFT_ROWS - kept) / CR_MAX(kept, 1) : 0;
+    for (size_t i = 0; i < kept; i++) {
+        struct lane *lane = &l->lanes[i];
+        int32_t *tokens = l->tokens[i];
+        CR_TRY(draft(lane, tokens[0], share, err));
+        memcpy(tokens + 1, lane->draft, lane->n_draft * sizeof *tokens);
+        l->strides[i] = (struct cr_stride){lane->seq, tokens, 1 + lane->n_draft,
+                                           lane->n_draft ? lane->rows : NULL};
+    }
+    status = cr_seq_stride(l->strides, kept, err);
+    for (size_t i = 0; i < kept && status != CRITIC_OK; i++)
+        l->lanes[i].n_draft = 0; /* no sequence took any */
+    return status;
 }
 
 enum critic_status cr_lanes_step(struct cr_lanes *l, critic_error *err) {

@@ -41,6 +41,8 @@ struct cr_seq {
     size_t n_pages;
     size_t pages_cap;
     size_t len;
+    int32_t *
+        ids; /* of each position, the image token's where a picture is; as long as pages */
     float *hidden;   /* (D): normed last row */
     bool has_hidden; /* false after a rewind */
 };
@@ -91,9 +93,23 @@ enum critic_status cr_seq_new(struct cr_seq **out, struct cr_engine *e,
                               critic_error *err);
 /* Pages for `n` more positions, the last shared page copied. */
 enum critic_status cr_seq_make_room(struct cr_seq *s, size_t n, critic_error *err);
-/* Runs rows x (n, D) as positions len .. len + n - 1 in one pass and leaves the residual stream in
- * x. The caller made room. */
-void cr_seq_run(struct cr_seq *s, struct cr_tensor x, const struct cr_layer_tap *tap);
+/* Runs rows x (n, D) of ids as positions len .. len + n - 1 in one pass and leaves the residual stream
+ * in x. The caller made room. */
+void cr_seq_run(struct cr_seq *s, const int32_t *ids, struct cr_tensor x,
+                const struct cr_layer_tap *tap);
+/* Some tokens that go on with one sequence in a step. */
+struct cr_stride {
+    struct cr_seq *seq;
+    const int32_t *tokens;
+    size_t n;    /* > 0 */
+    float *rows; /* (n, D): normed rows of all of them; NULL: the last is enough */
+};
+/* cr_seq_step of more than one token a sequence: each row has the bits that steps of one token give
+ * it. */
+enum critic_status cr_seq_stride(const struct cr_stride *strides, size_t n,
+                                 critic_error *err);
+/* Back to its first n tokens, `hidden` being the normed row of the last of them. */
+void cr_seq_back_to(struct cr_seq *s, size_t n, const float *hidden);
 
 /* picture.c: features of prompt image i, from the cache or computed; *cached says which. */
 enum critic_status cr_prompt_features(struct cr_prompt *p, size_t i, bool use_cache,

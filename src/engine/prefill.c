@@ -155,7 +155,7 @@ static enum critic_status run_rest(struct cr_prompt *p, struct cr_seq *s,
         size_t mark = cr_arena_mark(&e->exec->scratch);
         struct cr_tensor x = cr_exec_matrix(e->exec, CR_F32, rows, e->config.text.width);
         cr_prompt_rows(p, s->len, x);
-        cr_seq_run(s, x, NULL);
+        cr_seq_run(s, p->ids.data + s->len, x, NULL);
         cr_arena_release(&e->exec->scratch, mark);
     }
     return CRITIC_OK;
@@ -294,7 +294,7 @@ enum critic_status cr_engine_forward(struct cr_engine *e, struct cr_prompt *p,
         size_t mark = cr_arena_mark(&e->exec->scratch);
         struct cr_tensor x = cr_exec_matrix(e->exec, CR_F32, rows, e->config.text.width);
         cr_prompt_rows(p, first, x);
-        cr_seq_run(s, x, &tap);
+        cr_seq_run(s, p->ids.data + first, x, &tap);
         forward_head(e, &m, first, x, first_logits);
         cr_arena_release(&e->exec->scratch, mark);
     }

@@ -6,7 +6,8 @@
 #include "engine/internal.h"
 #include "op/embed.h"
 
-enum critic_status cr_seq_new(struct cr_seq **out, struct cr_engine *e, critic_error *err) {
+enum critic_status cr_seq_new(struct cr_seq **out, struct cr_engine *e,
+                              critic_error *err) {
     *out = NULL;
     struct cr_seq *s = calloc(1, sizeof *s);
     float *hidden = calloc(e->config.text.width, sizeof *hidden);
@@ -27,6 +28,7 @@ void cr_seq_free(struct cr_seq *s) {
     for (size_t i = 0; i < s->n_pages; i++)
         cr_kv_drop(&s->engine->kv, s->pages[i]);
     free(s->pages);
+    free(s->ids);
     free(s->hidden);
     free(s);
 }
@@ -39,6 +41,10 @@ static enum critic_status grow_page_list(struct cr_seq *s, size_t n, critic_erro
     if (!pages)
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a sequence");
     s->pages = pages;
+    int32_t *ids = realloc(s->ids, cap * CR_PAGE_LEN * sizeof *ids);
+    if (!ids)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a sequence");
+    s->ids = ids;
     s->pages_cap = cap;
     return CRITIC_OK;
 }
@@ -59,6 +65,8 @@ enum critic_status cr_seq_fork(struct cr_seq **out, const struct cr_seq *s,
     }
     copy->n_pages = s->n_pages;
     copy->len = s->len;
+    if (s->len > 0)
+        memcpy(copy->ids, s->ids, s->len * sizeof *s->ids);
     copy->has_hidden = s->has_hidden;
     memcpy(copy->hidden, s->hidden, s->engine->config.text.width * sizeof *s->hidden);
     *out = copy;
@@ -121,21 +129,23 @@ static void keep_hidden(struct cr_seq *s, struct cr_tensor last_row) {
     s->has_hidden = true;
 }
 
-void cr_seq_run(struct cr_seq *s, struct cr_tensor x, const struct cr_layer_tap *tap) {
+void cr_seq_run(struct cr_seq *s, const int32_t *ids, struct cr_tensor x,
+                const struct cr_layer_tap *tap) {
     struct cr_engine *e = s->engine;
     struct cr_span span = {.n_rows = x.dim[0], .first = s->len, .pages = s->pages};
     cr_decoder_fwd(x, &span, 1, &e->kv.layout, &e->model, CR_PREFILL, tap, e->exec);
+    memcpy(s->ids + s->len, ids, x.dim[0] * sizeof *ids);
     s->len += x.dim[0];
     keep_hidden(s, cr_tensor_slice(&x, x.dim[0] - 1, 1));
 }
 
-static enum critic_status check_ids(const struct cr_engine *e, const int32_t *ids, size_t n,
-                                    critic_error *err) {
+static enum critic_status check_ids(const struct cr_engine *e, const int32_t *ids,
+                                    size_t n, critic_error *err) {
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= e->config.text.vocab)
             return cr_fail(err, CRITIC_BAD_DATA,
-                           "token %zu is %d; expected 0 to %zu (the model's vocabulary)", i,
-                           (int)ids[i], e->config.text.vocab - 1);
+                           "token %zu is %d; expected 0 to %zu (the model's vocabulary)",
+                           i, (int)ids[i], e->config.text.vocab - 1);
     return CRITIC_OK;
 }
 
@@ -151,35 +161,77 @@ enum critic_status cr_seq_feed(struct cr_seq *s, const int32_t *ids, size_t n,
         size_t mark = cr_arena_mark(&e->exec->scratch);
         struct cr_tensor x = cr_exec_matrix(e->exec, CR_F32, rows, e->config.text.width);
         cr_embed_fwd(x, ids + done, e->model.params.embed, e->exec);
-        cr_seq_run(s, x, NULL);
+        cr_seq_run(s, ids + done, x, NULL);
         cr_arena_release(&e->exec->scratch, mark);
         done += rows;
     }
     return CRITIC_OK;
 }
 
-enum critic_status cr_seq_step(struct cr_seq *const *seqs, const int32_t *tokens, size_t n,
-                               critic_error *err) {
+/* The rows of one stride after the pass: what the sequence ends as. */
+static void end_stride(const struct cr_stride *stride, struct cr_tensor x) {
+    struct cr_seq *s = stride->seq;
+    struct cr_tensor last = cr_tensor_slice(&x, stride->n - 1, 1);
+    memcpy(s->ids + s->len, stride->tokens, stride->n * sizeof *s->ids);
+    s->len += stride->n;
+    if (stride->rows) {
+        struct cr_tensor rows =
+            cr_tensor_view2(stride->rows, CR_F32, stride->n, x.dim[1]);
+        cr_decoder_norm_fwd(rows, x, &s->engine->model, s->engine->exec);
+    }
+    keep_hidden(s, last);
+}
+
+enum critic_status cr_seq_stride(const struct cr_stride *strides, size_t n,
+                                 critic_error *err) {
     if (n == 0)
         return CRITIC_OK;
-    struct cr_engine *e = seqs[0]->engine;
-    CR_TRY(check_ids(e, tokens, n, err));
-    for (size_t i = 0; i < n; i++)
-        CR_TRY(cr_seq_make_room(seqs[i], 1, err));
+    struct cr_engine *e = strides[0].seq->engine;
+    size_t n_rows = 0, row = 0;
+    for (size_t i = 0; i < n; i++) {
+        CR_TRY(check_ids(e, strides[i].tokens, strides[i].n, err));
+        CR_TRY(cr_seq_make_room(strides[i].seq, strides[i].n, err));
+        n_rows += strides[i].n;
+    }
     size_t mark = cr_arena_mark(&e->exec->scratch);
     struct cr_span *spans = cr_arena_calloc(&e->exec->scratch, n, sizeof *spans);
     CR_ASSERT(spans);
-    for (size_t i = 0; i < n; i++)
-        spans[i] = (struct cr_span){1, seqs[i]->len, seqs[i]->pages};
-    struct cr_tensor x = cr_exec_matrix(e->exec, CR_F32, n, e->config.text.width);
-    cr_embed_fwd(x, tokens, e->model.params.embed, e->exec);
-    cr_decoder_fwd(x, spans, n, &e->kv.layout, &e->model, CR_STEP, NULL, e->exec);
+    struct cr_tensor x = cr_exec_matrix(e->exec, CR_F32, n_rows, e->config.text.width);
     for (size_t i = 0; i < n; i++) {
-        seqs[i]->len++;
-        keep_hidden(seqs[i], cr_tensor_slice(&x, i, 1));
+        const struct cr_seq *s = strides[i].seq;
+        spans[i] = (struct cr_span){strides[i].n, s->len, s->pages};
+        cr_embed_fwd(cr_tensor_slice(&x, row, strides[i].n), strides[i].tokens,
+                     e->model.params.embed, e->exec);
+        row += strides[i].n;
+    }
+    cr_decoder_fwd(x, spans, n, &e->kv.layout, &e->model, CR_STEP, NULL, e->exec);
+    row = 0;
+    for (size_t i = 0; i < n; i++) {
+        end_stride(&strides[i], cr_tensor_slice(&x, row, strides[i].n));
+        row += strides[i].n;
     }
     cr_arena_release(&e->exec->scratch, mark);
     return CRITIC_OK;
+}
+
+enum critic_status cr_seq_step(struct cr_seq *const *seqs, const int32_t *tokens,
+                               size_t n, critic_error *err) {
+    if (n == 0)
+        return CRITIC_OK;
+    struct cr_stride *strides = calloc(n, sizeof *strides);
+    if (!strides)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a step");
+    for (size_t i = 0; i < n; i++)
+        strides[i] = (struct cr_stride){seqs[i], &tokens[i], 1, NULL};
+    enum critic_status status = cr_seq_stride(strides, n, err);
+    free(strides);
+    return status;
+}
+
+void cr_seq_back_to(struct cr_seq *s, size_t n, const float *hidden) {
+    cr_seq_rewind(s, n);
+    memcpy(s->hidden, hidden, s->engine->config.text.width * sizeof *hidden);
+    s->has_hidden = true;
 }
 
 void cr_seq_logits_many(struct cr_seq *const *seqs, size_t n, float *logits) {

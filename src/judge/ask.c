@@ -177,6 +177,7 @@ static enum critic_status speak(struct cr_run *run, struct cr_asking *a,
     opts->top_p = j->opts.top_p;
     opts->top_k = j->opts.top_k;
     opts->seed = run->seed;
+    opts->lookup = j->opts.lookup;
     if (j->opts.on_text) {
         opts->on_text = stream;
         opts->user = &j->opts;

@@ -11,7 +11,8 @@
 #define VERDICT_BYTES ((size_t)1 << 30)
 
 void cr_judge_opts_default(struct cr_judge_opts *opts) {
-    *opts = (struct cr_judge_opts){.n_samples = 1, .top_p = 1, .max_new_tokens = 1024};
+    *opts = (struct cr_judge_opts){
+        .n_samples = 1, .top_p = 1, .max_new_tokens = 1024, .lookup = 3};
 }
 
 /* ---- open -------------------------------------------------------------------------------- */

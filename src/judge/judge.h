@@ -104,6 +104,7 @@ struct cr_judge_opts {
     size_t top_k;
     uint64_t seed;
     size_t max_new_tokens;
+    size_t lookup; /* tokens drafted a step from prompt and reason (engine.h): same verdicts */
     struct cr_str system; /* data NULL: the chat format's own; len 0: none */
     const struct cr_image_limits *image_limits; /* NULL: the defaults */
     /* Before an item's first prompt, with its pictures (none where a voice answers); may be
