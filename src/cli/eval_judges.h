@@ -154,7 +154,8 @@ void cr_judge_flags_init(struct cr_judge_flags *f, struct cr_common *common);
          CR_FLAG_BOOL,                                                                   \
          &(f).opts.probabilities,                                                        \
          NULL,                                                                           \
-         "write the reason and read the probabilities as well (checkpoints)",            \
+         "write the reason and read the probabilities as well (of an endpoint: its "     \
+         "logprobs)",                                                                    \
          0,                                                                              \
          0},                                                                             \
         {"max-new-tokens",                                                               \

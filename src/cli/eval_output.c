@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "cli/eval.h"
+#include "eval/calibration.h"
 #include "io/json.h"
 #include "report/page.h"
 
@@ -119,6 +120,15 @@ enum critic_status cr_result_files(const struct cr_result_flags *f,
     return CRITIC_OK;
 }
 
+static void print_calibration(const struct cr_result *r) {
+    struct cr_calibration c;
+    if (cr_calibration_of(&c, r->rows, NULL) != CRITIC_OK || c.n < CR_CALIBRATION_MIN)
+        return;
+    printf("  calibration error %.3f, Brier score %.3f, AUROC %s, from %zu items with a "
+           "probability\n",
+           c.ece.value, c.brier.value, cr_eval_text(c.auroc, 3).text, c.n);
+}
+
 void cr_result_print(const struct cr_result *r) {
     const struct cr_metric *head = cr_metric_headline(r->metrics);
     printf("%s, %s: %s\n", r->rows->bench->title, r->label, cr_result_judged(r).text);
@@ -141,4 +151,5 @@ void cr_result_print(const struct cr_result *r) {
                r->metrics->n_official,
                r->metrics->n_official + r->metrics->n_official_failed,
                r->metrics->n_differ);
+    print_calibration(r);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "eval/calibration.h"
 #include "judge/template.h"
 
 struct cr_judged_text cr_result_judged(const struct cr_result *r) {
@@ -82,6 +83,26 @@ const char *cr_result_wording(const struct cr_result *r) {
                 : "read from a file (--template); its hash is the template's";
 }
 
+/* null where no probabilities were read. */
+static json_t *calibration_json(const struct cr_result *r) {
+    struct cr_calibration c;
+    json_t *bins = json_array();
+    if (cr_calibration_of(&c, r->rows, NULL) != CRITIC_OK || c.n == 0) {
+        json_decref(bins);
+        return json_null();
+    }
+    for (size_t b = 0; b < CR_N_CALIBRATION_BINS; b++)
+        if (c.bins[b].n > 0)
+            json_array_append_new(bins, json_pack("{s:I, s:f, s:f}", "n",
+                                                  (json_int_t)c.bins[b].n, "confidence",
+                                                  c.bins[b].confidence, "right",
+                                                  c.bins[b].frequency));
+    return json_pack("{s:I, s:o, s:o, s:o, s:o}", "n", (json_int_t)c.n, "ece",
+                     stat_json(c.ece.value, cr_stat_ok(c.ece)), "brier",
+                     stat_json(c.brier.value, cr_stat_ok(c.brier)), "auroc",
+                     stat_json(c.auroc.value, cr_stat_ok(c.auroc)), "bins", bins);
+}
+
 json_t *cr_result_json(const struct cr_result *r) {
     const struct cr_metrics *m = r->metrics;
     const struct cr_exam *b = r->rows->bench;
@@ -125,6 +146,7 @@ json_t *cr_result_json(const struct cr_result *r) {
                                   "seed", (json_int_t)r->boot.seed, "unit",
                                   b->keys.cluster ? b->keys.cluster : "item"));
     json_object_set_new(o, "metrics", metrics);
+    json_object_set_new(o, "calibration", calibration_json(r));
     if (r->panel)
         json_object_set_new(o, "panel", cr_panel_json(r->panel));
     json_object_set_new(o, "published", published_json(b->name));

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "eval/calibration.h"
 #include "eval/result.h"
-#include "eval/stats_calib.h"
 #include "report/page.h"
 
 #define MAX_JUDGES 32
@@ -328,54 +328,37 @@ static void put_histogram(const struct cr_result *results, size_t n,
 
 /* ---- calibration --------------------------------------------------------------------------------------- */
 
-#define N_CALIB 10
-
 static void put_calibration(const struct cr_result *r, struct cr_page *page) {
-    double *p = calloc(r->rows->n + 1, sizeof *p);
-    unsigned char *right = calloc(r->rows->n + 1, 1);
-    double x[N_CALIB], y[N_CALIB];
-    struct cr_bin bins[N_CALIB];
-    struct cr_stat ece, auroc;
-    size_t n = 0, m = 0;
-    for (size_t i = 0; p && right && i < r->rows->n; i++) {
-        const struct cr_judgement *row = &r->rows->items[i];
-        if (isnan(row->p_first) || row->label_pick > CR_PICK_SECOND ||
-            row->p_first == 0.5)
-            continue;
-        p[n] = fmax(row->p_first, 1 - row->p_first);
-        right[n++] = (row->p_first > 0.5) == (row->label_pick == CR_PICK_FIRST);
-    }
-    if (n >= 20 &&
-        cr_ece(&ece, bins, N_CALIB, CR_EQUAL_MASS, p, right, n, NULL) == CRITIC_OK &&
-        cr_auroc(&auroc, p, right, n, NULL) == CRITIC_OK) {
-        struct cr_stat brier = cr_brier(p, right, n);
-        for (size_t b = 0; b < N_CALIB; b++)
-            if (bins[b].n > 0) {
-                x[m] = bins[b].confidence;
-                y[m++] = bins[b].frequency;
-            }
-        const struct cr_series series = {r->label, x, y, NULL, NULL, m};
-        char title[160];
-        snprintf(title, sizeof title, "Is %.80s as often right as it is sure?", r->label);
-        const struct cr_chart chart = {
-            .kind = CR_CHART_RELIABILITY,
-            .title = title,
-            .description = "Below the diagonal the judge is surer than it should be.",
-            .x_label = "stated probability of its choice",
-            .y_label = "share that is right",
-            .series = &series,
-            .n_series = 1,
-            .decimals = 3};
-        cr_page_chart(page, &chart);
-        cr_page_paragraph(
-            page,
-            "Expected calibration error %.3f, Brier score %.3f, AUROC of "
-            "confidence for being right %.3f, from %zu items with a probability "
-            "and a decided label.",
-            ece.value, brier.value, auroc.value, n);
-    }
-    free(p);
-    free(right);
+    double x[CR_N_CALIBRATION_BINS], y[CR_N_CALIBRATION_BINS];
+    struct cr_calibration c;
+    size_t m = 0;
+    if (cr_calibration_of(&c, r->rows, NULL) != CRITIC_OK || c.n < CR_CALIBRATION_MIN)
+        return;
+    for (size_t b = 0; b < CR_N_CALIBRATION_BINS; b++)
+        if (c.bins[b].n > 0) {
+            x[m] = c.bins[b].confidence;
+            y[m++] = c.bins[b].frequency;
+        }
+    const struct cr_series series = {r->label, x, y, NULL, NULL, m};
+    char title[160], auroc[80];
+    snprintf(title, sizeof title, "Is %.80s as often right as it is sure?", r->label);
+    const struct cr_chart chart = {
+        .kind = CR_CHART_RELIABILITY,
+        .title = title,
+        .description = "Below the diagonal the judge is surer than it should be.",
+        .x_label = "stated probability of its choice",
+        .y_label = "share that is right",
+        .series = &series,
+        .n_series = 1,
+        .decimals = 3};
+    cr_page_chart(page, &chart);
+    snprintf(auroc, sizeof auroc, cr_stat_ok(c.auroc) ? "%.3f" : "undefined",
+             c.auroc.value);
+    cr_page_paragraph(page,
+                      "Expected calibration error %.3f, Brier score %.3f, AUROC of "
+                      "confidence for being right %s, from %zu items with a probability "
+                      "and a decided label.",
+                      c.ece.value, c.brier.value, auroc, c.n);
 }
 
 /* ---- several judges ------------------------------------------------------------------------------------ */

@@ -37,6 +37,8 @@ static enum critic_status read_reply(struct cr_run *run, const struct cr_ask *as
     op->score = (double)NAN;
     if (!reply->is_decision) {
         CR_TRY(cr_run_read_text(run, ask, text, reply->cut, &parsed, op, err));
+        if (parsed.ok && reply->tokens.n > 0 && run->judge->opts.n_samples == 1)
+            CR_TRY(cr_run_options_heard(run, &reply->tokens, text, &parsed, op, err));
         if (reply->other_order && run->template->mode == CR_MODE_PAIRWISE)
             turn_back(op);
         return CRITIC_OK;
@@ -93,7 +95,8 @@ enum critic_status cr_run_ask_voice(struct cr_run *run, const struct cr_ask *ask
                                     .temperature = opts->temperature,
                                     .top_p = opts->top_p,
                                     .seed = run->seed,
-                                    .max_new_tokens = opts->max_new_tokens};
+                                    .max_new_tokens = opts->max_new_tokens,
+                                    .probabilities = opts->probabilities && n == 1};
     CR_TRY_GOTO(voice->ask(voice->self, &question, replies, run->usage, err));
     run->usage->n_prompts++;
     CR_TRY_GOTO(read_replies(run, ask, replies, n, out, err));
@@ -101,8 +104,10 @@ enum critic_status cr_run_ask_voice(struct cr_run *run, const struct cr_ask *ask
         opts->on_prompt(opts->user, run->usage->n_prompts, run->n_total);
 fail:
     cr_buf_fini(&prompt);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         cr_buf_fini(&replies[i].text);
+        cr_reply_tokens_fini(&replies[i].tokens);
+    }
     free(replies);
     return status;
 }

@@ -51,12 +51,17 @@ static enum critic_status check_opts(const struct cr_judge_opts *o, critic_error
     return CRITIC_OK;
 }
 
-static enum critic_status check_voice(const struct cr_judge_opts *o, critic_error *err) {
-    if (o->verdict_only || o->explain_below > 0 || o->probabilities)
+static enum critic_status check_voice(const struct cr_judge_opts *o,
+                                      const struct cr_voice *voice, critic_error *err) {
+    if (o->verdict_only || o->explain_below > 0)
         return cr_fail(
             err, CRITIC_BAD_ARGUMENT,
-            "probabilities can be read from a checkpoint only; expected neither "
-            "verdict-only nor probabilities here");
+            "a verdict without its text can be read from a checkpoint only; "
+            "expected no verdict-only here%s",
+            voice->gives_tokens ? " (probabilities are to be had beside the text)" : "");
+    if (o->probabilities && !voice->gives_tokens)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "probabilities can be read from a checkpoint or an endpoint only");
     return CRITIC_OK;
 }
 
@@ -98,7 +103,7 @@ enum critic_status cr_judge_new_voiced(struct cr_judge **out,
                                        const struct cr_judge_opts *opts,
                                        critic_error *err) {
     *out = NULL;
-    CR_TRY(check_voice(opts, err));
+    CR_TRY(check_voice(opts, voice, err));
     return new_judge(out, NULL, voice, opts, err);
 }
 

@@ -142,15 +142,7 @@ fail:
 
 /* ---- labels of a template ------------------------------------------------------------------- */
 
-/* What the verdicts are called, in one array that lives in the verdict's arena. */
-struct label_set {
-    struct cr_str *texts;
-    double *scores;               /* NAN for choices */
-    const struct cr_label *whole; /* the tie sentence, or NULL */
-    size_t n;
-};
-
-static enum critic_status score_labels(struct cr_run *run, struct label_set *set,
+static enum critic_status score_labels(struct cr_run *run, struct cr_label_set *set,
                                        critic_error *err) {
     const struct cr_scale *scale = &run->scale;
     size_t n = (size_t)floor((scale->max - scale->min) / scale->step + 1e-9) + 1;
@@ -181,8 +173,8 @@ static enum critic_status score_labels(struct cr_run *run, struct label_set *set
     return CRITIC_OK;
 }
 
-static enum critic_status labels_of(struct cr_run *run, struct label_set *set,
-                                    critic_error *err) {
+enum critic_status cr_run_labels(struct cr_run *run, struct cr_label_set *set,
+                                 critic_error *err) {
     const struct cr_template *t = run->template;
     memset(set, 0, sizeof *set);
     if (t->mode == CR_MODE_POINTWISE)
@@ -263,8 +255,7 @@ static void add_choice(struct cr_opinion *op, enum cr_choice choice, double p) {
     op->options[op->n_options++] = (struct cr_option){name, p, NAN};
 }
 
-/* log p of every label (and last of the sentence) to normalised options. */
-static enum critic_status set_options(struct cr_run *run, const struct label_set *set,
+enum critic_status cr_run_set_options(struct cr_run *run, const struct cr_label_set *set,
                                       const double *logprob, bool with_whole,
                                       struct cr_opinion *op, critic_error *err) {
     const struct cr_template *t = run->template;
@@ -328,10 +319,10 @@ enum critic_status cr_run_options(struct cr_run *run, struct cr_seq *s,
     const struct cr_template *t = run->template;
     struct cr_alternatives a = {0};
     struct cr_seq *fork = NULL;
-    struct label_set set;
+    struct cr_label_set set;
     enum critic_status status;
     double lead = 0;
-    CR_TRY(labels_of(run, &set, err));
+    CR_TRY(cr_run_labels(run, &set, err));
     double *logprob = cr_run_alloc(run, set.n + 1, sizeof *logprob, err);
     if (!logprob)
         return CRITIC_NO_MEMORY;
@@ -347,7 +338,7 @@ enum critic_status cr_run_options(struct cr_run *run, struct cr_seq *s,
         logprob[i] += lead;
     if (set.whole)
         CR_TRY_GOTO(score_sentence(run, s, set.whole->text, &logprob[set.n], err));
-    CR_TRY_GOTO(set_options(run, &set, logprob, set.whole != NULL, op, err));
+    CR_TRY_GOTO(cr_run_set_options(run, &set, logprob, set.whole != NULL, op, err));
     CR_TRY_GOTO(decide(run, op, err));
 fail:
     cr_seq_free(fork);
@@ -422,12 +413,12 @@ enum critic_status cr_run_options_at(struct cr_run *run, struct cr_seq *s,
     struct cr_seq *fork = NULL;
     struct cr_str prefix;
     struct cr_str suffix;
-    struct label_set set;
+    struct cr_label_set set;
     enum critic_status status;
     size_t n_before = ids_before(tokenizer, c, parsed->value_at);
     if (!t->has_prefix || parsed->format != t->rule.formats[0] || n_before == SIZE_MAX)
         return CRITIC_OK;
-    CR_TRY(labels_of(run, &set, err));
+    CR_TRY(cr_run_labels(run, &set, err));
     double *logprob = cr_run_alloc(run, set.n, sizeof *logprob, err);
     if (!logprob)
         return CRITIC_NO_MEMORY;
@@ -438,7 +429,7 @@ enum critic_status cr_run_options_at(struct cr_run *run, struct cr_seq *s,
         goto fail;
     CR_TRY_GOTO(go_back(&fork, s, c, n_before, err));
     CR_TRY_GOTO(score_labels_at(fork, &a, logprob, set.n, err));
-    CR_TRY_GOTO(set_options(run, &set, logprob, false, op, err));
+    CR_TRY_GOTO(cr_run_set_options(run, &set, logprob, false, op, err));
 fail:
     cr_seq_free(fork);
     cr_alternatives_fini(&a);

@@ -103,6 +103,25 @@ enum critic_status cr_run_options_at(struct cr_run *run, struct cr_seq *s,
                                      struct cr_completion *c,
                                      const struct cr_parsed *parsed,
                                      struct cr_opinion *op, critic_error *err);
+/* options_heard.c: the same from the tokens that a voice gave for its text. */
+enum critic_status cr_run_options_heard(struct cr_run *run,
+                                        const struct cr_reply_tokens *tokens,
+                                        struct cr_str text,
+                                        const struct cr_parsed *parsed,
+                                        struct cr_opinion *op, critic_error *err);
+/* What the verdicts of the run's template are called; in the verdict's arena. */
+struct cr_label_set {
+    struct cr_str *texts;
+    double *scores;               /* NAN for choices */
+    const struct cr_label *whole; /* the tie sentence, or NULL */
+    size_t n;
+};
+enum critic_status cr_run_labels(struct cr_run *run, struct cr_label_set *set,
+                                 critic_error *err);
+/* Log-probabilities of the labels (and of the sentence, last) to op's options. */
+enum critic_status cr_run_set_options(struct cr_run *run, const struct cr_label_set *set,
+                                      const double *logprob, bool with_whole,
+                                      struct cr_opinion *op, critic_error *err);
 /* The alternatives' ids: `lead` ids shared by all, then what differs. For tests as well. */
 struct cr_alternatives {
     struct cr_ids ids;           /* of all, one after the other */

@@ -51,12 +51,13 @@ static size_t skip_noun(const struct cr_scan *s, size_t i) {
 }
 
 /* "first", "the first response", "Response A", "tie" at i. *bare: the label stands without
- * a noun. Returns the end, or SIZE_MAX. */
+ * a noun; *at: where it stands. Returns the end, or SIZE_MAX. */
 static size_t read_label(const struct cr_scan *s, size_t i, enum cr_choice *choice,
-                         bool *bare) {
+                         bool *bare, size_t *at) {
     size_t start = i;
     i = skip_noun(s, i);
     i = skip_noun(s, i);
+    *at = i;
     for (size_t k = 0; k < sizeof labels / sizeof labels[0]; k++) {
         if (!cr_scan_word(s, i, labels[k].text))
             continue;
@@ -93,8 +94,7 @@ static bool bracketed_label(const struct cr_scan *s, size_t i, enum cr_choice *c
     i = cr_scan_marks(s, i);
     if (cr_scan_at(s, i) == '"' || cr_scan_at(s, i) == '\'')
         i++;
-    *value_at = i;
-    size_t k = read_label(s, i, choice, &bare);
+    size_t k = read_label(s, i, choice, &bare, value_at);
     if (k == SIZE_MAX)
         return false;
     if (*choice == CR_CHOICE_TIE)
@@ -145,10 +145,10 @@ static void scan_better(const struct cr_scan *s, struct reading *r) {
         }
         if (cr_scan_at(s, k) == '"' || cr_scan_at(s, k) == '\'')
             k++;
-        end = read_label(s, k, &choice, &bare);
+        end = read_label(s, k, &choice, &bare, &value_at);
         if (end == SIZE_MAX || !ends_clause(s, end) || (colon == SIZE_MAX && bare))
             continue;
-        weigh(s, r, anchored, i, k, end, choice, 0);
+        weigh(s, r, anchored, i, value_at, end, choice, 0);
     }
 }
 
@@ -254,12 +254,13 @@ static void scan_answer_better(const struct cr_scan *s, struct reading *r) {
         bool bare;
         if (i > 0 && cr_scan_is_word_byte(cr_scan_at(s, i - 1)))
             continue;
-        size_t k = read_label(s, i, &choice, &bare);
+        size_t value_at;
+        size_t k = read_label(s, i, &choice, &bare, &value_at);
         if (k == SIZE_MAX || bare || choice == CR_CHOICE_TIE)
             continue;
         size_t end = read_is_better(s, cr_scan_marks(s, k));
         if (end != SIZE_MAX)
-            weigh(s, r, 0, i, i, end, choice, 0);
+            weigh(s, r, 0, i, value_at, end, choice, 0);
     }
 }
 
@@ -271,9 +272,10 @@ static void scan_letter(const struct cr_scan *s, struct reading *r) {
         bool bare;
         if (!cr_scan_is(s, i, "[["))
             continue;
-        size_t k = read_label(s, cr_scan_marks(s, i + 2), &choice, &bare);
+        size_t value_at;
+        size_t k = read_label(s, cr_scan_marks(s, i + 2), &choice, &bare, &value_at);
         if (k != SIZE_MAX && cr_scan_is(s, cr_scan_marks(s, k), "]]"))
-            weigh(s, r, 0, i, i + 2, cr_scan_marks(s, k) + 2, choice, 0);
+            weigh(s, r, 0, i, value_at, cr_scan_marks(s, k) + 2, choice, 0);
     }
 }
 

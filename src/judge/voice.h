@@ -5,6 +5,7 @@
 #define CR_JUDGE_VOICE_H
 
 #include "judge/template.h"
+#include "remote/tokens.h"
 
 struct cr_voice_ask {
     const struct cr_item *item;
@@ -19,15 +20,18 @@ struct cr_voice_ask {
     double temperature, top_p;
     uint64_t seed; /* of this item; sample i may use seed + i */
     size_t max_new_tokens;
+    bool probabilities; /* of the text's tokens, if they are to be had */
 };
 
 /* What came back for one sample: text to parse, or a decision (positions in the prompt). */
 struct cr_reply {
     struct cr_buf text;
     bool cut; /* it ended at the limit of tokens */
+    struct cr_reply_tokens
+        tokens; /* of the text, where probabilities were asked for and given */
     bool is_decision;
     struct cr_parsed decision;
-    bool other_order; /* a pair: it was asked with the answers the other way round */
+    bool other_order;   /* a pair: it was asked with the answers the other way round */
     double first_share; /* of a pairwise decision: P(first) + P(tie)/2; NAN: not known */
 };
 
@@ -41,11 +45,12 @@ struct cr_voice {
                               struct cr_reply *replies, struct cr_judge_usage *usage,
                               critic_error *err);
     bool is_concurrent;
+    bool gives_tokens; /* it may fill `tokens` */
     void *self;
 };
 
-/* A judge whose prompts `voice` answers; it must outlive the judge. Probabilities are read
- * only where an engine stands behind, so verdict_only and probabilities are refused.
+/* A judge whose prompts `voice` answers; it must outlive the judge. verdict_only needs an engine and
+ * is refused; so is probabilities, unless the voice gives tokens.
  * Errors: as cr_judge_new. */
 enum critic_status cr_judge_new_voiced(struct cr_judge **out,
                                        const struct cr_voice *voice,

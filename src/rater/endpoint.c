@@ -8,6 +8,8 @@
 #include "image/image.h"
 #include "rater/rater_impl.h"
 
+#define N_TOP 20 /* the most that the protocol allows */
+
 struct endpoint {
     struct cr_rater rater;
     struct cr_chat *chat;
@@ -100,13 +102,16 @@ static enum critic_status ask_chat(struct endpoint *e, const struct cr_voice_ask
                                             .temperature = ask->temperature,
                                             .top_p = ask->top_p,
                                             .has_seed = ask->temperature > 0,
-                                            .seed = ask->seed};
+                                            .seed = ask->seed,
+                                            .n_top = ask->probabilities ? N_TOP : 0};
     struct cr_chat_choice *choices = calloc(ask->n_samples, sizeof *choices);
     if (!choices)
         return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu samples",
                        ask->n_samples);
-    for (size_t i = 0; i < ask->n_samples; i++)
+    for (size_t i = 0; i < ask->n_samples; i++) {
         choices[i].text = replies[i].text; /* lent and given back */
+        choices[i].tokens = ask->probabilities ? &replies[i].tokens : NULL;
+    }
     enum critic_status status = cr_chat_ask(e->chat, &request, choices, &used, err);
     for (size_t i = 0; i < ask->n_samples; i++) {
         replies[i].text = choices[i].text;
@@ -163,6 +168,7 @@ enum critic_status cr_rater_endpoint(struct cr_rater **out, struct cr_chat *chat
     e->rater.voice.ask = answer;
     e->rater.voice.reads_prompts = true;
     e->rater.voice.is_concurrent = true;
+    e->rater.voice.gives_tokens = true;
     *out = &e->rater;
     return CRITIC_OK;
 }

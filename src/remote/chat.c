@@ -19,6 +19,7 @@
 #define MAX_ANSWER ((size_t)64 << 20)
 #define MAX_BODY   ((size_t)1 << 30)
 #define MAX_IDLE   64 /* connections kept for the next call */
+#define FEW_TOP    5  /* top_logprobs where more is refused */
 
 struct cr_chat {
     struct cr_chat_opts opts;
@@ -28,6 +29,8 @@ struct cr_chat {
     size_t n_idle;
     double next_start; /* when the rate limit allows the next request */
     struct cr_rng jitter;
+    size_t most_top; /* top_logprobs that the endpoint takes */
+    bool knows_top;  /* it has answered so: a refusal is for another reason */
 };
 
 void cr_chat_opts_default(struct cr_chat_opts *opts) {
@@ -112,6 +115,7 @@ enum critic_status cr_chat_new(struct cr_chat **out, const struct cr_chat_opts *
     pthread_mutex_init(&c->lock, NULL);
     c->opts = *opts;
     c->opts.key = (struct cr_str){0};
+    c->most_top = SIZE_MAX;
     cr_rng_seed(&c->jitter, 1);
     CR_TRY_GOTO(set_url(c, opts->url, err));
     CR_TRY_GOTO(set_key(c, opts->key, err));
@@ -336,10 +340,11 @@ static void log_wait(const struct cr_chat *c, double wait, size_t try_number,
     c->opts.log(c->opts.user, line);
 }
 
-/* Sends until a readable answer comes or the tries are used up. */
+/* Sends until a readable answer comes or the tries are used up. *refused: the endpoint answers,
+ * and cannot or will not do this. */
 static enum critic_status send_tries(struct cr_chat *c, struct cr_str body,
                                      struct cr_chat_choice *choices, size_t max,
-                                     size_t *n, struct cr_buf *answer,
+                                     size_t *n, struct cr_buf *answer, bool *refused,
                                      struct cr_chat_usage *usage, critic_error *err) {
     critic_error own = {0};
     critic_error *e = err ? err : &own;
@@ -351,6 +356,7 @@ static enum critic_status send_tries(struct cr_chat *c, struct cr_str body,
         a.body = *answer;
         enum critic_status status = send_once(c, body, &a, &again, e);
         *answer = a.body;
+        *refused = a.code == 400 || a.code == 422 || a.code == 501;
         if (status == CRITIC_OK)
             status = cr_chat_read(cr_buf_str(answer), c->url, choices, max, n, usage,
                                   &again, e);
@@ -394,6 +400,62 @@ static enum critic_status recall(struct cr_chat *c, const unsigned char *key,
                         err);
 }
 
+/* As many top_logprobs as are wanted and the endpoint takes; *known: it took them before. */
+static size_t top_of(struct cr_chat *c, size_t wanted, bool *known) {
+    pthread_mutex_lock(&c->lock);
+    size_t n = CR_MIN(wanted, c->most_top);
+    *known = c->knows_top;
+    pthread_mutex_unlock(&c->lock);
+    return n;
+}
+
+/* An answer came with so many; *fewer says that more had been refused just before. */
+static void note_top(struct cr_chat *c, size_t n_top, bool fewer) {
+    char line[300];
+    pthread_mutex_lock(&c->lock);
+    bool is_news = fewer && n_top < c->most_top;
+    if (is_news)
+        c->most_top = n_top;
+    c->knows_top |= n_top > 0;
+    pthread_mutex_unlock(&c->lock);
+    if (!is_news || n_top > 0 || !c->opts.log)
+        return;
+    snprintf(
+        line, sizeof line,
+        "%.200s: refuses logprobs; asked without them, so there are no probabilities",
+        c->url);
+    c->opts.log(c->opts.user, line);
+}
+
+/* Asks for probabilities, for fewer of them where that is refused, and at last without. */
+static enum critic_status send_with_top(struct cr_chat *c,
+                                        const struct cr_chat_request *request,
+                                        struct cr_chat_choice *choices, size_t *n,
+                                        struct cr_buf *answer,
+                                        struct cr_chat_usage *usage, critic_error *err) {
+    struct cr_chat_request r = *request;
+    struct cr_buf body;
+    bool refused = false, fewer = false, known;
+    enum critic_status status;
+    cr_buf_init(&body, MAX_BODY);
+    r.n_top = top_of(c, r.n_top, &known);
+    for (;; r.n_top = r.n_top > FEW_TOP ? FEW_TOP : 0) {
+        refused = false;
+        cr_buf_clear(&body);
+        status = cr_chat_body(&body, c->model, &r, err);
+        if (status == CRITIC_OK)
+            status = send_tries(c, cr_buf_str(&body), choices, r.n, n, answer, &refused,
+                                usage, err);
+        if (status == CRITIC_OK || !refused || r.n_top == 0 || known)
+            break;
+        fewer = true;
+    }
+    if (status == CRITIC_OK)
+        note_top(c, r.n_top, fewer);
+    cr_buf_fini(&body);
+    return status;
+}
+
 /* Up to max choices from one call, or from the cache. */
 static enum critic_status ask_once(struct cr_chat *c, const struct cr_chat_request *r,
                                    struct cr_chat_choice *choices, size_t *n,
@@ -408,8 +470,7 @@ static enum critic_status ask_once(struct cr_chat *c, const struct cr_chat_reque
     key_of(c, cr_buf_str(&body), key);
     CR_TRY_GOTO(recall(c, key, choices, r->n, n, &answer, usage, err));
     if (*n == 0) {
-        CR_TRY_GOTO(
-            send_tries(c, cr_buf_str(&body), choices, r->n, n, &answer, usage, err));
+        CR_TRY_GOTO(send_with_top(c, r, choices, n, &answer, usage, err));
         snprintf(source, sizeof source, "%s at %s", c->model, c->url);
         if (c->opts.cache)
             CR_TRY_GOTO(

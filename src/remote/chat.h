@@ -1,7 +1,7 @@
 /* A client for OpenAI-compatible chat endpoints: text and pictures in, texts out.
  *
- *   POST {url}/chat/completions with model, messages, max_tokens, temperature, top_p, n, seed;
- *   pictures are data URLs in image_url parts in front of the text.
+ *   POST {url}/chat/completions with model, messages, max_tokens, temperature, top_p, n, seed,
+ *   logprobs; pictures are data URLs in image_url parts in front of the text.
  *
  * Calls that may work later (no connection, time-out, 408, 425, 429, 5xx, a reply that ends
  * early) are tried again with growing random waits, or after what Retry-After says. Everything
@@ -15,6 +15,7 @@
 #define CR_REMOTE_CHAT_H
 
 #include "base/bytes.h"
+#include "remote/tokens.h"
 
 struct cr_chat;
 struct cr_reply_cache;
@@ -58,11 +59,16 @@ struct cr_chat_request {
     double temperature, top_p;
     bool has_seed;
     uint64_t seed;
+    /* Of how many tokens to give the probability at each place (top_logprobs); 0: of none. An
+     * endpoint that refuses the field is asked for fewer, then without it; one that does not know
+     * it gives none. */
+    size_t n_top;
 };
 
 struct cr_chat_choice {
     struct cr_buf text;
-    bool cut; /* finish_reason "length" */
+    bool cut;                       /* finish_reason "length" */
+    struct cr_reply_tokens *tokens; /* filled where not NULL and given; the caller's */
 };
 
 struct cr_chat_usage {

@@ -7,6 +7,9 @@
 #include "base/checked.h"
 #include "io/json.h"
 
+#define MAX_TOKENS_ARENA                                                                 \
+    ((size_t)1 << 30) /* address space; pages come as they are used */
+
 /* ---- requests ------------------------------------------------------------------------------ */
 
 struct writer {
@@ -72,6 +75,10 @@ enum critic_status cr_chat_body(struct cr_buf *out, const char *model,
         put(&w, body, "n", json_integer((json_int_t)r->n));
     if (r->has_seed)
         put(&w, body, "seed", json_integer((json_int_t)(r->seed & 0x7fffffff)));
+    if (r->n_top > 0) {
+        put(&w, body, "logprobs", json_true());
+        put(&w, body, "top_logprobs", json_integer((json_int_t)r->n_top));
+    }
     enum critic_status status =
         w.failed ? cr_fail(err, CRITIC_BAD_DATA,
                            "the prompt is not valid UTF-8, or memory is out")
@@ -101,6 +108,54 @@ static enum critic_status append_content(struct cr_buf *out, const json_t *conte
                                  err));
     }
     return CRITIC_OK;
+}
+
+/* {"token", "bytes"?, "logprob"}; bytes are exact where the token is a part of a character. */
+static bool read_token(struct cr_arena *a, const json_t *value,
+                       struct cr_token_choice *out) {
+    const json_t *text = json_object_get(value, "token");
+    const json_t *bytes = json_object_get(value, "bytes");
+    const json_t *logprob = json_object_get(value, "logprob");
+    size_t n = json_array_size(bytes);
+    if (!json_is_string(text) || !json_is_number(logprob))
+        return false;
+    out->logprob = json_number_value(logprob);
+    if (n == 0) {
+        out->text.len = json_string_length(text);
+        out->text.data = cr_arena_strndup(a, json_string_value(text), out->text.len);
+        return out->text.data != NULL;
+    }
+    char *copy = cr_arena_alloc(a, n + 1);
+    if (!copy)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        copy[i] = (char)json_integer_value(json_array_get(bytes, i));
+    copy[n] = '\0';
+    out->text = (struct cr_str){copy, n};
+    return true;
+}
+
+/* What cannot be read is not there: probabilities are an addition, and the text counts without. */
+static void read_tokens(struct cr_reply_tokens *out, const json_t *logprobs) {
+    const json_t *list = json_object_get(logprobs, "content");
+    size_t n = json_array_size(list);
+    bool ok = n > 0 && cr_arena_init(&out->arena, MAX_TOKENS_ARENA, NULL) == CRITIC_OK &&
+              (out->all = cr_arena_calloc(&out->arena, n, sizeof *out->all)) != NULL;
+    for (size_t i = 0; ok && i < n; i++) {
+        const json_t *one = json_array_get(list, i);
+        const json_t *top = json_object_get(one, "top_logprobs");
+        size_t n_top = json_array_size(top);
+        struct cr_token_choice *choices =
+            cr_arena_calloc(&out->arena, n_top + 1, sizeof *choices);
+        ok = choices && read_token(&out->arena, one, &out->all[i].said);
+        for (size_t k = 0; ok && k < n_top; k++)
+            ok = read_token(&out->arena, json_array_get(top, k), &choices[k]);
+        out->all[i].top = choices;
+        out->all[i].n_top = n_top;
+        out->n++;
+    }
+    if (!ok)
+        cr_reply_tokens_fini(out);
 }
 
 static size_t count_of(const json_t *usage, const char *key) {
@@ -134,6 +189,10 @@ static enum critic_status read_choices(const json_t *root, const char *where,
         CR_TRY(
             append_content(&choices[*n].text, json_object_get(message, "content"), err));
         choices[*n].cut = finish && strcmp(finish, "length") == 0;
+        if (choices[*n].tokens) {
+            cr_reply_tokens_fini(choices[*n].tokens);
+            read_tokens(choices[*n].tokens, json_object_get(choice, "logprobs"));
+        }
         if (choices[*n].text.len == 0 && !choices[*n].cut) {
             *early = true;
             return cr_fail(err, CRITIC_BAD_DATA,

@@ -293,6 +293,106 @@ static void foreign_files_are_no_cache(void **state) {
             "no/such/folder");
 }
 
+#define T_TOKENS(text, more)                                                             \
+    T_HTTP("200 OK", "",                                                                 \
+           "{\"choices\":[{\"message\":{\"content\":\"" text                             \
+           "\"},\"logprobs\":{\"content\":[" more "]}}]}")
+
+static void probabilities_are_asked_for_and_kept(void **state) {
+    (void)state;
+    static const char *const script[] = {
+        T_TOKENS("caf\\u00e9", "{\"token\":\"caf\",\"logprob\":-0.5,\"bytes\":null,"
+                               "\"top_logprobs\":[{\"token\":\"tea\",\"logprob\":-2}]},"
+                               "{\"token\":\"\\\\xc3\",\"logprob\":0,\"bytes\":[195],"
+                               "\"top_logprobs\":[]},"
+                               "{\"token\":\"\\\\xa9\",\"logprob\":0,\"bytes\":[169]}")};
+    struct cr_reply_tokens tokens = {0};
+    struct client c;
+    remove_cache();
+    client_start(&c, script, 1);
+    T_OK(cr_reply_cache_open(&c.opts.cache, "chat_test.db", &err));
+    c.request.n_top = 20;
+    c.choices[0].tokens = &tokens;
+    for (int round = 0; round < 2; round++) { /* the second time from the cache */
+        assert_int_equal(ask(&c), CRITIC_OK);
+        assert_int_equal(c.server.n_served, 1);
+        assert_int_equal(tokens.n, 3);
+        assert_string_equal(tokens.all[0].said.text.data, "caf");
+        T_NEAR(tokens.all[0].said.logprob, -0.5, 0, 0);
+        assert_int_equal(tokens.all[0].n_top, 1);
+        assert_string_equal(tokens.all[0].top[0].text.data, "tea");
+        T_NEAR(tokens.all[0].top[0].logprob, -2, 0, 0);
+        assert_string_equal(tokens.all[1].said.text.data, "\xc3");
+        assert_string_equal(tokens.all[2].said.text.data, "\xa9");
+        cr_reply_tokens_fini(&tokens);
+    }
+    assert_non_null(strstr(c.server.last, ",\"logprobs\":true,\"top_logprobs\":20}"));
+    client_stop(&c);
+    cr_reply_cache_close(c.opts.cache);
+    remove_cache();
+}
+
+static void torn_probabilities_are_none(void **state) {
+    (void)state;
+    static const char *const script[] = {
+        T_TOKENS("a", "{\"token\":\"a\",\"logprob\":null}"), T_TOKENS("a", "7"),
+        T_TOKENS("a", ""), T_GOOD("a")};
+    struct cr_reply_tokens tokens = {0};
+    struct client c;
+    client_start(&c, script, 4);
+    c.request.n_top = 5;
+    c.choices[0].tokens = &tokens;
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(ask(&c), CRITIC_OK);
+        assert_string_equal(c.choices[0].text.data, "a");
+        assert_int_equal(tokens.n, 0);
+    }
+    client_stop(&c);
+}
+
+static void a_server_that_refuses_them_works(void **state) {
+    (void)state;
+    static const char *const script[] = {
+        T_HTTP("400 Bad", "", "{\"error\":{\"message\":\"unknown field logprobs\"}}"),
+        T_HTTP("422 No", "", "{\"detail\":\"top_logprobs\"}"), T_GOOD("plain"),
+        T_GOOD("again"), T_HTTP("400 Bad", "", "{\"detail\":\"a bad prompt\"}")};
+    struct client c;
+    client_start(&c, script, 5);
+    c.request.n_top = 20;
+    assert_int_equal(ask(&c), CRITIC_OK);
+    assert_string_equal(c.choices[0].text.data, "plain");
+    assert_int_equal(c.server.n_served, 3);
+    assert_null(strstr(c.server.last, "logprobs"));
+    assert_non_null(strstr(logged, "refuses logprobs"));
+    assert_int_equal(ask(&c), CRITIC_OK); /* and is not asked for them any more */
+    assert_int_equal(c.server.n_served, 4);
+    T_FAILS(ask(&c), CRITIC_BAD_ARGUMENT, "a bad prompt");
+    assert_int_equal(c.server.n_served, 5);
+    client_stop(&c);
+}
+
+static void a_server_that_gives_few_is_asked_for_few(void **state) {
+    (void)state;
+    static const char *const script[] = {
+        T_HTTP("400 Bad", "", "{\"detail\":\"top_logprobs is at most 5\"}"),
+        T_TOKENS("a", "{\"token\":\"a\",\"logprob\":0}"),
+        T_HTTP("400 Bad", "", "{\"detail\":\"a bad prompt\"}")};
+    struct cr_reply_tokens tokens = {0};
+    struct client c;
+    client_start(&c, script, 3);
+    c.request.n_top = 20;
+    c.choices[0].tokens = &tokens;
+    assert_int_equal(ask(&c), CRITIC_OK);
+    assert_int_equal(tokens.n, 1);
+    cr_reply_tokens_fini(&tokens);
+    assert_non_null(strstr(c.server.last, "\"top_logprobs\":5}"));
+    assert_string_equal(logged, "");
+    T_FAILS(ask(&c), CRITIC_BAD_ARGUMENT, "a bad prompt"); /* for its own reason */
+    assert_int_equal(c.server.n_served, 3);
+    assert_non_null(strstr(c.server.last, "\"top_logprobs\":5}"));
+    client_stop(&c);
+}
+
 static bool yes(void *user) {
     (void)user;
     return true;
@@ -372,6 +472,10 @@ int main(void) {
         cmocka_unit_test(a_cached_reply_costs_nothing),
         cmocka_unit_test(kill_9_loses_the_call_in_flight_alone),
         cmocka_unit_test(foreign_files_are_no_cache),
+        cmocka_unit_test(probabilities_are_asked_for_and_kept),
+        cmocka_unit_test(torn_probabilities_are_none),
+        cmocka_unit_test(a_server_that_refuses_them_works),
+        cmocka_unit_test(a_server_that_gives_few_is_asked_for_few),
         cmocka_unit_test(a_call_can_be_cancelled),
         cmocka_unit_test(a_silent_server_times_out),
         cmocka_unit_test(rate_is_kept),

@@ -69,6 +69,14 @@ for bench in in-domain-pointwise in-domain-pairwise wildvision-arena; do # a che
     expect 0 "$critic" eval run "$bench" -d "$data" --limit 2 -m "$tiny/ov-lmms" --verdict-only --threads 1 --quiet
 done
 
+# Probabilities make a calibration; without any there is none.
+run 0 mm-rlhf-rewardbench -d "$data" --limit 4 -m "$tiny/ov-lmms" --verdict-only --threads 1 --json
+contains "$out" '"calibration":{"n":4,"ece":0.'
+run 0 mm-rlhf-rewardbench -d "$data" --baseline longer --json
+contains "$out" '"calibration":null'
+run 2 mm-rlhf-rewardbench -d "$data" --baseline longer --probabilities
+one_line_error 'from a checkpoint or an endpoint only'
+
 # An oracle is always right, where there are labels; both forms of the file give the same items.
 for bench in vl-rewardbench multimodal-rewardbench mm-rlhf-rewardbench mllm-judge-pair; do
     run 0 "$bench" -d "$data" --baseline oracle
