@@ -70,10 +70,10 @@ struct cr_attention_tiles {
     void (*pack_k)(void *panel, const void *const *rows, enum cr_dtype type, size_t n,
                    size_t head_dim);
     void (*pack_v)(void *panel, const void *const *rows, size_t n, size_t head_dim);
-    /* One row, of the type of v, to its place in a panel: a panel of zeros, filled so row by row, is
-     * what pack makes. */
-    void (*put_k)(void *panel, const void *row, size_t slot, size_t head_dim);
-    void (*put_v)(void *panel, const void *row, size_t slot, size_t head_dim);
+    /* One row in f32, rounded as the panel holds it, to its place: a panel of zeros, filled so row
+     * by row, is what pack makes. */
+    void (*put_k)(void *panel, const float *row, size_t slot, size_t head_dim);
+    void (*put_v)(void *panel, const float *row, size_t slot, size_t head_dim);
     /* Query row r is at q + r * q_stride elements; scale multiplies q . k. */
     void (*begin)(void *work, const void *q, size_t q_stride, size_t n_rows,
                   size_t head_dim, float scale);

@@ -223,28 +223,30 @@ INLINE uint32_t query_unit(const void *row, size_t step, size_t head_dim,
     return bits;
 }
 
-INLINE void put_k(void *panel, const void *row, size_t slot, size_t head_dim,
-                  enum cr_dtype type) {
+static void put_k(void *panel, const float *row, size_t slot, size_t head_dim) {
     size_t steps = STEPS(head_dim);
-    uint32_t *to =
-        (uint32_t *)panel + slot / SCORE_WIDTH * steps * SCORE_WIDTH + slot % SCORE_WIDTH;
+    float *to =
+        (float *)panel + slot / SCORE_WIDTH * steps * SCORE_WIDTH + slot % SCORE_WIDTH;
 #if INT16_SCORES
-    float unit = unit_of(row, head_dim, type);
+    float unit = unit_of(row, head_dim, CR_F32);
     ((float *)panel)[PANEL * steps + slot] = unit;
     for (size_t at = 0; at < steps; at += LANES) {
         float pairs[LANES];
-        v_store_f32(pairs, load_int16(row, type, at, head_dim, unit));
+        v_store_f32(pairs, load_int16(row, CR_F32, at, head_dim, unit));
         for (size_t k = 0; k < LANES && at + k < steps; k++)
             memcpy(&to[(at + k) * SCORE_WIDTH], &pairs[k], sizeof *to);
     }
 #else
-    for (size_t at = 0; at < steps; at++)
-        to[at * SCORE_WIDTH] = query_unit(row, at, head_dim, type);
+    for (size_t e = 0; e < head_dim; e++)
+        if (PAIRS)
+            ((uint16_t *)to)[2 * (e / 2 * SCORE_WIDTH) + e % 2] =
+                cr_bf16_from_f32(row[e]);
+        else
+            to[e * SCORE_WIDTH] = row[e];
 #endif
 }
 
-INLINE void put_v(void *panel, const void *row, size_t slot, size_t head_dim,
-                  enum cr_dtype type) {
+static void put_v(void *panel, const float *row, size_t slot, size_t head_dim) {
     size_t n_vecs = vecs_of(head_dim), i = slot / (1 + PAIRS);
     for (size_t g = 0; g < groups_of(n_vecs); g++) {
         size_t from = group_start(n_vecs, g) * LANES;
@@ -252,11 +254,9 @@ INLINE void put_v(void *panel, const void *row, size_t slot, size_t head_dim,
         size_t at = from * STEPS(PANEL) + i * (to - from);
         for (size_t e = from; e < to && e < head_dim; e++, at++) {
             if (PAIRS)
-                ((uint16_t *)panel)[2 * at + slot % 2] = ((const uint16_t *)row)[e];
+                ((uint16_t *)panel)[2 * at + slot % 2] = cr_bf16_from_f32(row[e]);
             else
-                ((float *)panel)[at] = type == CR_F32
-                                           ? ((const float *)row)[e]
-                                           : cr_bf16_to_f32(((const uint16_t *)row)[e]);
+                ((float *)panel)[at] = row[e];
         }
     }
 }
@@ -585,14 +585,6 @@ static void partial(void *work, float *m, float *l, float *a) {
                                size_t head_dim) {                                        \
         pack_v(panel, rows, n, head_dim, TYPE);                                          \
     }                                                                                    \
-    static void table##_put_k(void *panel, const void *row, size_t slot,                 \
-                              size_t head_dim) {                                         \
-        put_k(panel, row, slot, head_dim, TYPE);                                         \
-    }                                                                                    \
-    static void table##_put_v(void *panel, const void *row, size_t slot,                 \
-                              size_t head_dim) {                                         \
-        put_v(panel, row, slot, head_dim, TYPE);                                         \
-    }                                                                                    \
     static void table##_begin(void *work, const void *q, size_t q_stride, size_t n_rows, \
                               size_t head_dim, float scale) {                            \
         begin(work, q, q_stride, n_rows, head_dim, scale, Q_TYPE);                       \
@@ -611,8 +603,8 @@ static void partial(void *work, float *m, float *l, float *a) {
         .work_bytes = work_bytes,                                                        \
         .pack_k = table##_pack_k,                                                        \
         .pack_v = table##_pack_v,                                                        \
-        .put_k = table##_put_k,                                                          \
-        .put_v = table##_put_v,                                                          \
+        .put_k = put_k,                                                                  \
+        .put_v = put_v,                                                                  \
         .begin = table##_begin,                                                          \
         .step = step,                                                                    \
         .end = table##_end,                                                              \
@@ -629,8 +621,8 @@ static void partial(void *work, float *m, float *l, float *a) {
         .work_bytes = work_bytes,                                                        \
         .pack_k = table##_pack_k,                                                        \
         .pack_v = table##_pack_v,                                                        \
-        .put_k = table##_put_k,                                                          \
-        .put_v = table##_put_v,                                                          \
+        .put_k = put_k,                                                                  \
+        .put_v = put_v,                                                                  \
         .begin = table##_begin,                                                          \
         .step = step,                                                                    \
         .end = table##_end,                                                              \

@@ -1,5 +1,6 @@
 /* Attention tiles that define correct: plain loops, every sum in double, panels of f32. */
 #include <math.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "kernel/quant.h"
@@ -53,12 +54,8 @@ static void pack_v_bf16(void *panel, const void *const *rows, size_t n, size_t h
     pack(panel, rows, n, head_dim, CR_BF16);
 }
 
-static void put_f32(void *panel, const void *row, size_t slot, size_t head_dim) {
-    cr_row_to_f32(CR_F32, row, (float *)panel + slot * head_dim, head_dim);
-}
-
-static void put_bf16(void *panel, const void *row, size_t slot, size_t head_dim) {
-    cr_row_to_f32(CR_BF16, row, (float *)panel + slot * head_dim, head_dim);
+static void put(void *panel, const float *row, size_t slot, size_t head_dim) {
+    memcpy((float *)panel + slot * head_dim, row, head_dim * sizeof *row);
 }
 
 static void begin(struct work *w, const void *q, size_t q_row_bytes, size_t n_rows,
@@ -216,8 +213,8 @@ const struct cr_attention_tiles cr_attention_scalar_f32 = {
     .work_bytes = work_bytes,
     .pack_k = pack_k,
     .pack_v = pack_v_f32,
-    .put_k = put_f32,
-    .put_v = put_f32,
+    .put_k = put,
+    .put_v = put,
     .begin = begin_f32,
     .step = step,
     .end = end_f32,
@@ -233,8 +230,8 @@ const struct cr_attention_tiles cr_attention_scalar_bf16 = {
     .work_bytes = work_bytes,
     .pack_k = pack_k,
     .pack_v = pack_v_bf16,
-    .put_k = put_bf16,
-    .put_v = put_bf16,
+    .put_k = put,
+    .put_v = put,
     .begin = begin_bf16,
     .step = step,
     .end = end_bf16,
@@ -250,8 +247,8 @@ const struct cr_attention_tiles cr_attention_scalar_mixed = {
     .work_bytes = work_bytes,
     .pack_k = pack_k,
     .pack_v = pack_v_bf16,
-    .put_k = put_bf16,
-    .put_v = put_bf16,
+    .put_k = put,
+    .put_v = put,
     .begin = begin_f32,
     .step = step,
     .end = end_bf16,

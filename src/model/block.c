@@ -18,16 +18,15 @@ static float *floats(struct cr_arena *arena, bool keep, size_t n) {
     return keep ? matrix(arena, CR_F32, 1, n).data : NULL;
 }
 
-struct cr_attention_acts cr_attention_acts_make(size_t rows, size_t width, size_t q_width,
-                                                size_t kv_width, size_t n_heads,
-                                                bool keep, struct cr_score_types scores,
-                                                struct cr_arena *arena,
-                                                enum cr_dtype act) {
+struct cr_attention_acts
+cr_attention_acts_make(size_t rows, size_t width, size_t q_width, size_t kv_width,
+                       size_t n_heads, bool keep, struct cr_attention_types types,
+                       struct cr_arena *arena, enum cr_dtype act) {
     struct cr_attention_acts a = {.h = matrix(arena, act, rows, width),
-                                  .q = matrix(arena, scores.q, rows, q_width),
-                                  .k = matrix(arena, scores.k, rows, kv_width),
-                                  .v = matrix(arena, scores.v, rows, kv_width),
-                                  .out = matrix(arena, scores.v, rows, q_width),
+                                  .q = matrix(arena, types.q, rows, q_width),
+                                  .k = matrix(arena, types.k, rows, kv_width),
+                                  .v = matrix(arena, types.v, rows, kv_width),
+                                  .out = matrix(arena, types.out, rows, q_width),
                                   .mean = floats(arena, keep, rows),
                                   .rstd = floats(arena, keep, rows),
                                   .lse = floats(arena, keep, rows * n_heads)};

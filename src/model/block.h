@@ -28,18 +28,17 @@ struct cr_ffn_acts {
     float *mean, *rstd;
 };
 
-/* Types of q, k, and of v and the result: F32 spares them a rounding where op/attention.h takes it
- * and nothing keeps them, in the decoder (queries) and the tower. */
-struct cr_score_types {
-    enum cr_dtype q, k, v;
+/* F32 spares a rounding where attention takes it and nothing keeps the rows: in the decoder q, k and
+ * v, in the tower q and k. */
+struct cr_attention_types {
+    enum cr_dtype q, k, v, out;
 };
 
 /* Room for them in `arena`; asserted. */
-struct cr_attention_acts cr_attention_acts_make(size_t rows, size_t width, size_t q_width,
-                                                size_t kv_width, size_t n_heads,
-                                                bool keep, struct cr_score_types scores,
-                                                struct cr_arena *arena,
-                                                enum cr_dtype act);
+struct cr_attention_acts
+cr_attention_acts_make(size_t rows, size_t width, size_t q_width, size_t kv_width,
+                       size_t n_heads, bool keep, struct cr_attention_types types,
+                       struct cr_arena *arena, enum cr_dtype act);
 struct cr_ffn_acts cr_ffn_acts_make(size_t rows, size_t width, size_t ffn_width,
                                     bool gated, bool keep, struct cr_arena *arena,
                                     enum cr_dtype act);

@@ -118,10 +118,10 @@ static void block_fwd(struct cr_tensor x, const struct cr_decoder_layer *layer,
     const struct cr_decoder_config *c = p->c;
     struct cr_arena *scratch = &p->ex->scratch;
     size_t mark = cr_arena_mark(scratch), rows = x.dim[0];
-    struct cr_score_types scores = {CR_F32, p->kv->attention, p->kv->attention};
+    struct cr_attention_types types = {CR_F32, CR_F32, CR_F32, p->kv->attention};
     struct cr_attention_acts a = cr_attention_acts_make(
         rows, c->width, c->n_heads * c->head_dim, c->n_kv_heads * c->head_dim, c->n_heads,
-        false, scores, scratch, p->ex->act);
+        false, types, scratch, p->ex->act);
     cr_decoder_attention_fwd(x, &a, x, layer, index, &p->blocks);
     cr_arena_release(scratch, mark);
     struct cr_ffn_acts f =

@@ -13,23 +13,47 @@ static struct cr_attention_shape attention_shape(const struct cr_decoder_config 
                                        .causal = true};
 }
 
+/* The normed rows into a->h and their products. Keys and values are a small part of the work and much
+ * of the error: where they are not rounded themselves, they also get what rounding takes from h. */
+static void qkv_fwd(struct cr_tensor q, struct cr_tensor k, struct cr_tensor v,
+                    struct cr_attention_acts *a, struct cr_tensor x,
+                    const struct cr_decoder_layer *layer,
+                    const struct cr_decoder_pass *p) {
+    struct cr_exec *ex = p->ex;
+    float eps = (float)p->c->rms_eps;
+    struct cr_rmsnorm_saved saved = {a->rstd};
+    bool split = ex->act == CR_BF16 && a->k.dtype == CR_F32 && a->v.dtype == CR_F32;
+    size_t mark = cr_arena_mark(&ex->scratch);
+    struct cr_tensor rest = {0};
+    if (split) {
+        rest = cr_exec_matrix(ex, CR_BF16, x.dim[0], p->c->width);
+        cr_rmsnorm_split_fwd(a->h, rest, x, layer->attn_norm, eps, ex);
+    } else {
+        cr_rmsnorm_fwd(a->h, a->rstd ? &saved : NULL, x, layer->attn_norm, eps, ex);
+    }
+    cr_linear_group_fwd((struct cr_tensor[]){q, k, v},
+                        (const struct cr_linear *[]){&layer->q, &layer->k, &layer->v}, 3,
+                        a->h, p->phase, ex);
+    if (split)
+        cr_linear_rest_fwd((struct cr_tensor[]){k, v},
+                           (const struct cr_linear *[]){&layer->k, &layer->v}, 2, rest,
+                           p->phase, ex);
+    cr_arena_release(&ex->scratch, mark);
+}
+
 /* x += o_proj(attention(rope(q), rope(k), v)).   modeling_qwen2.py Qwen2Attention */
 void cr_decoder_attention_fwd(struct cr_tensor y, struct cr_attention_acts *a,
                               struct cr_tensor x, const struct cr_decoder_layer *layer,
                               size_t index, const struct cr_decoder_pass *p) {
     const struct cr_decoder_config *c = p->c;
     struct cr_exec *ex = p->ex;
-    struct cr_rmsnorm_saved saved = {a->rstd};
     size_t mark = cr_arena_mark(&ex->scratch);
     /* Products before the rotation stay in f32: one rounding instead of two, or none. */
     struct cr_tensor q32 =
         a->q.dtype == CR_F32 ? a->q : cr_exec_matrix(ex, CR_F32, x.dim[0], a->q.dim[1]);
-    struct cr_tensor k32 = cr_exec_matrix(ex, CR_F32, x.dim[0], a->k.dim[1]);
-    cr_rmsnorm_fwd(a->h, a->rstd ? &saved : NULL, x, layer->attn_norm, (float)c->rms_eps,
-                   ex);
-    cr_linear_group_fwd((struct cr_tensor[]){q32, k32, a->v},
-                        (const struct cr_linear *[]){&layer->q, &layer->k, &layer->v}, 3,
-                        a->h, p->phase, ex);
+    struct cr_tensor k32 =
+        a->k.dtype == CR_F32 ? a->k : cr_exec_matrix(ex, CR_F32, x.dim[0], a->k.dim[1]);
+    qkv_fwd(q32, k32, a->v, a, x, layer, p);
     cr_rope_fwd(a->q, q32, p->cos_table, p->sin_table, c->head_dim, ex);
     cr_rope_fwd(a->k, k32, p->cos_table, p->sin_table, c->head_dim, ex);
     cr_arena_release(&ex->scratch, mark);

@@ -56,12 +56,13 @@ static void make_stack(struct cr_train *t, struct cr_block_stack *s, const struc
             l && keep == CR_KEEP_NOTHING ? s->x[0] : matrix(t, CR_F32, rows, d->width);
     /* Roundings are the same whatever is kept, so that the same weights have the same loss: scores in
      * one type, and the feed-forward's first products rounded before their activation. */
-    struct cr_score_types scores = {t->ex->act, t->ex->act, t->ex->act};
+    enum cr_dtype act = t->ex->act;
+    struct cr_attention_types types = {act, act, act, act};
     for (size_t l = 0; l < n; l++) {
         bool kept = keep != CR_KEEP_NOTHING;
         s->mid[l] = kept ? matrix(t, CR_F32, rows, d->width) : s->x[0];
         s->a[l] = cr_attention_acts_make(rows, d->width, d->q_width, d->kv_width,
-                                         d->n_heads, kept, scores, &t->arena, t->ex->act);
+                                         d->n_heads, kept, types, &t->arena, t->ex->act);
         s->f[l] = cr_ffn_acts_make(rows, d->width, d->ffn_width, d->gated, true,
                                    &t->arena, t->ex->act);
     }

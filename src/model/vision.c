@@ -15,7 +15,8 @@ static void block_fwd(struct cr_tensor x, const struct cr_vision_layer *layer,
     size_t mark = cr_arena_mark(&ex->scratch), rows = x.dim[0];
     struct cr_attention_acts a = cr_attention_acts_make(
         rows, c->width, c->width, c->width, c->n_heads, false,
-        (struct cr_score_types){CR_F32, CR_F32, ex->act}, &ex->scratch, ex->act);
+        (struct cr_attention_types){CR_F32, CR_F32, ex->act, ex->act}, &ex->scratch,
+        ex->act);
     cr_vision_attention_fwd(x, &a, x, layer, n_patches, c, ex);
     cr_arena_release(&ex->scratch, mark);
     struct cr_ffn_acts f = cr_ffn_acts_make(rows, c->width, c->ffn_width, false, false,

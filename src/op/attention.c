@@ -279,16 +279,14 @@ struct cr_kv_page cr_attention_page(size_t head_dim, enum cr_dtype y, enum cr_dt
 }
 
 /* A row that is no number must not become one in 8 bits. */
-static void put_row(void *to, const void *row, enum cr_dtype from, enum cr_dtype type,
-                    size_t n) {
+static void put_row(void *to, const float *row, enum cr_dtype type, size_t n) {
     float values[256 + 32];
     size_t len = cr_dtype_block_len(type);
     for (size_t at = 0; at < n; at += 256) {
         size_t part = CR_MIN(n - at, 256), whole = CR_CEIL_DIV(part, len) * len;
         char *block = (char *)to + at / len * cr_dtype_block_bytes(type);
-        const char *part_of_row = (const char *)row + at * cr_dtype_block_bytes(from);
         bool is_finite = true;
-        cr_row_to_f32(from, part_of_row, values, part);
+        memcpy(values, row + at, part * sizeof *values);
         for (size_t i = 0; i < part; i++)
             is_finite &= isfinite(values[i]) != 0;
         for (size_t i = part; i < whole; i++)
@@ -301,18 +299,17 @@ static void put_row(void *to, const void *row, enum cr_dtype from, enum cr_dtype
     }
 }
 
-void cr_attention_put(void *k_page, void *v_page, const void *k, const void *v,
+void cr_attention_put(void *k_page, void *v_page, const float *k, const float *v,
                       size_t slot, size_t n_kv_heads, size_t head_dim, enum cr_dtype y,
                       enum cr_dtype kv, const struct cr_exec *ex) {
     const struct cr_attention_tiles *tiles = tiles_of(CR_F32, y, ex);
     const struct cr_kv_page page = cr_attention_page(head_dim, y, kv, ex);
-    size_t row = head_dim * cr_dtype_block_bytes(y);
     for (size_t g = 0; g < n_kv_heads; g++) {
-        const char *k_row = (const char *)k + g * row, *v_row = (const char *)v + g * row;
+        const float *k_row = k + g * head_dim, *v_row = v + g * head_dim;
         if (page.row_bytes) {
             size_t at = (slot * n_kv_heads + g) * page.row_bytes;
-            put_row((char *)k_page + at, k_row, y, kv, head_dim);
-            put_row((char *)v_page + at, v_row, y, kv, head_dim);
+            put_row((char *)k_page + at, k_row, kv, head_dim);
+            put_row((char *)v_page + at, v_row, kv, head_dim);
         } else {
             tiles->put_k((char *)k_page + g * page.k_bytes, k_row, slot, head_dim);
             tiles->put_v((char *)v_page + g * page.v_bytes, v_row, slot, head_dim);

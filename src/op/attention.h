@@ -41,9 +41,9 @@ struct cr_kv_page {
 };
 struct cr_kv_page cr_attention_page(size_t head_dim, enum cr_dtype y, enum cr_dtype kv,
                                     const struct cr_exec *ex);
-/* Row `slot` of each head, k and v (G*E) of type y, to its place. Slots of panels that are not yet
- * written must hold numbers: zeros. */
-void cr_attention_put(void *k_page, void *v_page, const void *k, const void *v,
+/* Row `slot` of each head, k and v (G*E), to its place, rounded once, as that holds it. Slots of
+ * panels that are not yet written must hold numbers: zeros. */
+void cr_attention_put(void *k_page, void *v_page, const float *k, const float *v,
                       size_t slot, size_t n_kv_heads, size_t head_dim, enum cr_dtype y,
                       enum cr_dtype kv, const struct cr_exec *ex);
 

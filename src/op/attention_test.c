@@ -339,10 +339,15 @@ static void check_put(const struct shape_case *c, enum cr_isa isa,
         k[p] = memory + p * (k_bytes + v_bytes);
         v[p] = memory + p * (k_bytes + v_bytes) + k_bytes;
     }
-    for (size_t i = 0; i < c->n_keys; i++)
-        cr_attention_put(k[i / page.len], v[i / page.len], cr_tensor_row(&in.k, i),
-                         cr_tensor_row(&in.v, i), i % page.len, c->n_kv_heads,
-                         c->head_dim, act, kv, ex);
+    size_t kv_width = c->n_kv_heads * c->head_dim;
+    float *row = calloc(2 * kv_width, sizeof *row);
+    for (size_t i = 0; i < c->n_keys; i++) {
+        cr_row_to_f32(in.k.dtype, cr_tensor_row(&in.k, i), row, kv_width);
+        cr_row_to_f32(in.v.dtype, cr_tensor_row(&in.v, i), row + kv_width, kv_width);
+        cr_attention_put(k[i / page.len], v[i / page.len], row, row + kv_width,
+                         i % page.len, c->n_kv_heads, c->head_dim, act, kv, ex);
+    }
+    free(row);
     struct cr_tensor rows = t_tensor(act, c->n_rows, width);
     struct cr_tensor put = t_tensor(act, c->n_rows, width);
     run(rows, NULL, &in, 0, phase, ex);
@@ -407,6 +412,43 @@ static void test_int8_rows_keep_nan(void **state) {
     cr_exec_free(ex);
 }
 
+/* Two keys that bf16 takes for one: only where pages hold them better do they get their weights,
+ * 1/4 and 3/4. */
+static void test_keys_are_not_rounded_to_bf16(void **state) {
+    (void)state;
+    static const float keys[2][2] = {{64, 0}, {64.125f, 0}},
+                       values[2][2] = {{0, 0}, {1, 1}};
+    struct cr_attention_shape shape = {
+        .n_heads = 1, .n_kv_heads = 1, .head_dim = 2, .scale = 1};
+    T_EACH_ISA(isa) {
+        struct cr_exec *ex = t_exec(isa, CR_COMPUTE_BF16, 1);
+        struct cr_kv_page page = cr_attention_page(2, CR_BF16, CR_BF16, ex);
+        void *k = aligned_alloc(64, page.k_bytes), *v = aligned_alloc(64, page.v_bytes);
+        memset(k, 0, page.k_bytes);
+        memset(v, 0, page.v_bytes);
+        for (size_t i = 0; i < 2; i++)
+            cr_attention_put(k, v, keys[i], values[i], i, 1, 2, CR_BF16, CR_BF16, ex);
+        float query[2] = {logf(3) / 0.125f, 0};
+        struct cr_tensor q = cr_tensor_view2(query, CR_F32, 1, 2);
+        struct cr_tensor y = t_tensor(CR_BF16, 1, 2);
+        struct cr_kv_view view = {.k = &k,
+                                  .v = &v,
+                                  .page_len = page.len,
+                                  .n_keys = 2,
+                                  .type = CR_BF16,
+                                  .packed = page.row_bytes == 0};
+        assert_true(view.packed);
+        for (int phase = CR_PREFILL; phase <= CR_STEP; phase++) {
+            cr_attention_fwd(y, NULL, q, &view, &shape, (enum cr_phase)phase, ex);
+            T_NEAR((double)t_get(&y, 0, 0), 0.75, 0.01, 0);
+        }
+        free(y.data);
+        free(k);
+        free(v);
+        cr_exec_free(ex);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches_naive),
@@ -415,6 +457,7 @@ int main(void) {
         cmocka_unit_test(test_bits_do_not_depend_on_company),
         cmocka_unit_test(test_pages_are_rows),
         cmocka_unit_test(test_int8_rows_keep_nan),
+        cmocka_unit_test(test_keys_are_not_rounded_to_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -325,36 +325,6 @@ void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linea
     cr_arena_release(&ex->scratch, mark);
 }
 
-/* What rounding to bf16 takes from the rows of x, in bf16. */
-static struct cr_tensor lower_half(struct cr_tensor x, struct cr_tensor upper,
-                                   struct cr_exec *ex) {
-    struct cr_tensor y = cr_exec_matrix(ex, CR_BF16, x.dim[0], x.dim[1]);
-#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
-    for (size_t t = 0; t < x.dim[0]; t++) {
-        const float *from = cr_tensor_row(&x, t);
-        const uint16_t *high = cr_tensor_row(&upper, t);
-        uint16_t *to = cr_tensor_row(&y, t);
-        for (size_t i = 0; i < x.dim[1]; i++)
-            to[i] = cr_bf16_from_f32(from[i] - cr_bf16_to_f32(high[i]));
-    }
-    return y;
-}
-
-void cr_linear_f32_fwd(struct cr_tensor y, struct cr_tensor x,
-                       const struct cr_linear *lin, enum cr_store_mode mode,
-                       enum cr_phase phase, struct cr_exec *ex) {
-    size_t mark = cr_arena_mark(&ex->scratch);
-    struct cr_tensor upper = cr_cast_act(x, ex);
-    CR_ASSERT(y.dtype == CR_F32);
-    cr_linear_fwd(y, upper, lin, mode, phase, ex);
-    if (ex->act != CR_F32 && !lin->packed) {
-        struct cr_linear unbiased = *lin;
-        unbiased.bias.data = NULL;
-        cr_linear_fwd(y, lower_half(x, upper, ex), &unbiased, CR_ADD, phase, ex);
-    }
-    cr_arena_release(&ex->scratch, mark);
-}
-
 /* May these maps of x be one job for the tiles? */
 static bool is_tiled(const struct cr_linear *const *lin, size_t n, struct cr_tensor x,
                      enum cr_phase phase, const struct cr_exec *ex) {
@@ -365,22 +335,68 @@ static bool is_tiled(const struct cr_linear *const *lin, size_t n, struct cr_ten
     return cr_tensor_rows(&x) > 0 && cr_tensor_cols(&x) > 0;
 }
 
-void cr_linear_group_fwd(const struct cr_tensor *y, const struct cr_linear *const *lin,
-                         size_t n, struct cr_tensor x, enum cr_phase phase,
-                         struct cr_exec *ex) {
+static void group(const struct cr_tensor *y, const struct cr_linear *const *lin, size_t n,
+                  struct cr_tensor x, enum cr_store_mode mode, enum cr_phase phase,
+                  struct cr_exec *ex) {
     bool alike = phase == CR_STEP && cr_tensor_rows(&x) > 0;
     for (size_t i = 0; i < n; i++) {
-        check_shapes(&y[i], &x, lin[i], CR_ASSIGN, ex);
+        check_shapes(&y[i], &x, lin[i], mode, ex);
         alike = alike && !lin[i]->packed && !lin[i]->panels && !lin[i]->lora.a.data &&
                 lin[i]->w.dtype == lin[0]->w.dtype;
     }
     if (alike)
-        cr_linear_step(y, lin, n, x, CR_ASSIGN, ex);
+        cr_linear_step(y, lin, n, x, mode, ex);
     else if (is_tiled(lin, n, x, phase, ex))
-        cr_linear_tiles(y, lin, n, x, CR_AFTER_STORE, ex);
+        cr_linear_tiles(y, lin, n, x, mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE, ex);
     else
         for (size_t i = 0; i < n; i++)
-            cr_linear_fwd(y[i], x, lin[i], CR_ASSIGN, phase, ex);
+            cr_linear_fwd(y[i], x, lin[i], mode, phase, ex);
+}
+
+void cr_linear_group_fwd(const struct cr_tensor *y, const struct cr_linear *const *lin,
+                         size_t n, struct cr_tensor x, enum cr_phase phase,
+                         struct cr_exec *ex) {
+    group(y, lin, n, x, CR_ASSIGN, phase, ex);
+}
+
+void cr_linear_rest_fwd(const struct cr_tensor *y, const struct cr_linear *const *lin,
+                        size_t n, struct cr_tensor rest, enum cr_phase phase,
+                        struct cr_exec *ex) {
+    CR_ASSERT(n <= CR_LINEAR_GROUP);
+    struct cr_linear maps[CR_LINEAR_GROUP]; /* without bias */
+    const struct cr_linear *gaining[CR_LINEAR_GROUP];
+    struct cr_tensor sums[CR_LINEAR_GROUP];
+    size_t n_gaining = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (lin[i]->packed)
+            continue;
+        maps[n_gaining] = *lin[i];
+        maps[n_gaining].bias.data = NULL;
+        gaining[n_gaining] = &maps[n_gaining];
+        sums[n_gaining++] = y[i];
+    }
+    if (n_gaining > 0)
+        group(sums, gaining, n_gaining, rest, CR_ADD, phase, ex);
+}
+
+void cr_linear_f32_fwd(struct cr_tensor y, struct cr_tensor x,
+                       const struct cr_linear *lin, enum cr_store_mode mode,
+                       enum cr_phase phase, struct cr_exec *ex) {
+    CR_ASSERT(y.dtype == CR_F32);
+    if (ex->act == CR_F32) {
+        cr_linear_fwd(y, x, lin, mode, phase, ex);
+        return;
+    }
+    size_t mark = cr_arena_mark(&ex->scratch);
+    struct cr_tensor upper = cr_exec_matrix(ex, CR_BF16, x.dim[0], x.dim[1]);
+    struct cr_tensor rest = cr_exec_matrix(ex, CR_BF16, x.dim[0], x.dim[1]);
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
+    for (size_t t = 0; t < x.dim[0]; t++)
+        cr_split_row(cr_tensor_row(&upper, t), cr_tensor_row(&rest, t),
+                     cr_tensor_row(&x, t), x.dim[1], ex->dense);
+    cr_linear_fwd(y, upper, lin, mode, phase, ex);
+    cr_linear_rest_fwd(&y, &lin, 1, rest, phase, ex);
+    cr_arena_release(&ex->scratch, mark);
 }
 
 void cr_linear_gelu_fwd(struct cr_tensor y, struct cr_tensor x,

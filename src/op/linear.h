@@ -55,6 +55,11 @@ void cr_linear_f32_fwd(struct cr_tensor y, struct cr_tensor x,
 void cr_linear_group_fwd(const struct cr_tensor *y, const struct cr_linear *const *lin,
                          size_t n, struct cr_tensor x, enum cr_phase phase,
                          struct cr_exec *ex);
+/* y[i] += the i-th of n maps of `rest` (T, K) BF16, without bias: what bf16 took from the rows of
+ * cr_linear_group_fwd before. y F32; weights in 8 or 4 bits gain nothing and are left out. */
+void cr_linear_rest_fwd(const struct cr_tensor *y, const struct cr_linear *const *lin,
+                        size_t n, struct cr_tensor rest, enum cr_phase phase,
+                        struct cr_exec *ex);
 /* y = gelu(x w^T + bias), prefill only; y (T, N) of type ex->act. */
 void cr_linear_gelu_fwd(struct cr_tensor y, struct cr_tensor x,
                         const struct cr_linear *lin, enum cr_gelu kind,

@@ -1,8 +1,11 @@
 #include "op/norm.h"
 
+#include <omp.h>
+
 #include "base/checked.h"
 #include "kernel/quant.h"
 #include "kernel/row.h"
+#include "op/cast.h"
 #include "op/columns.h"
 
 /* A weight vector as f32: itself, or a copy in scratch. */
@@ -62,6 +65,22 @@ void cr_rmsnorm_fwd(struct cr_tensor y, struct cr_rmsnorm_saved *saved,
                                       weight, n, eps);
         if (saved)
             saved->rrms[r] = rrms;
+    }
+    cr_arena_release(&ex->scratch, mark);
+}
+
+void cr_rmsnorm_split_fwd(struct cr_tensor y, struct cr_tensor rest, struct cr_tensor x,
+                          struct cr_tensor w, float eps, struct cr_exec *ex) {
+    check_rows(&y, &x);
+    size_t mark = cr_arena_mark(&ex->scratch);
+    size_t n_rows = cr_tensor_rows(&x), n = cr_tensor_cols(&x);
+    const float *weight = vector_f32(w, n, ex);
+    struct cr_tensor normed = cr_exec_matrix(ex, CR_F32, (size_t)ex->n_threads, n);
+#pragma omp parallel for schedule(static) num_threads(ex->n_threads) if (n_rows > 1)
+    for (size_t r = 0; r < n_rows; r++) {
+        float *row = cr_tensor_row(&normed, (size_t)omp_get_thread_num());
+        ex->row->rmsnorm(row, CR_F32, cr_tensor_row(&x, r), weight, n, eps);
+        cr_split_row(cr_tensor_row(&y, r), cr_tensor_row(&rest, r), row, n, ex->dense);
     }
     cr_arena_release(&ex->scratch, mark);
 }

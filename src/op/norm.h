@@ -3,6 +3,7 @@
  * LayerNorm: y[t,d] = (x[t,d] - mean) / sqrt(var + eps) * w[d] + b[d]   (var: biased)
  * Shapes: x (T, D) F32; w, b (D) F32, F16 or BF16; y (T, D) F32 or ex->act; y may alias x
  *         where both are F32 and `saved` is NULL.
+ * split:  y BF16 and rest (T, D) BF16, what rounding took from y, itself rounded.
  * saved:  per row, what backward needs: rrms, or mean and rstd, (T) each; NULL at inference.
  * bwd:    with xh the normed row before w: g = w * dy,
  *         dx += rrms (g - xh mean(g xh)), LayerNorm's g centred as well;  dw += sum_t dy xh;
@@ -26,6 +27,8 @@ struct cr_layernorm_saved {
 void cr_rmsnorm_fwd(struct cr_tensor y, struct cr_rmsnorm_saved *saved,
                     struct cr_tensor x, struct cr_tensor w, float eps,
                     struct cr_exec *ex);
+void cr_rmsnorm_split_fwd(struct cr_tensor y, struct cr_tensor rest, struct cr_tensor x,
+                          struct cr_tensor w, float eps, struct cr_exec *ex);
 void cr_layernorm_fwd(struct cr_tensor y, struct cr_layernorm_saved *saved,
                       struct cr_tensor x, struct cr_tensor w, struct cr_tensor b,
                       float eps, struct cr_exec *ex);
