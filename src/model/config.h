@@ -84,6 +84,8 @@ struct cr_config {
     bool
         system_turn; /* the default prompt has a system turn (lmms-lab, plain Qwen2; not HF) */
     bool tower_named; /* tower sizes were taken from the tower's name */
+    char absent_sizes
+        [384]; /* keys of sizes that the file leaves to a class default; "": none */
 };
 
 /* Patches along one side of a tile, remainder dropped. */

@@ -26,9 +26,25 @@ static enum critic_status unsupported(struct section s, const char *key,
                    key, value, expected);
 }
 
+/* Null where the network needs a value is no way to ask for a default. */
+static enum critic_status not_null(struct section s, const char *key,
+                                   const char *expected, critic_error *err) {
+    if (!json_is_null(json_object_get(s.object, key)))
+        return CRITIC_OK;
+    return cr_fail(err, CRITIC_BAD_FILE, "%s: '%s' is null; expected %s", s.where, key,
+                   expected);
+}
+
 static enum critic_status get_size(struct section s, const char *key, size_t max,
                                    size_t *out, critic_error *err) {
+    CR_TRY(not_null(s, key, "an integer", err));
     return cr_json_size(s.object, key, 1, max, out, s.where, err);
+}
+
+static enum critic_status get_number(struct section s, const char *key, double *out,
+                                     critic_error *err) {
+    CR_TRY(not_null(s, key, "a number", err));
+    return cr_json_double(s.object, key, out, s.where, err);
 }
 
 static enum critic_status get_id(struct section s, const char *key, int32_t *out,
@@ -44,6 +60,7 @@ static enum critic_status get_id(struct section s, const char *key, int32_t *out
 static enum critic_status need_word(struct section s, const char *key, const char *words,
                                     critic_error *err) {
     struct cr_str text = {NULL, 0};
+    CR_TRY(not_null(s, key, words, err));
     CR_TRY(cr_json_str(s.object, key, &text, s.where, err));
     if (!text.data)
         return CRITIC_OK;
@@ -124,7 +141,7 @@ static enum critic_status add_eos(struct cr_config *c, struct section s,
 static enum critic_status read_rope(struct cr_decoder_config *t, struct section s,
                                     bool lmms, critic_error *err) {
     static const char *const keys[] = {"rope_parameters", "rope_scaling"};
-    CR_TRY(cr_json_double(s.object, "rope_theta", &t->rope_theta, s.where, err));
+    CR_TRY(get_number(s, "rope_theta", &t->rope_theta, err));
     for (size_t i = 0; i < (lmms ? 1 : CR_COUNT(keys)); i++) {
         struct section rope = {NULL, s.where};
         json_t *object;
@@ -148,7 +165,7 @@ static enum critic_status read_rope(struct cr_decoder_config *t, struct section 
         CR_TRY(cr_json_double(object, "partial_rotary_factor", &partial, s.where, err));
         if (partial != 1)
             return unsupported(rope, "partial_rotary_factor", "not 1", "1", err);
-        CR_TRY(cr_json_double(object, "rope_theta", &t->rope_theta, s.where, err));
+        CR_TRY(get_number(rope, "rope_theta", &t->rope_theta, err));
     }
     return CRITIC_OK;
 }
@@ -182,18 +199,19 @@ static enum critic_status read_decoder(struct cr_decoder_config *t, struct secti
     CR_TRY(get_size(s, "num_attention_heads", MAX_LAYERS, &t->n_heads, err));
     /* Absent it is 32, the class default; null it is the number of heads. */
     t->n_kv_heads = json_object_get(s.object, "num_key_value_heads") ? t->n_heads : 32;
-    CR_TRY(get_size(s, "num_key_value_heads", MAX_LAYERS, &t->n_kv_heads, err));
+    CR_TRY(cr_json_size(s.object, "num_key_value_heads", 1, MAX_LAYERS, &t->n_kv_heads,
+                        s.where, err));
     CR_TRY(get_size(s, "intermediate_size", MAX_SIZE, &t->ffn_width, err));
     CR_TRY(get_size(s, "vocab_size", MAX_SIZE, &t->vocab, err));
     CR_TRY(
         get_size(s, "max_position_embeddings", (size_t)1 << 30, &t->max_positions, err));
-    CR_TRY(cr_json_double(s.object, "rms_norm_eps", &t->rms_eps, s.where, err));
+    CR_TRY(get_number(s, "rms_norm_eps", &t->rms_eps, err));
     CR_TRY(cr_json_bool(s.object, "tie_word_embeddings", &t->tied, s.where, err));
     CR_TRY(read_rope(t, s, lmms, err));
     CR_TRY(need_word(s, "hidden_act", "silu", err));
     CR_TRY(need_full_attention(s, err));
     CR_TRY(need_null(s, "quantization_config", err));
-    CR_TRY(get_size(s, "head_dim", 4096, &t->head_dim, err));
+    CR_TRY(cr_json_size(s.object, "head_dim", 1, 4096, &t->head_dim, s.where, err));
     if (t->head_dim == 0 && t->width % t->n_heads != 0)
         return cr_fail(err, CRITIC_BAD_MODEL,
                        "%s: 'num_attention_heads' %zu does not divide 'hidden_size' %zu",
@@ -251,7 +269,7 @@ static enum critic_status read_tower(struct cr_vision_config *v, struct section 
     CR_TRY(get_side(s, "image_size", &v->image_px, err));
     CR_TRY(get_side(s, "patch_size", &v->patch_px, err));
     CR_TRY(get_size(s, "num_channels", 64, &channels, err));
-    CR_TRY(cr_json_double(s.object, "layer_norm_eps", &v->layer_norm_eps, s.where, err));
+    CR_TRY(get_number(s, "layer_norm_eps", &v->layer_norm_eps, err));
     CR_TRY(get_activation(s, "hidden_act", &v->act, err));
     if (channels != 3)
         return unsupported(s, "num_channels", "not 3", "3", err);
@@ -397,6 +415,41 @@ static enum critic_status read_processor(struct cr_config *c, struct section s,
 
 /* ---- layouts ---- */
 
+#define N_SIZES 7
+
+/* What shapes the tensors of a decoder, of a tower. */
+static const struct {
+    const char *key;
+    bool decoder, tower;
+} sizes[N_SIZES] = {
+    {"hidden_size", true, true},         {"num_hidden_layers", true, true},
+    {"num_attention_heads", true, true}, {"intermediate_size", true, true},
+    {"vocab_size", true, false},         {"image_size", false, true},
+    {"patch_size", false, true},
+};
+
+/* Where whoever wrote the file writes every size, nothing is left to guess. */
+static enum critic_status need_sizes(struct section s, bool tower, critic_error *err) {
+    for (size_t i = 0; i < N_SIZES; i++)
+        if ((tower ? sizes[i].tower : sizes[i].decoder) &&
+            !json_object_get(s.object, sizes[i].key))
+            return cr_fail(err, CRITIC_BAD_MODEL, "%s: no '%s'", s.where, sizes[i].key);
+    return CRITIC_OK;
+}
+
+/* Within llava-hf's files transformers leaves out what equals a class default: noted, for the
+ * message of a tensor that does not fit. */
+static void note_absent(struct cr_config *c, struct section s, bool tower) {
+    for (size_t i = 0; i < N_SIZES; i++)
+        if ((tower ? sizes[i].tower : sizes[i].decoder) &&
+            !json_object_get(s.object, sizes[i].key)) {
+            size_t len = strlen(c->absent_sizes);
+            snprintf(c->absent_sizes + len, sizeof c->absent_sizes - len, "%s%s.%s",
+                     len ? ", " : "", tower ? "vision_config" : "text_config",
+                     sizes[i].key);
+        }
+}
+
 static enum critic_status read_hf(struct cr_config *c, struct section s,
                                   critic_error *err) {
     json_t *text, *vision;
@@ -408,11 +461,14 @@ static enum critic_status read_hf(struct cr_config *c, struct section s,
     struct section vision_section = {vision, "config.json: vision_config"};
     CR_TRY(need_word(text_section, "model_type", "qwen2", err));
     CR_TRY(read_decoder(&c->text, text_section, false, err));
+    note_absent(c, text_section, false);
     /* Either place ties, as LlavaOnevisionConfig has it. */
     CR_TRY(cr_json_bool(s.object, "tie_word_embeddings", &tied, s.where, err));
     c->text.tied = c->text.tied || tied;
     c->vision = vision ? siglip_base : so400m;
     CR_TRY(read_tower(&c->vision, vision_section, err));
+    if (vision)
+        note_absent(c, vision_section, true);
     CR_TRY(need_true(s, "multimodal_projector_bias", err));
     CR_TRY(get_activation(s, "projector_hidden_act", &c->projector_act, err));
     CR_TRY(need_word(s, "vision_feature_select_strategy", "full", err));
@@ -466,30 +522,19 @@ static enum critic_status tower_by_name(struct cr_config *c, struct section s,
                    s.where, name.data);
 }
 
-/* With a vision_config under a tower of another name, nothing is left to guess. */
-static enum critic_status need_sizes(struct section s, critic_error *err) {
-    static const char *const keys[] = {
-        "hidden_size", "num_hidden_layers", "num_attention_heads",
-        "image_size",  "intermediate_size", "patch_size",
-    };
-    for (size_t i = 0; i < CR_COUNT(keys); i++)
-        if (!json_object_get(s.object, keys[i]))
-            return cr_fail(err, CRITIC_BAD_MODEL, "%s: no '%s'", s.where, keys[i]);
-    return CRITIC_OK;
-}
-
 static enum critic_status read_lmms(struct cr_config *c, struct section s,
                                     critic_error *err) {
     json_t *vision;
     struct cr_str aspect = cr_str_of("square");
     struct cr_str merge = {NULL, 0};
     size_t projector_in = 0;
+    CR_TRY(need_sizes(s, false, err));
     CR_TRY(read_decoder(&c->text, s, true, err));
     CR_TRY(cr_json_object(s.object, "vision_config", &vision, s.where, err));
     CR_TRY(tower_by_name(c, s, vision != NULL, err));
     if (vision) {
         struct section tower = {vision, "config.json: vision_config"};
-        CR_TRY(need_sizes(tower, err));
+        CR_TRY(need_sizes(tower, true, err));
         CR_TRY(read_tower(&c->vision, tower, err));
     }
     CR_TRY(need_word(s, "mm_projector_type", "mlp2x_gelu", err));
@@ -547,14 +592,15 @@ static enum critic_status read_root(struct cr_config *c, struct section s,
         return unsupported(s, "architectures", json_string_value(architecture),
                            "LlavaQwenForCausalLM", err);
     CR_TRY(need_null(s, "quantization_config", err));
-    if (want == CR_LAYOUT_HF)
+    if (want == CR_LAYOUT_HF) {
         CR_TRY(read_hf(c, s, err));
-    else if (want == CR_LAYOUT_LMMS)
-        CR_TRY(read_lmms(c, s, err));
-    else
-        CR_TRY(read_decoder(&c->text, s, false, err));
-    if (want == CR_LAYOUT_HF)
         CR_TRY(apply_feature_layer(c, s, err));
+    } else if (want == CR_LAYOUT_LMMS) {
+        CR_TRY(read_lmms(c, s, err));
+    } else {
+        CR_TRY(need_sizes(s, false, err));
+        CR_TRY(read_decoder(&c->text, s, false, err));
+    }
     CR_TRY(get_id(s, "bos_token_id", &c->bos_id, err));
     CR_TRY(get_id(s, "pad_token_id", &c->pad_id, err));
     return add_eos(c, s, err);

@@ -22,12 +22,12 @@ struct row {
     enum symbol dim[CR_MAX_DIM];
 };
 
-#define LAYER(member)  IN_LAYER, CR_PART_DECODER, offsetof(struct cr_decoder_layer, member)
-#define TOWER(member)  IN_TOWER, CR_PART_TOWER, offsetof(struct cr_vision_layer, member)
-#define MODEL(member)  IN_MODEL, CR_PART_DECODER, offsetof(struct cr_params, member)
-#define VISION(member) IN_VISION, CR_PART_TOWER, offsetof(struct cr_params, member)
+#define LAYER(member)   IN_LAYER, CR_PART_DECODER, offsetof(struct cr_decoder_layer, member)
+#define TOWER(member)   IN_TOWER, CR_PART_TOWER, offsetof(struct cr_vision_layer, member)
+#define MODEL(member)   IN_MODEL, CR_PART_DECODER, offsetof(struct cr_params, member)
+#define VISION(member)  IN_VISION, CR_PART_TOWER, offsetof(struct cr_params, member)
 #define PROJECT(member) IN_VISION, CR_PART_PROJECTOR, offsetof(struct cr_params, member)
-#define BLOCK          "vision_tower.encoder.layers.%zu."
+#define BLOCK           "vision_tower.encoder.layers.%zu."
 
 /* clang-format off */
 static const struct row table[] = {
@@ -152,8 +152,8 @@ static struct cr_tensor *locate(struct cr_params *p, const struct row *r, size_t
     return (struct cr_tensor *)(void *)(base + r->offset);
 }
 
-static void fill_slot(struct cr_param_slot *slot, struct cr_params *p, const struct row *r,
-                      size_t layer, const struct cr_config *config) {
+static void fill_slot(struct cr_param_slot *slot, struct cr_params *p,
+                      const struct row *r, size_t layer, const struct cr_config *config) {
     memset(slot, 0, sizeof *slot);
     const char *mark = strstr(r->pattern, "%zu");
     if (mark)
@@ -169,8 +169,8 @@ static void fill_slot(struct cr_param_slot *slot, struct cr_params *p, const str
     bool is_position =
         r->place == IN_VISION && r->offset == offsetof(struct cr_params, position);
     slot->is_matrix = slot->n_dim > 1 && !is_position;
-    slot->is_norm = slot->n_dim == 1 && strstr(r->pattern, "norm") &&
-                    strstr(r->pattern, ".weight");
+    slot->is_norm =
+        slot->n_dim == 1 && strstr(r->pattern, "norm") && strstr(r->pattern, ".weight");
     slot->tensor = locate(p, r, layer);
 }
 
@@ -217,17 +217,23 @@ enum critic_status cr_params_bind(struct cr_params *p, const struct cr_config *c
     for (size_t i = 0; i < n; i++) {
         struct cr_param_slot slot;
         cr_params_slot(p, config, i, &slot);
-        CR_TRY(cr_store_get(store, slot.name, slot.n_dim, slot.dim, slot.tensor, err));
+        enum critic_status status =
+            cr_store_get(store, slot.name, slot.n_dim, slot.dim, slot.tensor, err);
+        if (status != CRITIC_OK && config->absent_sizes[0])
+            cr_error_wrap(err, status,
+                          "config.json: no %s: transformers' default does not fit",
+                          config->absent_sizes);
+        CR_TRY(status);
         enum cr_dtype dtype = slot.tensor->dtype;
         bool quantised = cr_dtype_block_len(dtype) > 1;
         if (!is_plain_float(dtype) && !(quantised && slot.is_matrix))
             return cr_fail(err, CRITIC_BAD_MODEL,
-                           "tensor '%s' has dtype %s; expected F32, F16%s", slot.tensor->name,
-                           cr_dtype_name(dtype),
+                           "tensor '%s' has dtype %s; expected F32, F16%s",
+                           slot.tensor->name, cr_dtype_name(dtype),
                            slot.is_matrix ? ", BF16 or a quantised matrix" : " or BF16");
         if (slot.n_dim == 4 && quantised)
-            return cr_fail(err, CRITIC_BAD_MODEL, "tensor '%s' is a quantised convolution",
-                           slot.tensor->name);
+            return cr_fail(err, CRITIC_BAD_MODEL,
+                           "tensor '%s' is a quantised convolution", slot.tensor->name);
         as_matrix(slot.tensor);
     }
     tie_head(p, config);
@@ -329,8 +335,8 @@ double cr_params_elements(const struct cr_config *config) {
     return n;
 }
 
-void cr_params_size(struct cr_params *p, const struct cr_config *config, size_t *n_elements,
-                    size_t *n_bytes) {
+void cr_params_size(struct cr_params *p, const struct cr_config *config,
+                    size_t *n_elements, size_t *n_bytes) {
     *n_elements = 0;
     *n_bytes = 0;
     for (size_t i = 0, n = cr_params_count(config); i < n; i++) {
