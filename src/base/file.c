@@ -88,6 +88,17 @@ bool cr_file_exists(const char *path) {
     return access(path, F_OK) == 0;
 }
 
+enum critic_status cr_file_apart(const char *input, const char *output,
+                                 critic_error *err) {
+    struct stat in, out;
+    if (strcmp(input, "-") == 0 || strcmp(output, "-") == 0 || stat(input, &in) != 0 ||
+        stat(output, &out) != 0 || !S_ISREG(in.st_mode) || in.st_dev != out.st_dev ||
+        in.st_ino != out.st_ino)
+        return CRITIC_OK;
+    return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                   "%s: is the input as well; expected another file", output);
+}
+
 enum critic_status cr_file_rename(const char *from, const char *to, critic_error *err) {
     if (rename(from, to) == 0)
         return CRITIC_OK;

@@ -20,6 +20,10 @@ void cr_map_close(struct cr_map *m);
  * CRITIC_NO_MEMORY. */
 enum critic_status cr_file_read(const char *path, struct cr_buf *out, critic_error *err);
 bool cr_file_exists(const char *path);
+/* Refuses to write what is being read: both names lead to one regular file. "-" is no file.
+ * Errors: CRITIC_BAD_ARGUMENT naming the output. */
+enum critic_status cr_file_apart(const char *input, const char *output,
+                                 critic_error *err);
 /* Replaces `to`. Errors: CRITIC_IO naming `to`. */
 enum critic_status cr_file_rename(const char *from, const char *to, critic_error *err);
 /* dir + "/" + name into out; name alone where it is absolute or dir is empty. */

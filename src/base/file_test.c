@@ -81,11 +81,33 @@ static void test_folder_is_refused_at_once(void **state) {
     remove_place(&p);
 }
 
+static void test_input_is_no_output(void **state) {
+    (void)state;
+    struct place p = make_place();
+    critic_error err;
+    char link_path[160];
+    snprintf(link_path, sizeof link_path, "%s/other", p.folder);
+    T_OK(cr_file_apart(p.path, p.path, &err)); /* not there */
+    write_text(p.path, "text");
+    assert_int_equal(symlink("out", link_path), 0);
+    T_FAILS(cr_file_apart(p.path, p.path, &err), CRITIC_BAD_ARGUMENT,
+            "the input as well");
+    T_FAILS(cr_file_apart(link_path, p.path, &err), CRITIC_BAD_ARGUMENT, p.path);
+    T_OK(cr_file_apart("/dev/null", "/dev/null", &err));
+    T_OK(cr_file_apart("-", "-", &err));
+    assert_int_equal(unlink(link_path), 0);
+    write_text(link_path, "text");
+    T_OK(cr_file_apart(link_path, p.path, &err));
+    unlink(link_path);
+    remove_place(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file_is_replaced),
         cmocka_unit_test(test_pipe_is_written_in_place),
         cmocka_unit_test(test_folder_is_refused_at_once),
+        cmocka_unit_test(test_input_is_no_output),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,13 +116,19 @@ static bool in_range(const struct cr_flag *f, double value) {
     return (f->min == 0 && f->max == 0) || (value >= f->min && value <= f->max);
 }
 
-static enum critic_status wrong_value(const struct cr_flag *f, const char *text,
-                                      const char *expected, critic_error *err) {
+/* A flag as the user wrote it, for messages: "-n", "--samples", "--prompt-file". */
+struct spelling {
+    char text[MAX_NAME];
+};
+
+static enum critic_status wrong_value(const struct cr_flag *f, const struct spelling *as,
+                                      const char *text, const char *expected,
+                                      critic_error *err) {
     if (f->min == 0 && f->max == 0)
-        return cr_fail(err, CRITIC_BAD_ARGUMENT, "--%s '%s' is not %s", f->name, text,
+        return cr_fail(err, CRITIC_BAD_ARGUMENT, "%s '%s' is not %s", as->text, text,
                        expected);
-    return cr_fail(err, CRITIC_BAD_ARGUMENT, "--%s '%s' is not %s from %g to %g", f->name,
-                   text, expected, f->min, f->max);
+    return cr_fail(err, CRITIC_BAD_ARGUMENT, "%s '%s' is not %s from %.15g to %.15g",
+                   as->text, text, expected, f->min, f->max);
 }
 
 static enum critic_status read_text(struct cr_args *a, const char *path,
@@ -152,41 +159,41 @@ static enum critic_status append_text(struct cr_args *a, struct cr_strs *list,
 }
 
 static enum critic_status store_text(struct cr_args *a, const struct cr_flag *f,
-                                     const char *value, bool from_file,
-                                     critic_error *err) {
+                                     const struct spelling *as, const char *value,
+                                     bool from_file, critic_error *err) {
     struct cr_str text = cr_str_of(value);
     if (from_file)
         CR_TRY(read_text(a, value, &text, err));
     size_t bad = cr_utf8_invalid_at(text.data, text.len);
     if (bad != SIZE_MAX)
         return cr_fail(err, from_file ? CRITIC_BAD_DATA : CRITIC_BAD_ARGUMENT,
-                       "%s%s: byte %zu is not valid UTF-8", from_file ? "" : "--",
-                       from_file ? value : f->name, bad);
+                       "%s: byte %zu is not valid UTF-8", from_file ? value : as->text,
+                       bad);
     if (f->type == CR_FLAG_TEXTS || f->type == CR_FLAG_STRS)
         return append_text(a, f->out, text, err);
     *(struct cr_str *)f->out = text;
     return CRITIC_OK;
 }
 
-static enum critic_status store_number(const struct cr_flag *f, const char *value,
-                                       critic_error *err) {
+static enum critic_status store_number(const struct cr_flag *f, const struct spelling *as,
+                                       const char *value, critic_error *err) {
     uint64_t n;
     double d;
     size_t bytes;
     switch (f->type) {
     case CR_FLAG_DOUBLE:
         if (!parse_double(value, &d) || !in_range(f, d))
-            return wrong_value(f, value, "a number", err);
+            return wrong_value(f, as, value, "a number", err);
         *(double *)f->out = d;
         return CRITIC_OK;
     case CR_FLAG_BYTES:
         if (!cr_parse_bytes(value, &bytes) || !in_range(f, (double)bytes))
-            return wrong_value(f, value, "a size such as 4096, 64K or 1.5G", err);
+            return wrong_value(f, as, value, "a size such as 4096, 64K or 1.5G", err);
         *(size_t *)f->out = bytes;
         return CRITIC_OK;
     default:
         if (!parse_u64(value, &n) || !in_range(f, (double)n))
-            return wrong_value(f, value, "a whole number", err);
+            return wrong_value(f, as, value, "a whole number", err);
         if (f->type == CR_FLAG_U64)
             *(uint64_t *)f->out = n;
         else
@@ -196,7 +203,8 @@ static enum critic_status store_number(const struct cr_flag *f, const char *valu
 }
 
 static enum critic_status store(struct cr_args *a, const struct cr_flag *f,
-                                const char *value, bool from_file, critic_error *err) {
+                                const struct spelling *as, const char *value,
+                                bool from_file, critic_error *err) {
     switch (f->type) {
     case CR_FLAG_STR:
         *(const char **)f->out = value;
@@ -204,17 +212,17 @@ static enum critic_status store(struct cr_args *a, const struct cr_flag *f,
     case CR_FLAG_TEXT:
     case CR_FLAG_STRS:
     case CR_FLAG_TEXTS:
-        return store_text(a, f, value, from_file, err);
+        return store_text(a, f, as, value, from_file, err);
     case CR_FLAG_CHOICE: {
         int index = parse_choice(value, f->value);
         if (index < 0)
-            return cr_fail(err, CRITIC_BAD_ARGUMENT, "--%s '%s' is not one of %s",
-                           f->name, value, f->value);
+            return cr_fail(err, CRITIC_BAD_ARGUMENT, "%s '%s' is not one of %s", as->text,
+                           value, f->value);
         *(int *)f->out = index;
         return CRITIC_OK;
     }
     default:
-        return store_number(f, value, err);
+        return store_number(f, as, value, err);
     }
 }
 
@@ -284,45 +292,49 @@ struct parser {
 
 /* value: what stood behind '=' or a letter, NULL where the next argument is meant. */
 static enum critic_status take_flag(struct parser *p, const struct cr_flag *f,
-                                    bool from_file, const char *value,
-                                    critic_error *err) {
+                                    const struct spelling *as, bool from_file,
+                                    const char *value, critic_error *err) {
     size_t index = (size_t)(f - p->spec->flags);
     CR_ASSERT(index < MAX_FLAGS);
     bool repeats = f->type == CR_FLAG_STRS || f->type == CR_FLAG_TEXTS;
     if (p->seen[index] && !repeats)
-        return cr_fail(err, CRITIC_BAD_ARGUMENT, "--%s is given twice", f->name);
+        return cr_fail(err, CRITIC_BAD_ARGUMENT, "--%s is given twice%s", f->name,
+                       has_twin(f) ? ", as text or as a file" : "");
     p->seen[index] = true;
     if (f->type == CR_FLAG_BOOL) {
         if (value)
-            return cr_fail(err, CRITIC_BAD_ARGUMENT, "--%s takes no value", f->name);
+            return cr_fail(err, CRITIC_BAD_ARGUMENT, "%s takes no value", as->text);
         *(bool *)f->out = true;
         return CRITIC_OK;
     }
     if (!value) {
         if (p->next >= p->n_args)
-            return cr_fail(err, CRITIC_BAD_ARGUMENT, "--%s%s needs a value (%s)", f->name,
-                           from_file ? "-file" : "", from_file ? "FILE" : f->value);
+            return cr_fail(err, CRITIC_BAD_ARGUMENT, "%s needs a value (%s)", as->text,
+                           from_file ? "FILE" : f->value);
         value = p->args[p->next++];
     }
-    return store(p->out, f, value, from_file, err);
+    return store(p->out, f, as, value, from_file, err);
 }
 
 static enum critic_status take_argument(struct parser *p, const char *arg,
                                         critic_error *err) {
     bool from_file = false;
     const struct cr_flag *f;
+    struct spelling as;
     if (arg[1] == '-') {
         const char *name = arg + 2;
         size_t len = strcspn(name, "=");
         f = find_long(p->spec->flags, name, len, &from_file);
         if (!f)
             return unknown_flag(p->spec, arg, err);
-        return take_flag(p, f, from_file, name[len] ? name + len + 1 : NULL, err);
+        snprintf(as.text, sizeof as.text, "%.*s", (int)len + 2, arg);
+        return take_flag(p, f, &as, from_file, name[len] ? name + len + 1 : NULL, err);
     }
     f = find_short(p->spec->flags, arg[1]);
     if (!f)
         return unknown_flag(p->spec, arg, err);
-    return take_flag(p, f, false, arg[2] ? arg + 2 : NULL, err);
+    snprintf(as.text, sizeof as.text, "-%c", arg[1]);
+    return take_flag(p, f, &as, false, arg[2] ? arg + 2 : NULL, err);
 }
 
 static bool asks_for_help(int n_args, const char *const *args) {

@@ -132,9 +132,12 @@ static void refuses(void **state) {
             "--text-file needs a value (FILE)");
     T_FAILS(PARSE("--loud=1"), CRITIC_BAD_ARGUMENT, "--loud takes no value");
     T_FAILS(PARSE("--name", "a", "--name", "b"), CRITIC_BAD_ARGUMENT, "given twice");
-    T_FAILS(PARSE("-n", "0"), CRITIC_BAD_ARGUMENT, "a whole number from 1 to 10");
-    T_FAILS(PARSE("-n", "-1"), CRITIC_BAD_ARGUMENT, "--number '-1'");
-    T_FAILS(PARSE("-n", "3x"), CRITIC_BAD_ARGUMENT, "--number '3x'");
+    T_FAILS(PARSE("-n", "0"), CRITIC_BAD_ARGUMENT,
+            "-n '0' is not a whole number from 1 to 10");
+    T_FAILS(PARSE("-n", "-1"), CRITIC_BAD_ARGUMENT, "-n '-1'");
+    T_FAILS(PARSE("--number", "3x"), CRITIC_BAD_ARGUMENT, "--number '3x'");
+    T_FAILS(PARSE("--text", "a", "--text-file", "b"), CRITIC_BAD_ARGUMENT,
+            "--text is given twice, as text or as a file");
     T_FAILS(PARSE("--seed", "18446744073709551616"), CRITIC_BAD_ARGUMENT, "--seed");
     T_FAILS(PARSE("--seed", ""), CRITIC_BAD_ARGUMENT, "--seed");
     T_FAILS(PARSE("--ratio", "nan"), CRITIC_BAD_ARGUMENT, "a number from 0 to 1");

@@ -84,6 +84,7 @@ static enum critic_status run(struct oracle_flags *f, critic_error *err) {
     if (!f->scenes)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "--scenes names the scenes.jsonl of the pictures");
+    CR_TRY(cr_file_apart(f->input, f->out ? f->out : "-", err));
     CR_TRY(cr_oracle_open(&f->oracle, f->scenes, err));
     enum critic_status status = cr_jsonl_log_open(&f->log, f->out ? f->out : "-",
                                                   CR_JSONL_FORCE, NULL, NULL, err);

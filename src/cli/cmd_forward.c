@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/file.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "engine/engine.h"
@@ -180,6 +181,10 @@ static enum critic_status run_parsed(struct forward_flags *f, critic_error *err)
     if (!f->path)
         return cr_fail(err, CRITIC_BAD_ARGUMENT, "--dump names the file to write");
     CR_TRY(cr_prompt_flags_check(&f->prompt, err));
+    for (size_t i = 0; i < f->prompt.images.n; i++)
+        CR_TRY(cr_file_apart(f->prompt.images.items[i].data, f->path, err));
+    if (f->common.model)
+        CR_TRY(cr_file_apart(f->common.model, f->path, err));
     cr_progress_begin(&progress, "forward", NULL, f->common.quiet);
     f->common.progress = &progress;
     enum critic_status status = cr_common_open(&f->common, &engine, err);

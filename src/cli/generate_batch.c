@@ -183,18 +183,21 @@ static enum critic_status on_old_line(void *user, struct cr_str line, size_t num
     return status;
 }
 
-/* Lines of a regular input file, for the time left. */
-static size_t count_lines(const char *path) {
+/* Lines of an input file, for the time left; finds a missing one before the output is touched. */
+static enum critic_status count_lines(struct batch *b, critic_error *err) {
     struct cr_jsonl_reader r;
     struct cr_str line;
-    size_t n = 0;
-    if (strcmp(path, "-") == 0)
-        return 0;
-    if (cr_jsonl_open(&r, path, MAX_LINE, NULL) == CRITIC_OK)
-        while (cr_jsonl_next(&r, &line, NULL) == CRITIC_OK && line.data)
-            n++;
+    if (strcmp(b->input, "-") == 0)
+        return CRITIC_OK;
+    enum critic_status status = cr_jsonl_open(&r, b->input, MAX_LINE, err);
+    while (status == CRITIC_OK) {
+        status = cr_jsonl_next(&r, &line, err);
+        if (status != CRITIC_OK || !line.data)
+            break;
+        b->n_total++;
+    }
     cr_jsonl_close(&r);
-    return n;
+    return status;
 }
 
 static enum critic_status do_lines(struct batch *b, critic_error *err) {
@@ -224,8 +227,10 @@ static enum critic_status open_output(struct batch *b, critic_error *err) {
     enum cr_jsonl_start start = f->resume  ? CR_JSONL_RESUME
                                 : f->force ? CR_JSONL_FORCE
                                            : CR_JSONL_FRESH;
-    return cr_jsonl_log_open(&b->log, f->output ? f->output : "-", start, on_old_line, b,
-                             err);
+    const char *output = f->output ? f->output : "-";
+    CR_TRY(count_lines(b, err));
+    CR_TRY(cr_file_apart(f->input, output, err));
+    return cr_jsonl_log_open(&b->log, output, start, on_old_line, b, err);
 }
 
 enum critic_status cr_generate_batch(struct cr_generate_flags *f, struct cr_engine *e,
@@ -240,7 +245,6 @@ enum critic_status cr_generate_batch(struct cr_generate_flags *f, struct cr_engi
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
     }
     memcpy(b.folder, f->input, slash && folder_len == 0 ? 1 : folder_len);
-    b.n_total = count_lines(f->input);
     enum critic_status status = open_output(&b, err);
     if (status == CRITIC_OK)
         status = do_lines(&b, err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/file.h"
 #include "io/json.h"
 #include "io/jsonl.h"
 #include "judge/batch_order.h"
@@ -325,6 +326,7 @@ enum critic_status cr_judge_batch(struct cr_judge *judge,
                                   CR_MAX((size_t)(slash - opts->input), (size_t)1), err));
     CR_TRY_GOTO(
         count_lines(&b, err)); /* also finds a missing input before OUT is touched */
+    CR_TRY_GOTO(cr_file_apart(opts->input, opts->output, err));
     status = cr_jsonl_log_open(&b.log, opts->output, start, on_line, &b, err);
     if (status == CRITIC_OK) {
         if (b.n_seen > 0)

@@ -95,33 +95,46 @@ static enum critic_status out_of_range(const char *dir, const char *what,
                    what, expected);
 }
 
+/* low < value < high */
+static enum critic_status check_between(const char *dir, const char *key, double value,
+                                        double low, double high, critic_error *err) {
+    if (value > low && value < high)
+        return CRITIC_OK;
+    return cr_fail(err, CRITIC_BAD_MODEL,
+                   "%s: '%s' is %g in its configuration; expected above %g and below %g",
+                   dir, key, value, low, high);
+}
+
+static enum critic_status check_divides(const char *dir, const char *part_key,
+                                        size_t part, const char *whole_key, size_t whole,
+                                        critic_error *err) {
+    if (whole % part == 0)
+        return CRITIC_OK;
+    return cr_fail(err, CRITIC_BAD_MODEL,
+                   "%s: '%s' %zu does not divide %s %zu in its configuration", dir,
+                   part_key, part, whole_key, whole);
+}
+
 /* Sizes that later code may rely on without asking again. */
 static enum critic_status check(const struct cr_config *c, const char *dir,
                                 critic_error *err) {
     const struct cr_decoder_config *t = &c->text;
     const struct cr_vision_config *v = &c->vision;
-    if (t->n_heads % t->n_kv_heads != 0)
-        return out_of_range(dir,
-                            "num_key_value_heads does not divide num_attention_heads",
-                            "whole groups of heads", err);
+    CR_TRY(check_divides(dir, "num_key_value_heads", t->n_kv_heads,
+                         "'num_attention_heads'", t->n_heads, err));
     if (t->head_dim % 2 != 0)
         return out_of_range(dir, "the head width is odd", "an even one (rotary pairs)",
                             err);
-    if (!(t->rms_eps > 0 && t->rms_eps < 1) ||
-        !(t->rope_theta > 1 && t->rope_theta < 1e12))
-        return out_of_range(dir, "rms_norm_eps or rope_theta is out of range",
-                            "0 < eps < 1 < theta < 1e12", err);
+    CR_TRY(check_between(dir, "rms_norm_eps", t->rms_eps, 0, 1, err));
+    CR_TRY(check_between(dir, "rope_theta", t->rope_theta, 1, 1e12, err));
     if (!v->present)
         return CRITIC_OK;
-    if (v->width % v->n_heads != 0)
-        return out_of_range(dir,
-                            "the tower's num_attention_heads does not divide its width",
-                            "whole heads", err);
+    CR_TRY(check_divides(dir, "num_attention_heads", v->n_heads,
+                         "the tower's 'hidden_size'", v->width, err));
     if (v->patch_px > v->image_px)
         return out_of_range(dir, "patch_size is larger than image_size",
                             "at least one patch", err);
-    if (!(v->layer_norm_eps > 0 && v->layer_norm_eps < 1))
-        return out_of_range(dir, "layer_norm_eps is out of range", "0 < eps < 1", err);
+    CR_TRY(check_between(dir, "layer_norm_eps", v->layer_norm_eps, 0, 1, err));
     if (c->picture.aspect == CR_ASPECT_ANYRES && c->picture.n_pinpoints == 0)
         return out_of_range(dir, "no image_grid_pinpoints", "some, for anyres", err);
     for (int i = 0; i < 3; i++)

@@ -156,6 +156,10 @@ static enum critic_status read_pictures(struct cr_config *c, const struct cr_ggu
                                 "clip.vision.image_aspect_ratio", err));
     CR_TRY(cr_gguf_str(g, "critic.unpad_rounding", &rounding, err));
     c->picture.rounding = cr_str_eq_c(rounding, "hf") ? CR_ROUND_HF : CR_ROUND_LMMS;
+    if (c->picture.rounding == CR_ROUND_LMMS && !cr_str_eq_c(rounding, "lmms"))
+        return cr_fail(err, CRITIC_UNSUPPORTED,
+                       "GGUF key 'critic.unpad_rounding' is '%.*s'; supported: hf, lmms",
+                       (int)CR_MIN(rounding.len, 64), rounding.data);
     return CRITIC_OK;
 }
 

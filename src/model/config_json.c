@@ -415,7 +415,7 @@ static enum critic_status read_processor(struct cr_config *c, struct section s,
 
 /* ---- layouts ---- */
 
-#define N_SIZES 7
+#define N_SIZES 8
 
 /* What shapes the tensors of a decoder, of a tower. */
 static const struct {
@@ -424,8 +424,8 @@ static const struct {
 } sizes[N_SIZES] = {
     {"hidden_size", true, true},         {"num_hidden_layers", true, true},
     {"num_attention_heads", true, true}, {"intermediate_size", true, true},
-    {"vocab_size", true, false},         {"image_size", false, true},
-    {"patch_size", false, true},
+    {"vocab_size", true, false},         {"num_key_value_heads", true, false},
+    {"image_size", false, true},         {"patch_size", false, true},
 };
 
 /* Where whoever wrote the file writes every size, nothing is left to guess. */
@@ -586,7 +586,12 @@ static enum critic_status read_root(struct cr_config *c, struct section s,
                        "%s: 'model_type' is '%.64s', and the names of the tensors are of "
                        "another layout",
                        s.where, type.data);
-    json_t *architecture = json_array_get(json_object_get(s.object, "architectures"), 0);
+    json_t *architectures, *architecture;
+    CR_TRY(cr_json_array(s.object, "architectures", &architectures, s.where, err));
+    architecture = json_array_get(architectures, 0);
+    if (architecture && !json_is_string(architecture))
+        return cr_fail(err, CRITIC_BAD_FILE, "%s: 'architectures' is not a list of names",
+                       s.where);
     if (want == CR_LAYOUT_LMMS && json_is_string(architecture) &&
         strcmp(json_string_value(architecture), "LlavaQwenForCausalLM") != 0)
         return unsupported(s, "architectures", json_string_value(architecture),

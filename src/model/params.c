@@ -221,7 +221,7 @@ enum critic_status cr_params_bind(struct cr_params *p, const struct cr_config *c
             cr_store_get(store, slot.name, slot.n_dim, slot.dim, slot.tensor, err);
         if (status != CRITIC_OK && config->absent_sizes[0])
             cr_error_wrap(err, status,
-                          "config.json: no %s: transformers' default does not fit",
+                          "config.json: no %s, and transformers' default does not fit: ",
                           config->absent_sizes);
         CR_TRY(status);
         enum cr_dtype dtype = slot.tensor->dtype;

@@ -51,6 +51,17 @@ copy ov-lmms
 sed -i 's/"mm_projector_type": "mlp2x_gelu"/"mm_projector_type": "linear"/' "$tmp/m/config.json"
 refuses "config.json" "'mm_projector_type' is linear"
 copy ov-lmms
+sed -i 's/"hidden_size": 40,//' "$tmp/m/config.json"
+refuses "config.json" "no 'hidden_size'"
+copy ov-lmms
+sed -i 's/"rms_norm_eps": 1e-06/"rms_norm_eps": null/' "$tmp/m/config.json"
+refuses "config.json" "'rms_norm_eps' is null"
+# llava-hf's writers leave out what equals a default: what does not fit is put down to that.
+copy ov-hf-old
+sed -i '0,/"num_hidden_layers": 3,/s///' "$tmp/m/config.json"
+refuses "config.json: no text_config.num_hidden_layers, and transformers' default does not fit" \
+    "layers.3.input_layernorm.weight' is missing"
+copy ov-lmms
 head -c 100000 /dev/zero | tr '\0' '[' >"$tmp/m/config.json"
 refuses "config.json:1:"
 copy ov-lmms
@@ -102,6 +113,26 @@ expect 3 "$critic" generate --model "$tiny/ov-text.gguf" --prompt Hi --image "$p
 one_line_error
 expect 3 "$critic" generate --model "$model" --prompt-file "$tmp/none.txt"
 one_line_error "none.txt"
+
+# ---- outputs that are inputs -------------------------------------------------------------------------------------
+item='{"id":"a","question":"Q","prompt":"Q","responses":["A"]}'
+for command in judge generate; do
+    printf '%s\n' "$item" >"$tmp/in.jsonl"
+    for how in "" --force --resume; do
+        # shellcheck disable=SC2086
+        expect 2 "$critic" "$command" --model "$model" --input "$tmp/in.jsonl" --output "$tmp/in.jsonl" $how
+        one_line_error "in.jsonl: is the input as well"
+        equal "$(cat "$tmp/in.jsonl")" "$item"
+    done
+    # A missing input leaves what is there.
+    expect 3 "$critic" "$command" --model "$model" --input "$tmp/none.jsonl" --output "$tmp/in.jsonl" --force
+    one_line_error "none.jsonl"
+    equal "$(cat "$tmp/in.jsonl")" "$item"
+done
+cp "$picture" "$tmp/cat.jpg"
+expect 2 "$critic" forward --model "$model" --prompt Hi --image "$tmp/cat.jpg" --dump "$tmp/cat.jpg"
+one_line_error "cat.jpg: is the input as well"
+cmp "$picture" "$tmp/cat.jpg"
 
 # ---- usage -------------------------------------------------------------------------------------------------------
 for line in "" "nonsense" "judge --nonsense" "judge" "generate --model" "generate --model $model" \
