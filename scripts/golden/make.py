@@ -39,6 +39,12 @@ def gradients(out):
     stage.make(out)
 
 
+def preference(out):
+    import preference as stage
+
+    stage.make(out)
+
+
 def stats(out):
     import stats as stage
 
@@ -51,7 +57,7 @@ def plain(out):
     stage.make(out / "golden" / "eval")
 
 
-STAGES = {f.__name__: f for f in (pictures, pixels, tiny, forward, gradients, stats, plain)}
+STAGES = {f.__name__: f for f in (pictures, pixels, tiny, forward, gradients, preference, stats, plain)}
 
 
 def main():
