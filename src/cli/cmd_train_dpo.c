@@ -16,25 +16,13 @@ struct dpo_flags {
     int loss;
     struct cr_preference_opts opts;
     double sft_weight;
-    size_t max_tokens;
-    struct cr_str system;
-    bool skip_bad;
     int mask, reference;
-    const char *ref_model, *ref_logps, *dump;
-    struct cr_buf ref_path; /* of the file beside the run */
+    const char *ref_model, *ref_logps;
+    struct cr_buf ref_path, ref_folder; /* of the file beside the run, of the model */
 };
 
 static const char *const losses[] = {"sigmoid", "robust",       "hinge",
                                      "ipo",     "sigmoid_norm", "simpo"};
-
-static void log_bad(void *user, int level, const char *line) {
-    struct dpo_flags *f = user;
-    (void)level;
-    if (f->train.common.quiet)
-        return;
-    cr_progress_clear(&f->train.progress);
-    fprintf(stderr, "%s\n", line);
-}
 
 static void on_reference(void *user, size_t done, size_t total) {
     struct dpo_flags *f = user;
@@ -44,7 +32,6 @@ static void on_reference(void *user, size_t done, size_t total) {
 static enum critic_status fill_reference(struct dpo_flags *f, struct cr_reference_opts *o,
                                          critic_error *err) {
     *o = (struct cr_reference_opts){.kind = (enum cr_reference_kind)f->reference,
-                                    .model = f->ref_model,
                                     .file = f->ref_logps,
                                     .batch = f->train.batch,
                                     .on_progress = on_reference,
@@ -57,7 +44,11 @@ static enum critic_status fill_reference(struct dpo_flags *f, struct cr_referenc
     if (f->ref_model && f->reference > CR_REFERENCE_LIVE)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "--ref-model is for --reference once or live");
-    if (o->file || !once || f->dump)
+    if (f->ref_model) {
+        CR_TRY(cr_train_model_path(&f->train, f->ref_model, &f->ref_folder, err));
+        o->model = f->ref_folder.data;
+    }
+    if (o->file || !once || f->train.dump)
         return CRITIC_OK;
     CR_TRY(cr_dir_make(f->train.out, err));
     CR_TRY(cr_path_join(&f->ref_path, f->train.out, "reference.jsonl", err));
@@ -74,23 +65,13 @@ static void fill_opts(struct dpo_flags *f, const struct cr_net *net,
                               .sft_weight = f->sft_weight,
                               .llava_mask = f->mask == 1,
                               .seed = f->train.seed};
-    cr_dataset_opts_default(&o->data);
-    o->data.image_folder = f->train.image_folder;
-    o->data.max_tokens = f->max_tokens ? f->max_tokens : net->config.text.max_positions;
-    if (f->system.data) /* empty: no system block */
-        o->data.system = f->system.len ? f->system : (struct cr_str){NULL, 0};
-    o->data.seed = f->train.seed;
-    o->data.keep_picture_bytes = f->train.keep_pictures;
-    o->data.skip_bad = f->skip_bad;
-    o->data.log = log_bad;
-    o->data.log_user = f;
-    o->data.cancel = cr_cancelled;
+    cr_train_dataset_opts(&f->train, net, &o->data);
 }
 
 static enum critic_status dump(struct dpo_flags *f, struct cr_dpo *s, critic_error *err) {
     double loss;
-    CR_TRY(cr_dpo_dump_gradients(s, f->dump, f->train.batch, &loss, err));
-    return cr_train_say_dump(&f->train, f->dump, loss, s->net->n_tensors, err);
+    CR_TRY(cr_dpo_dump_gradients(s, f->train.dump, f->train.batch, &loss, err));
+    return cr_train_say_dump(&f->train, loss, s->net->n_tensors, err);
 }
 
 static enum critic_status run(struct dpo_flags *f, struct cr_net *net, struct cr_dpo *s,
@@ -112,7 +93,7 @@ static enum critic_status run(struct dpo_flags *f, struct cr_net *net, struct cr
                 "or broken picture: %zu), %zu pictures\n",
                 s->data.n_packs, s->n_packs[1], s->data.n_bad, s->data.n_pictureless,
                 s->data.pictures.n);
-    if (f->dump)
+    if (f->train.dump)
         return dump(f, s, err);
     snprintf(loop.data, sizeof loop.data, "%016llx%016llx",
              (unsigned long long)s->data.hash[0], (unsigned long long)s->data.hash[1]);
@@ -132,26 +113,15 @@ static enum critic_status run(struct dpo_flags *f, struct cr_net *net, struct cr
     return cr_train_loop(&f->train, net, &task, &loop, err);
 }
 
-static enum critic_status run_parsed(struct dpo_flags *f, critic_error *err) {
-    struct cr_buf path;
-    struct cr_net net = {0};
+static enum critic_status run_with(void *self, struct cr_net *net, critic_error *err) {
+    struct dpo_flags *f = self;
     struct cr_dpo dpo = {0};
-    struct cr_net_opts opts;
-    cr_buf_init(&path, MAX_PATH_BYTES);
     cr_buf_init(&f->ref_path, MAX_PATH_BYTES);
-    if (f->dump) { /* there is no run */
-        f->train.out = f->dump;
-        f->train.eval_split = 0;
-    }
-    enum critic_status status = cr_train_net_opts(&f->train, &path, &opts, err);
-    if (status == CRITIC_OK)
-        status = cr_net_open(&net, &opts, err);
-    if (status == CRITIC_OK)
-        status = run(f, &net, &dpo, err);
+    cr_buf_init(&f->ref_folder, MAX_PATH_BYTES);
+    enum critic_status status = run(f, net, &dpo, err);
     cr_dpo_close(&dpo);
-    cr_net_close(&net);
-    cr_buf_fini(&path);
     cr_buf_fini(&f->ref_path);
+    cr_buf_fini(&f->ref_folder);
     return status;
 }
 
@@ -191,17 +161,7 @@ int cr_train_dpo(int n_args, const char *const *args) {
          0, 0},
         {"mask", 0, CR_FLAG_CHOICE, &f.mask, "response|llava-next",
          "tokens that count: the answer and its <|im_end|>, or as LLaVA-NeXT", 0, 0},
-        {"dump-gradients", 0, CR_FLAG_STR, &f.dump, "FILE",
-         "instead of training: loss, log-probabilities and every gradient over the whole "
-         "data "
-         "as one batch",
-         0, 0},
-        {"max-tokens", 0, CR_FLAG_SIZE, &f.max_tokens, "N",
-         "longest prompt with an answer (default: the model's context)", 1, 1e9},
-        {"system", 0, CR_FLAG_TEXT, &f.system, "TEXT",
-         "system text instead of the chat format's own; empty: none", 0, 0},
-        {"skip-bad", 0, CR_FLAG_BOOL, &f.skip_bad, NULL,
-         "leave bad records out instead of stopping before the first step", 0, 0},
+        CR_TRAIN_TEXT_FLAGS(f.train),
         CR_MACHINE_FLAGS(f.train.common),
         CR_OUTPUT_FLAGS(f.train.common),
         CR_END_FLAGS};
@@ -220,7 +180,9 @@ int cr_train_dpo(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = run_parsed(&f, &err) == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
+    status = cr_train_with_net(&f.train, run_with, &f, &err) == CRITIC_OK
+                 ? CR_EXIT_DONE
+                 : cr_report(&err);
     cr_args_fini(&parsed);
     return cr_finish(status);
 }

@@ -6,8 +6,6 @@
 #include "cli/train.h"
 #include "train/tower.h"
 
-#define MAX_PATH_BYTES ((size_t)1 << 16)
-
 static enum critic_status run(struct cr_train_flags *f, struct cr_net *net,
                               struct cr_tower *t, critic_error *err) {
     struct cr_loop_opts loop;
@@ -36,24 +34,10 @@ static enum critic_status run(struct cr_train_flags *f, struct cr_net *net,
     return cr_train_loop(f, net, &task, &loop, err);
 }
 
-static enum critic_status run_parsed(struct cr_train_flags *f, critic_error *err) {
-    struct cr_buf path;
-    struct cr_net net = {0};
+static enum critic_status run_with(void *self, struct cr_net *net, critic_error *err) {
     struct cr_tower tower = {0};
-    struct cr_net_opts opts;
-    cr_buf_init(&path, MAX_PATH_BYTES);
-    enum critic_status status = cr_train_net_opts(f, &path, &opts, err);
-    opts.tower_only = true;
-    if (status == CRITIC_OK && f->lora)
-        status =
-            cr_fail(err, CRITIC_BAD_ARGUMENT, "--lora is for train sft and train dpo");
-    if (status == CRITIC_OK)
-        status = cr_net_open(&net, &opts, err);
-    if (status == CRITIC_OK)
-        status = run(f, &net, &tower, err);
+    enum critic_status status = run(self, net, &tower, err);
     cr_tower_close(&tower);
-    cr_net_close(&net);
-    cr_buf_fini(&path);
     return status;
 }
 
@@ -61,6 +45,7 @@ int cr_train_tower(int n_args, const char *const *args) {
     struct cr_train_flags f;
     critic_error err = {0};
     cr_train_flags_init(&f);
+    f.tower_only = true;
     const struct cr_flag flags[] = {CR_MODEL_FLAG(f.common), CR_TRAIN_FLAGS(f),
                                     CR_MACHINE_FLAGS(f.common), CR_OUTPUT_FLAGS(f.common),
                                     CR_END_FLAGS};
@@ -81,7 +66,8 @@ int cr_train_tower(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = run_parsed(&f, &err) == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
+    status = cr_train_with_net(&f, run_with, &f, &err) == CRITIC_OK ? CR_EXIT_DONE
+                                                                    : cr_report(&err);
     cr_args_fini(&parsed);
     return cr_finish(status);
 }

@@ -13,6 +13,8 @@
 #include "convert/convert.h"
 #include "tensor/embedded.h"
 
+#define MAX_PATH_BYTES ((size_t)1 << 16)
+
 void cr_train_flags_init(struct cr_train_flags *f) {
     struct cr_loop_opts o;
     memset(f, 0, sizeof *f);
@@ -72,30 +74,67 @@ static enum critic_status unpack(const char *name, const char *folder,
     return status;
 }
 
-enum critic_status cr_train_model_path(const char *model, const char *run,
+/* Where embedded models are unpacked. */
+static enum critic_status models_folder(const struct cr_train_flags *f,
+                                        struct cr_buf *out, critic_error *err) {
+    return f->dump ? cr_buf_printf(out, err, "%s.models", f->dump)
+                   : cr_buf_printf(out, err, "%s", f->out);
+}
+
+enum critic_status cr_train_model_path(const struct cr_train_flags *f, const char *model,
                                        struct cr_buf *path, critic_error *err) {
     struct cr_embedded embedded;
+    struct cr_buf folder;
     CR_TRY(cr_model_path(model, path, err));
     if (cr_file_exists(path->data) || !cr_embedded_find(path->data, &embedded))
         return CRITIC_OK;
-    CR_TRY(cr_dir_make(run, err));
-    CR_TRY(cr_path_join(path, run, embedded.name, err));
-    return cr_file_exists(path->data) ? CRITIC_OK /* a run that goes on */
-                                      : unpack(embedded.name, path->data, err);
+    cr_buf_init(&folder, MAX_PATH_BYTES);
+    enum critic_status status = models_folder(f, &folder, err);
+    if (status == CRITIC_OK)
+        status = cr_dir_make(folder.data, err);
+    if (status == CRITIC_OK)
+        status = cr_path_join(path, folder.data, embedded.name, err);
+    if (status == CRITIC_OK && !cr_file_exists(path->data)) /* else a run goes on */
+        status = unpack(embedded.name, path->data, err);
+    cr_buf_fini(&folder);
+    return status;
 }
 
-enum critic_status cr_train_net_opts(struct cr_train_flags *f, struct cr_buf *path,
-                                     struct cr_net_opts *out, critic_error *err) {
+/* Of a dump nothing but the dump stays. */
+static void drop_models(const struct cr_train_flags *f) {
+    struct cr_buf folder, names, path;
+    const char *name = NULL;
+    cr_buf_init(&folder, MAX_PATH_BYTES);
+    cr_buf_init(&names, (size_t)1 << 20);
+    cr_buf_init(&path, MAX_PATH_BYTES);
+    if (f->dump && models_folder(f, &folder, NULL) == CRITIC_OK &&
+        cr_dir_list(&names, folder.data, NULL) == CRITIC_OK) {
+        while ((name = cr_dir_next(&names, name))) {
+            cr_buf_clear(&path);
+            if (cr_path_join(&path, folder.data, name, NULL) == CRITIC_OK)
+                cr_dir_remove(path.data);
+        }
+        cr_dir_remove(folder.data);
+    }
+    cr_buf_fini(&folder);
+    cr_buf_fini(&names);
+    cr_buf_fini(&path);
+}
+
+static enum critic_status net_opts(struct cr_train_flags *f, struct cr_buf *path,
+                                   struct cr_net_opts *out, critic_error *err) {
     static const enum cr_dtype dtypes[] = {CR_DTYPE_COUNT, CR_F32, CR_BF16, CR_F16};
     struct cr_engine_opts engine;
     if (!f->data)
         return cr_fail(err, CRITIC_BAD_ARGUMENT, "no data: give --data FILE");
-    if (!f->out)
+    if (!f->out && !f->dump)
         return cr_fail(err, CRITIC_BAD_ARGUMENT, "no place for the run: give --out RUN");
     if (f->init && f->common.model)
         return cr_fail(
             err, CRITIC_BAD_ARGUMENT,
             "--init starts from nothing and --model from a checkpoint: give one");
+    if (f->tower_only && f->lora)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT, "--lora is for train sft and train dpo");
     CR_TRY(cr_common_engine_opts(&f->common, &engine, err));
     if (engine.exec.n_threads > 0) /* of regions that see no context: pictures, labels */
         omp_set_num_threads(engine.exec.n_threads);
@@ -103,6 +142,7 @@ enum critic_status cr_train_net_opts(struct cr_train_flags *f, struct cr_buf *pa
                                 .init = f->init,
                                 .seed = f->seed,
                                 .save = dtypes[f->save_dtype],
+                                .tower_only = f->tower_only,
                                 .recompute = f->recompute};
     CR_TRY(read_freeze(f, out->frozen, err));
     if (f->lora && f->freeze.n > 0)
@@ -112,9 +152,31 @@ enum critic_status cr_train_net_opts(struct cr_train_flags *f, struct cr_buf *pa
         CR_TRY(cr_lora_opts_parse(&out->lora, f->lora, err));
     if (f->init)
         return CRITIC_OK;
-    CR_TRY(cr_train_model_path(f->common.model, f->out, path, err));
+    CR_TRY(cr_train_model_path(f, f->common.model, path, err));
     out->model = path->data;
     return CRITIC_OK;
+}
+
+enum critic_status cr_train_with_net(struct cr_train_flags *f,
+                                     enum critic_status (*run)(void *self,
+                                                               struct cr_net *net,
+                                                               critic_error *err),
+                                     void *self, critic_error *err) {
+    struct cr_buf path;
+    struct cr_net net = {0};
+    struct cr_net_opts opts;
+    cr_buf_init(&path, MAX_PATH_BYTES);
+    if (f->dump)
+        f->eval_split = 0;
+    enum critic_status status = net_opts(f, &path, &opts, err);
+    if (status == CRITIC_OK)
+        status = cr_net_open(&net, &opts, err);
+    if (status == CRITIC_OK)
+        status = run(self, &net, err);
+    cr_net_close(&net);
+    cr_buf_fini(&path);
+    drop_models(f);
+    return status;
 }
 
 static void log_line(void *user, int level, const char *line) {
@@ -130,6 +192,21 @@ static void on_step(void *user, const struct cr_loop_progress *p) {
     snprintf(f->what, sizeof f->what, "training: loss %.4f, lr %.2g, %.0f tokens/s",
              p->loss, p->lr, p->tokens_per_second);
     cr_progress_update(&f->progress, p->step, p->n_steps);
+}
+
+void cr_train_dataset_opts(struct cr_train_flags *f, const struct cr_net *net,
+                           struct cr_dataset_opts *out) {
+    cr_dataset_opts_default(out);
+    out->image_folder = f->image_folder;
+    out->max_tokens = f->max_tokens ? f->max_tokens : net->config.text.max_positions;
+    if (f->system.data) /* empty: no system block */
+        out->system = f->system.len ? f->system : (struct cr_str){NULL, 0};
+    out->seed = f->seed;
+    out->keep_picture_bytes = f->keep_pictures;
+    out->skip_bad = f->skip_bad;
+    out->log = log_line;
+    out->log_user = f;
+    out->cancel = cr_cancelled;
 }
 
 enum critic_status cr_train_loop_opts(struct cr_train_flags *f, struct cr_loop_opts *out,
@@ -251,14 +328,14 @@ int cr_cmd_train(int n_args, const char *const *args) {
     return cr_report(&err);
 }
 
-enum critic_status cr_train_say_dump(const struct cr_train_flags *f, const char *path,
-                                     double loss, size_t n_tensors, critic_error *err) {
+enum critic_status cr_train_say_dump(const struct cr_train_flags *f, double loss,
+                                     size_t n_tensors, critic_error *err) {
     if (f->common.json)
-        return cr_print_json(json_pack("{s:s,s:f,s:I}", "out", path, "loss", loss,
+        return cr_print_json(json_pack("{s:s,s:f,s:I}", "out", f->dump, "loss", loss,
                                        "tensors", (json_int_t)n_tensors),
                              err);
     if (!f->common.quiet)
         fprintf(stderr, "loss %.6f, gradients of %zu tensors: %s\n", loss, n_tensors,
-                path);
+                f->dump);
     return CRITIC_OK;
 }

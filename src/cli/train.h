@@ -4,11 +4,17 @@
 
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "train/dataset.h"
 #include "train/loop.h"
 
 struct cr_train_flags {
     struct cr_common common;
     const char *init, *data, *eval_data, *image_folder, *out;
+    const char *dump; /* --dump-gradients: there is no run, and no --out */
+    bool tower_only;
+    size_t max_tokens;
+    struct cr_str system;
+    bool skip_bad;
     bool resume;
     size_t steps, batch, accumulate, warmup;
     double epochs, warmup_ratio, decay_from;
@@ -28,9 +34,9 @@ struct cr_train_flags {
 
 void cr_train_flags_init(struct cr_train_flags *f);
 
-/* Says what --dump-gradients wrote to path. */
-enum critic_status cr_train_say_dump(const struct cr_train_flags *f, const char *path,
-                                     double loss, size_t n_tensors, critic_error *err);
+/* Says what --dump-gradients wrote. */
+enum critic_status cr_train_say_dump(const struct cr_train_flags *f, double loss,
+                                     size_t n_tensors, critic_error *err);
 
 /* Rows for a flag table; `f` is a struct cr_train_flags. */
 #define CR_TRAIN_FLAGS(f)                                                                  \
@@ -240,14 +246,50 @@ enum critic_status cr_train_say_dump(const struct cr_train_flags *f, const char 
             0, 0                                                                           \
     }
 
-/* The checkpoint folder that training from `model` starts at: as cr_model_path, but an embedded
- * model is unpacked into the run's folder first (RUN/NAME, F32). Errors: also those of cr_convert. */
-enum critic_status cr_train_model_path(const char *model, const char *run,
+/* Rows of the kinds that read texts. */
+#define CR_TRAIN_TEXT_FLAGS(f)                                                             \
+    {"max-tokens",                                                                         \
+     0,                                                                                    \
+     CR_FLAG_SIZE,                                                                         \
+     &(f).max_tokens,                                                                      \
+     "N",                                                                                  \
+     "longest conversation, or prompt with an answer (default: the "                       \
+     "model's context)",                                                                   \
+     1,                                                                                    \
+     1e9},                                                                                 \
+        {"system",    0,      CR_FLAG_TEXT,                                                \
+         &(f).system, "TEXT", "system text instead of the chat format's own; empty: none", \
+         0,           0},                                                                  \
+        {"dump-gradients",                                                                 \
+         0,                                                                                \
+         CR_FLAG_STR,                                                                      \
+         &(f).dump,                                                                        \
+         "FILE",                                                                           \
+         "instead of training: loss and every gradient over the whole data as one "        \
+         "batch "                                                                          \
+         "(of pairs: log-probabilities, too)",                                             \
+         0,                                                                                \
+         0},                                                                               \
+    {                                                                                      \
+        "skip-bad", 0, CR_FLAG_BOOL, &(f).skip_bad, NULL,                                  \
+            "leave bad records out instead of stopping before the first step", 0, 0        \
+    }
+
+/* The checkpoint folder of `model`: as cr_model_path, but an embedded model is unpacked first (F32), into
+ * RUN/NAME. With --dump-gradients FILE that is FILE.models/NAME, which cr_train_with_net takes away
+ * again. Errors: also those of cr_convert. */
+enum critic_status cr_train_model_path(const struct cr_train_flags *f, const char *model,
                                        struct cr_buf *path, critic_error *err);
-/* What the flags say, for the library. path is initialised by the caller and holds the model's.
- * Errors: CRITIC_BAD_ARGUMENT naming the flag. */
-enum critic_status cr_train_net_opts(struct cr_train_flags *f, struct cr_buf *path,
-                                     struct cr_net_opts *out, critic_error *err);
+/* What every training begins and ends with: opens the network that the flags name, lets `run` work with it,
+ * closes it. Errors: CRITIC_BAD_ARGUMENT naming the flag, those of cr_net_open and of run. */
+enum critic_status cr_train_with_net(struct cr_train_flags *f,
+                                     enum critic_status (*run)(void *self,
+                                                               struct cr_net *net,
+                                                               critic_error *err),
+                                     void *self, critic_error *err);
+/* Data options that all texts share; messages go to standard error. */
+void cr_train_dataset_opts(struct cr_train_flags *f, const struct cr_net *net,
+                           struct cr_dataset_opts *out);
 /* Loop options; the caller adds data hash and options. */
 enum critic_status cr_train_loop_opts(struct cr_train_flags *f, struct cr_loop_opts *out,
                                       critic_error *err);

@@ -46,6 +46,22 @@ sft="$critic train sft --model micro-policy --data $tmp/world/test/base.jsonl --
     cmp "$tmp/run/model.safetensors" "$tmp/one" >"$tmp/.out" && fail "the second step changed nothing"
 }
 
+# Preference learning takes them too, also as reference; of a dump nothing but its file stays.
+printf '{"image":"%s","prompt":"How many?","chosen":"three","rejected":"two"}\n' "$picture" >"$tmp/pairs.jsonl"
+dpo="$critic train dpo --model micro-policy --data $tmp/pairs.jsonl --steps 1 --dtype f32 --threads 1 --quiet"
+# shellcheck disable=SC2086
+{
+    expect 0 $dpo --out "$tmp/dpo" --ref-model micro-policy
+    contains "$(cat "$tmp/dpo/metrics.jsonl")" '"loss": 0.693147'
+    expect 0 $dpo --out "$tmp/dpo2" --ref-model micro-base
+    lacks "$(cat "$tmp/dpo2/metrics.jsonl")" '"loss": 0.693147'
+    mkdir "$tmp/dumped"
+    expect 0 $dpo --dump-gradients "$tmp/dumped/g.safetensors" --ref-model micro-base
+    equal "$(ls "$tmp/dumped")" g.safetensors
+    expect 3 $dpo --out "$tmp/dpo3" --ref-model micro-nothing
+    one_line_error "micro-nothing"
+}
+
 # ---- templates that a checkpoint names ---------------------------------------------------------------------------
 template() { # FLAGS…: the template that a judgement by $tmp/named used
     expect 0 "$critic" judge --model "$named" --threads 1 --question 'How many?' --answer two --json "$@"
