@@ -60,6 +60,8 @@ struct cr_common {
     const char *isa;
     bool deterministic;
     size_t context, cache_memory;
+    const char *cache_dir;
+    size_t cache_dir_size;
     struct cr_image_limits limits;
     bool json, quiet, verbose;
     int color;                    /* enum cr_color */
@@ -159,6 +161,18 @@ void cr_common_init(struct cr_common *c);
          "SIZE",                                                                         \
          "most memory for prompts that later ones may share, and as much again for "     \
          "features of pictures (default 1 GiB each)",                                    \
+         0,                                                                              \
+         0},                                                                             \
+        {"cache-dir", 0,                                                                 \
+         CR_FLAG_STR, &(c).cache_dir,                                                    \
+         "DIR",       "keep features of pictures in this folder, for later runs, too",   \
+         0,           0},                                                                \
+        {"cache-dir-size",                                                               \
+         0,                                                                              \
+         CR_FLAG_BYTES,                                                                  \
+         &(c).cache_dir_size,                                                            \
+         "SIZE",                                                                         \
+         "most bytes of them; the ones unused for longest go first (default 4 GiB)",     \
          0,                                                                              \
          0},                                                                             \
         {"max-image-px",                                                                 \

@@ -166,6 +166,8 @@ enum critic_status cr_common_engine_opts(struct cr_common *c, struct cr_engine_o
     opts->image_limits = c->limits;
     opts->context = c->context;
     opts->cache_bytes = c->cache_memory;
+    opts->cache_dir = c->cache_dir;
+    opts->cache_dir_bytes = c->cache_dir_size;
     opts->log = log_line;
     opts->log_user = c;
     opts->cancel = tick_and_cancelled;

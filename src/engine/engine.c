@@ -42,6 +42,7 @@ void cr_engine_free(struct cr_engine *e) {
     if (!e)
         return;
     cr_engine_drop_cache(e);
+    cr_feature_files_close(e->feature_files);
     cr_kv_fini(&e->kv);
     cr_exec_free(e->exec);
     cr_tokenizer_free(e->tokenizer);
@@ -139,6 +140,44 @@ static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
     return CRITIC_OK;
 }
 
+static void warn_of_files(void *user, const char *line) {
+    cr_engine_log(user, 0, "%s", line);
+}
+
+/* All that a picture's features follow from but the picture: weights, shapes, processing,
+ * precision, kernels. */
+static enum critic_status open_feature_files(struct cr_engine *e, critic_error *err) {
+    const struct cr_config *c = &e->config;
+    size_t least = cr_vision_grid(&c->vision) * cr_vision_grid(&c->vision) *
+                   c->text.width * sizeof(float);
+    struct cr_buf salt;
+    cr_buf_init(&salt, (size_t)1 << 16);
+    if (e->opts.cache_dir_bytes == 0)
+        e->opts.cache_dir_bytes = (size_t)4 << 30;
+    if (e->opts.cache_dir_bytes < least)
+        return cr_fail(
+            err, CRITIC_BAD_ARGUMENT,
+            "%s: %zu bytes are too few for one picture's features; expected at "
+            "least %zu",
+            e->opts.cache_dir, e->opts.cache_dir_bytes, least);
+    enum critic_status status =
+        cr_buf_printf(&salt, err, "1 %s %s %s %d %d %d ", critic_version(), e->hash,
+                      cr_engine_dtype(e), (int)e->exec->compute, (int)e->exec->isa,
+                      (int)cr_engine_picture_config(e, 1).rounding);
+    if (status == CRITIC_OK)
+        status = cr_buf_append(&salt, &c->vision, sizeof c->vision, err);
+    if (status == CRITIC_OK)
+        status = cr_buf_append(&salt, &c->picture, sizeof c->picture, err);
+    if (status == CRITIC_OK)
+        status = cr_buf_append(&salt, &c->projector_act, sizeof c->projector_act, err);
+    if (status == CRITIC_OK)
+        status = cr_feature_files_open(&e->feature_files, e->opts.cache_dir,
+                                       e->opts.cache_dir_bytes, cr_buf_str(&salt),
+                                       warn_of_files, e, err);
+    cr_buf_fini(&salt);
+    return status;
+}
+
 static enum critic_status load(struct cr_engine *e, const char *model,
                                critic_error *err) {
     CR_TRY(cr_store_open(&e->store, model, err));
@@ -148,7 +187,9 @@ static enum critic_status load(struct cr_engine *e, const char *model,
     CR_TRY(cr_params_bind(&e->model.params, &e->config, e->store, err));
     CR_TRY(open_tokenizer(e, err));
     cr_store_hash(e->store, e->hash);
-    return set_up(e, err);
+    CR_TRY(set_up(e, err));
+    return e->opts.cache_dir && e->config.vision.present ? open_feature_files(e, err)
+                                                         : CRITIC_OK;
 }
 
 static enum critic_status engine_new(struct cr_engine **out, const char *name,

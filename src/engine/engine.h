@@ -59,6 +59,9 @@ struct cr_engine_opts {
     size_t kv_bytes;    /* most memory for keys and values; 0: half of physical memory */
     size_t cache_bytes; /* most memory for remembered prompts, and as much again for kept
                              picture features; 0: 1 GiB */
+    const char *cache_dir;  /* picture features are kept here for later runs, too; NULL: nowhere
+                               (feature_files.h) */
+    size_t cache_dir_bytes; /* most bytes of them; 0: 4 GiB */
     size_t prefill_chunk; /* rows a pass; 0: 2048 */
     cr_log_fn *log;       /* may be NULL */
     void *log_user;

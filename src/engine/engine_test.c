@@ -457,8 +457,8 @@ static void check_drafts(enum cr_isa isa, double temperature, enum cr_weights we
     T_OK(cr_prompt_tokens(q, first.ids.data, first.ids.len / 2, &err));
     T_OK(cr_prompt_finish(q, &err));
     s = prefill(e, q, NULL);
-    for (size_t lookup = 1; lookup <= 7; lookup += 2)
-        for (size_t most = 1; most <= N; most += 5) {
+    for (size_t lookup = 2; lookup <= 7; lookup += 5)
+        for (size_t most = 1; most <= N; most += 11) {
             struct cr_lanes *l;
             struct cr_talk talk = {.opts = g, .n = 1, .out = &with, .keep_seqs = true};
             talk.opts.max_new_tokens = most;

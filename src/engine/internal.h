@@ -3,6 +3,7 @@
 #define CR_ENGINE_INTERNAL_H
 
 #include "engine/engine.h"
+#include "engine/feature_files.h"
 #include "engine/kv.h"
 #include "model/model.h"
 
@@ -80,6 +81,7 @@ struct cr_engine {
     bool *page_seen; /* of every page of kv: room for counting */
     struct cr_features *features[CR_MAX_FEATURES]; /* most recent first */
     size_t n_features;
+    struct cr_feature_files *feature_files; /* NULL: none are kept */
 };
 
 void cr_engine_log(const struct cr_engine *e, int level, const char *fmt, ...)

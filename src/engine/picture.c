@@ -118,7 +118,16 @@ enum critic_status cr_prompt_features(struct cr_prompt *p, size_t i, bool use_ca
     }
     *f = (struct cr_features){.n_refs = 1, .n_rows = image->plan.n_tokens, .rows = rows};
     memcpy(f->key, image->key, sizeof f->key);
-    enum critic_status status = encode(p, i, tap, rows, err);
+    struct cr_feature_files *files = use_cache ? p->engine->feature_files : NULL;
+    size_t width = p->engine->config.text.width;
+    enum critic_status status = CRITIC_OK;
+    if (files)
+        *cached = cr_feature_files_read(files, f->key, rows, f->n_rows, width);
+    if (!*cached) {
+        status = encode(p, i, tap, rows, err);
+        if (files && status == CRITIC_OK)
+            cr_feature_files_write(files, f->key, rows, f->n_rows, width);
+    }
     if (status != CRITIC_OK) {
         cr_features_drop(f);
         return status;
