@@ -18,6 +18,9 @@
 
 #define CR_TILE_ROWS 6u
 #define CR_TILE_COLS 64u
+/* Of products with few columns (an adapter's): so many rows at a time. */
+#define CR_THIN_ROWS 12u
+#define CR_THIN_COLS 16u
 
 struct cr_tiles {
     /* `cols` columns (a multiple of 16) of a panel from n <= cols weight rows w, w + w_row, … of k
@@ -25,9 +28,15 @@ struct cr_tiles {
      * 64-byte aligned. */
     void (*pack)(uint32_t *panel, const uint16_t *w, size_t w_row, size_t n, size_t cols,
                  size_t k);
+    /* The same from weights that lie the other way round: k rows w, w + w_row, … of n columns. */
+    void (*pack_turned)(uint32_t *panel, const uint16_t *w, size_t w_row, size_t n,
+                        size_t cols, size_t k);
     /* y (m, CR_TILE_COLS) = or += x (m, k) panel, m <= CR_TILE_ROWS, k even, rows of x x_row
      * elements apart, rows of y CR_TILE_COLS. */
     void (*tile)(float *y, const uint16_t *x, size_t x_row, size_t m,
+                 const uint32_t *panel, size_t k, bool add);
+    /* The first CR_THIN_COLS columns of that, m <= CR_THIN_ROWS: the same bits. */
+    void (*thin)(float *y, const uint16_t *x, size_t x_row, size_t m,
                  const uint32_t *panel, size_t k, bool add);
     /* n <= CR_TILE_COLS results of a row, plus bias unless NULL, to f32 (= or +=) or bf16. */
     void (*store)(void *y, enum cr_dtype type, const float *p, const float *bias,

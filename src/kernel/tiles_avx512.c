@@ -35,6 +35,34 @@ static void pack(uint32_t *panel, const uint16_t *w, size_t w_row, size_t n, siz
     }
 }
 
+/* Up to 16 columns of two rows as pairs; b NULL: zeros. */
+INLINE vec pair_rows(const uint16_t *a, const uint16_t *b, __mmask16 mask) {
+    __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, a));
+    __m512i high = b ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, b))
+                     : _mm512_setzero_si512();
+    return _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+}
+
+/* Rows ahead that are asked for: they lie a whole row of w apart, which the machine's own
+ * prefetching does not follow across pages. */
+#define AHEAD 16
+
+static void pack_turned(uint32_t *panel, const uint16_t *w, size_t w_row, size_t n,
+                        size_t cols, size_t k) {
+    for (size_t i = 0; i < k; i += 2, panel += CR_TILE_COLS) {
+        const uint16_t *a = w + i * w_row, *b = i + 1 < k ? a + w_row : NULL;
+        for (size_t r = i + AHEAD; r < k && r < i + AHEAD + 2; r++)
+            for (size_t col = 0; col < n; col += LINE)
+                _mm_prefetch((const char *)(w + r * w_row + col), _MM_HINT_T0);
+        for (size_t col = 0; col < cols; col += LANES) {
+            size_t here = n > col ? n - col : 0;
+            __mmask16 mask = here >= LANES ? (__mmask16)0xffff : v_mask(here);
+            v_store_f32((float *)(void *)(panel + col),
+                        pair_rows(a + col, b ? b + col : NULL, mask));
+        }
+    }
+}
+
 /* As assembly since gcc 12 loads the factor into a register of its own, and then spills. */
 INLINE vec multiply_add(vec acc, vec b, const uint16_t *a) {
     __asm__("vdpbf16ps %2%{1to16%}, %1, %0"
@@ -99,6 +127,40 @@ static void tile(float *y, const uint16_t *x, size_t x_row, size_t m,
     }
 }
 
+/* Twelve sums hide the latency of one; rows in threes, each from a pointer of its own. */
+#define BASES (CR_THIN_ROWS / 3)
+
+INLINE void thin_of(float *y, const uint16_t *x, size_t x_row, const uint32_t *panel,
+                    size_t k, bool add, size_t m) {
+    vec acc[CR_THIN_ROWS];
+    const uint16_t *base[BASES];
+#pragma GCC unroll 4
+    for (size_t b = 0; b < BASES; b++)
+        base[b] = x + (3 * b < m ? 3 * b : 0) * x_row;
+#pragma GCC unroll 12
+    for (size_t r = 0; r < m; r++)
+        acc[r] = add ? v_load_f32(y + r * CR_TILE_COLS) : v_set(0.0f);
+    for (size_t i = 0; i < k; i += 2, panel += CR_TILE_COLS) {
+        vec b = v_load_f32((const float *)(const void *)panel);
+#pragma GCC unroll 12
+        for (size_t r = 0; r < m; r++)
+            acc[r] = multiply_add(acc[r], b, base[r / 3] + r % 3 * x_row + i);
+    }
+#pragma GCC unroll 12
+    for (size_t r = 0; r < m; r++)
+        v_store_f32(y + r * CR_TILE_COLS, acc[r]);
+}
+
+static void thin(float *y, const uint16_t *x, size_t x_row, size_t m,
+                 const uint32_t *panel, size_t k, bool add) {
+    if (m == CR_THIN_ROWS) {
+        thin_of(y, x, x_row, panel, k, add, CR_THIN_ROWS);
+        return;
+    }
+    for (size_t r = 0; r < m; r++)
+        thin_of(y + r * CR_TILE_COLS, x + r * x_row, x_row, panel, k, add, 1);
+}
+
 static void store(void *y, enum cr_dtype type, const float *p, const float *bias,
                   size_t n, bool add) {
     for (size_t i = 0; i < n; i += LANES) {
@@ -118,7 +180,8 @@ static void store(void *y, enum cr_dtype type, const float *p, const float *bias
     }
 }
 
-const struct cr_tiles cr_tiles_avx512 = {.pack = pack, .tile = tile, .store = store};
+const struct cr_tiles cr_tiles_avx512 = {
+    .pack = pack, .pack_turned = pack_turned, .tile = tile, .thin = thin, .store = store};
 
 #else
 typedef int not_for_this_architecture; /* ISO C wants a declaration */

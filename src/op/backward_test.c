@@ -40,6 +40,12 @@ static void linear_b(struct cr_tensor *din, struct cr_tensor dy,
     cr_linear_bwd(din[0], &grad, dy, in[0], &lin, CR_ADD, ex);
 }
 
+static void assign_b(struct cr_tensor *din, struct cr_tensor dy,
+                     const struct cr_tensor *in, struct cr_exec *ex) {
+    struct cr_linear lin = linear_of(in), grad = linear_of(din);
+    cr_linear_bwd(din[0], &grad, dy, in[0], &lin, CR_ASSIGN, ex);
+}
+
 /* x, a and b beside a fixed weight. */
 static float lora_weight[9 * 11];
 
@@ -359,6 +365,37 @@ static const struct problem wide[] = {
     {"position rows", 1, {4}, {1152}, 12, 1152, add_rows_f, add_rows_b},
 };
 
+/* bf16 only: more terms than a slab or a panel has, few and odd columns, an adapter of odd rank. */
+static float wide_weight[131 * 70];
+
+static struct cr_linear widely_adapted(const struct cr_tensor *in) {
+    for (size_t i = 0; i < CR_COUNT(wide_weight); i++)
+        wide_weight[i] = (float)(i % 11) * 0.125f - 0.625f;
+    return (struct cr_linear){.w = cr_tensor_view2(wide_weight, CR_F32, 131, 70),
+                              .lora = {.a = in[1], .b = in[2], .scale = 1.5f}};
+}
+
+static void wide_lora_f(struct cr_tensor y, const struct cr_tensor *in,
+                        struct cr_exec *ex) {
+    struct cr_linear lin = widely_adapted(in);
+    cr_linear_fwd(y, in[0], &lin, CR_ASSIGN, CR_PREFILL, ex);
+}
+
+static void wide_lora_b(struct cr_tensor *din, struct cr_tensor dy,
+                        const struct cr_tensor *in, struct cr_exec *ex) {
+    struct cr_linear lin = widely_adapted(in),
+                     grad = {.lora = {.a = din[1], .b = din[2]}};
+    cr_linear_bwd(din[0], &grad, dy, in[0], &lin, CR_ADD, ex);
+}
+
+static const struct problem tiled[] = {
+    {"slabs", 3, {25, 5001, 1}, {70, 70, 5001}, 25, 5001, linear_f, linear_b},
+    {"slabs assigned", 3, {25, 5001, 1}, {70, 70, 5001}, 25, 5001, linear_f, assign_b},
+    {"few columns", 3, {25, 21, 1}, {19, 19, 21}, 25, 21, linear_f, linear_b},
+    {"wide adapter", 3, {25, 21, 131}, {70, 70, 21}, 25, 131, wide_lora_f, wide_lora_b},
+    {"thin adapter", 3, {25, 5, 131}, {70, 70, 5}, 25, 131, wide_lora_f, wide_lora_b},
+};
+
 static void check_adjoint(const struct problem *p, struct cr_exec *ex,
                           struct cr_rng *rng) {
     struct instance v;
@@ -452,6 +489,12 @@ static void check_bf16(const struct problem *p, enum cr_isa isa) {
     full_v.dy = as_f32(&half.dy);
     p->bwd(half.din, half.dy, half.in, bf16);
     p->bwd(full_v.din, full_v.dy, full_v.in, f32);
+    p->fwd(half.y, half.in, bf16);
+    full_v.y = t_tensor(CR_F32, p->out_rows, p->out_cols);
+    p->fwd(full_v.y, full_v.in, f32);
+    if (!(apart(&half.y, &full_v.y) <= 1e-2))
+        fail_msg("%s, %s: bf16 is off by %.3g of the norm of the result", p->name,
+                 cr_isa_name(isa), apart(&half.y, &full_v.y));
     for (size_t i = 0; i < p->n_in; i++)
         if (!(apart(&half.din[i], &full_v.din[i]) <= 1e-2))
             fail_msg("%s, %s: bf16 is off by %.3g of the norm of input %zu", p->name,
@@ -468,6 +511,8 @@ static void test_bf16_is_f32_but_for_rounding(void **state) {
     for (size_t i = 0; i < CR_COUNT(problems); i++)
         if (takes_bf16(&problems[i]))
             check_bf16(&problems[i], isa);
+    for (size_t i = 0; i < CR_COUNT(tiled); i++)
+        check_bf16(&tiled[i], cr_isa_best());
 }
 
 static void test_threads_change_no_bit(void **state) {
@@ -478,15 +523,18 @@ static void test_threads_change_no_bit(void **state) {
         if (takes_bf16(&problems[i]))
             check_threads(&problems[i], isa, CR_COMPUTE_BF16);
     }
+    for (size_t i = 0; i < CR_COUNT(tiled); i++)
+        check_threads(&tiled[i], cr_isa_best(), CR_COMPUTE_BF16);
 }
 
 /* A frozen weight of any dtype: dx and the adapter's gradients are those of the same numbers in f32
  * (in bf16 products the weight is rounded the same way on both sides). */
-static void check_frozen(enum cr_dtype dtype, enum cr_isa isa) {
+static void check_frozen(enum cr_dtype dtype, enum cr_isa isa, enum cr_compute compute) {
     struct cr_rng rng;
     cr_rng_seed(&rng, 9);
-    size_t rows = 7, n = 33, k = 256, rank = 4;
-    struct cr_exec *ex = t_exec(isa, CR_COMPUTE_F32, 1);
+    size_t rows = 7, n = 333, k = 256, rank = 4;
+    struct cr_exec *ex = t_exec(isa, compute, 1);
+    enum cr_dtype act = ex->act;
     struct cr_tensor w = t_tensor(dtype, n, k), plain = t_random(CR_F32, n, k, 1, &rng);
     for (size_t r = 0; r < n; r++) { /* to the dtype and back */
         cr_row_from_f32(dtype, cr_tensor_row(&plain, r), cr_tensor_row(&w, r), k);
@@ -495,8 +543,8 @@ static void check_frozen(enum cr_dtype dtype, enum cr_isa isa) {
     struct cr_lora lora = {.a = t_random(CR_F32, rank, k, 0.1, &rng),
                            .b = t_random(CR_F32, n, rank, 0.1, &rng),
                            .scale = 2.0f};
-    struct cr_tensor x = t_random(CR_F32, rows, k, 1, &rng),
-                     dy = t_random(CR_F32, rows, n, 1, &rng);
+    struct cr_tensor x = t_random(act, rows, k, 1, &rng),
+                     dy = t_random(act, rows, n, 1, &rng);
     struct cr_tensor dx[2];
     struct cr_linear grad[2];
     for (int i = 0; i < 2; i++) {
@@ -528,7 +576,8 @@ static void test_frozen_weights_of_any_dtype(void **state) {
     static const enum cr_dtype dtypes[] = {CR_BF16, CR_F16, CR_Q8_0, CR_Q4_0};
     T_EACH_ISA(isa)
     for (size_t i = 0; i < CR_COUNT(dtypes); i++)
-        check_frozen(dtypes[i], isa);
+        for (int c = 0; c < 2; c++)
+            check_frozen(dtypes[i], isa, c ? CR_COMPUTE_BF16 : CR_COMPUTE_F32);
 }
 
 int main(void) {

@@ -43,7 +43,7 @@ const float *cr_linear_bias(const struct cr_tensor *bias, struct cr_exec *ex) {
 /* Bytes of converted weights that one product takes; larger matrices go panel by panel. */
 #define PANEL_BYTES ((size_t)64 << 20)
 
-static bool is_dense(const struct cr_tensor *t) {
+bool cr_linear_is_dense(const struct cr_tensor *t) {
     size_t bytes;
     return cr_dtype_row_bytes(t->dtype, cr_tensor_cols(t), &bytes) &&
            t->row_bytes == bytes;
@@ -63,10 +63,9 @@ static void convert_rows(const struct cr_tensor *to, const struct cr_tensor *t,
     }
 }
 
-/* t itself where it is dense and of that type, else a converted copy in scratch. */
-static struct cr_tensor as_dense(const struct cr_tensor *t, enum cr_dtype dtype,
+struct cr_tensor cr_linear_dense(const struct cr_tensor *t, enum cr_dtype dtype,
                                  struct cr_exec *ex) {
-    if (t->dtype == dtype && is_dense(t))
+    if (t->dtype == dtype && cr_linear_is_dense(t))
         return *t;
     struct cr_tensor copy =
         cr_exec_matrix(ex, dtype, cr_tensor_rows(t), cr_tensor_cols(t));
@@ -88,7 +87,7 @@ static void product_panel(const struct cr_tensor *y, const struct cr_tensor *x,
                                   .add = mode == CR_ADD};
     const float *panel_bias = bias ? bias + first : NULL;
     bool takes_type = y->dtype == CR_F32 || y->dtype == x->dtype;
-    if (is_dense(y) && n == cr_tensor_cols(y) && takes_type) {
+    if (cr_linear_is_dense(y) && n == cr_tensor_cols(y) && takes_type) {
         cr_gemm_run(ex->gemm, &shape, x->data, w->data, panel_bias, y->data,
                     &ex->scratch);
         return;
@@ -113,8 +112,8 @@ static void linear_prefill(struct cr_tensor y, struct cr_tensor x,
     size_t mark = cr_arena_mark(&ex->scratch);
     const float *bias = cr_linear_bias(&lin->bias, ex);
     const enum cr_dtype type = CR_F32;
-    struct cr_tensor rows = as_dense(&x, type, ex);
-    if (w->dtype == type && is_dense(w)) {
+    struct cr_tensor rows = cr_linear_dense(&x, type, ex);
+    if (w->dtype == type && cr_linear_is_dense(w)) {
         product_panel(&y, &rows, w, bias, 0, mode, ex);
     } else {
         size_t panel_rows = CR_MAX(PANEL_BYTES / (k * cr_dtype_block_bytes(type)), 64);
@@ -160,7 +159,7 @@ static void linear_tiles(struct cr_tensor y, struct cr_tensor x,
     size_t m = cr_tensor_rows(&x), n = cr_tensor_rows(&lin->w), k = cr_tensor_cols(&x);
     size_t mark = cr_arena_mark(&ex->scratch);
     const float *bias = cr_linear_bias(&lin->bias, ex);
-    struct cr_tensor rows = as_dense(&x, CR_F32, ex);
+    struct cr_tensor rows = cr_linear_dense(&x, CR_F32, ex);
     size_t padded = CR_CEIL_DIV(n, BLOCK_COLS) * BLOCK_COLS;
     struct cr_tensor p = cr_exec_matrix(ex, CR_F32, m, padded);
     struct cr_tensor packed =
@@ -220,9 +219,27 @@ void cr_linear_store(const struct cr_tensor *y, size_t t, const float *p,
         memcpy(to + first, p, n * sizeof *to);
 }
 
-/* y (+)= x w' + bias */
-static void plain_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
-                      enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex) {
+/* The tiles with whole maps. */
+static void tiles_fwd(const struct cr_tensor *y, const struct cr_linear *const *lin,
+                      size_t n, struct cr_tensor x, enum cr_linear_after after,
+                      struct cr_exec *ex) {
+    struct cr_tiled products[CR_LINEAR_GROUP] = {0};
+    for (size_t i = 0; i < n; i++)
+        products[i] = (struct cr_tiled){.y = y[after == CR_AFTER_SWIGLU ? 0 : i],
+                                        .w = &lin[i]->w,
+                                        .bias = &lin[i]->bias,
+                                        .panels = lin[i]->panels};
+    cr_linear_tiles(products, n, x, after, ex);
+}
+
+bool cr_linear_takes_tiles(const struct cr_linear *lin, struct cr_tensor x,
+                           enum cr_phase phase, const struct cr_exec *ex) {
+    return !lin->packed && cr_linear_is_tiled(lin, phase, ex) && cr_tensor_rows(&x) > 0 &&
+           cr_tensor_cols(&x) > 0;
+}
+
+void cr_linear_plain(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
+                     enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex) {
     check_shapes(&y, &x, lin, mode, ex);
     if (cr_tensor_rows(&x) == 0 || cr_tensor_rows(&lin->w) == 0)
         return;
@@ -232,107 +249,20 @@ static void plain_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_li
              (!ex->gemm && !ex->dense->tile))
         cr_linear_step(&y, &lin, 1, x, mode, ex);
     else if (cr_linear_is_tiled(lin, phase, ex))
-        cr_linear_tiles(&y, &lin, 1, x, mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE,
-                        ex);
+        tiles_fwd(&y, &lin, 1, x, mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE, ex);
     else if (!ex->gemm)
         linear_tiles(y, x, lin, mode, ex);
     else
         linear_prefill(y, x, lin, mode, ex);
 }
 
-/* scale x m', as the next product takes it. */
-static struct cr_tensor scaled_product(struct cr_tensor x, struct cr_tensor m,
-                                       float scale, enum cr_phase phase,
-                                       struct cr_exec *ex) {
-    size_t rows = cr_tensor_rows(&x), n = m.dim[0];
-    struct cr_tensor u = cr_exec_matrix(ex, CR_F32, rows, n);
-    plain_fwd(u, x, &(struct cr_linear){.w = m}, CR_ASSIGN, phase, ex);
-    float *values = u.data;
-    for (size_t i = 0; i < rows * n; i++)
-        values[i] *= scale;
-    return cr_cast_act(u, ex);
-}
-
-static void round_rows(struct cr_tensor y, struct cr_tensor x, struct cr_exec *ex) {
-#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
-    for (size_t t = 0; t < x.dim[0]; t++)
-        ex->dense->row_to_bf16(CR_F32, cr_tensor_row(&x, t), cr_tensor_row(&y, t),
-                               x.dim[1]);
-}
-
-/* What element (row, col) of x is multiplied by, four columns at a time. */
-static void dropout_factors(const struct cr_lora *lora, size_t row, size_t col,
-                            float factors[4]) {
-    uint64_t bits = cr_hash_u64(cr_hash_u64(lora->seed + row) + col / 4);
-    uint64_t limit = (uint64_t)(lora->dropout * 65536.0f);
-    for (size_t i = 0; i < 4; i++)
-        factors[i] = (bits >> (16 * i) & 0xffff) < limit ? 0 : 1 / (1 - lora->dropout);
-}
-
-/* x as the low-rank term takes it. */
-static struct cr_tensor dropped(struct cr_tensor x, const struct cr_lora *lora,
-                                struct cr_exec *ex) {
-    if (lora->dropout <= 0)
-        return x;
-    size_t rows = cr_tensor_rows(&x), cols = cr_tensor_cols(&x);
-    struct cr_tensor out = cr_exec_matrix(ex, x.dtype, rows, cols);
-#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
-    for (size_t t = 0; t < rows; t++)
-        for (size_t c = 0; c < cols; c += 4) {
-            size_t n = CR_MIN(cols - c, 4), at = c * cr_dtype_block_bytes(x.dtype);
-            float values[4], factors[4];
-            dropout_factors(lora, t, c, factors);
-            cr_row_to_f32(x.dtype, (char *)cr_tensor_row(&x, t) + at, values, n);
-            for (size_t i = 0; i < n; i++)
-                values[i] *= factors[i];
-            cr_row_from_f32(x.dtype, values, (char *)cr_tensor_row(&out, t) + at, n);
-        }
-    return out;
-}
-
-/* dx += the gradient of the dropped rows, where they were kept; both F32. */
-static void dropout_bwd(struct cr_tensor dx, struct cr_tensor d,
-                        const struct cr_lora *lora, struct cr_exec *ex) {
-#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
-    for (size_t t = 0; t < d.dim[0]; t++) {
-        float *to = cr_tensor_row(&dx, t);
-        const float *from = cr_tensor_row(&d, t);
-        for (size_t c = 0; c < d.dim[1]; c += 4) {
-            float factors[4];
-            dropout_factors(lora, t, c, factors);
-            for (size_t i = 0; i < CR_MIN(d.dim[1] - c, 4); i++)
-                to[c + i] += from[c + i] * factors[i];
-        }
-    }
-}
-
-void cr_linear_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_linear *lin,
-                   enum cr_store_mode mode, enum cr_phase phase, struct cr_exec *ex) {
-    if (!lin->lora.a.data) {
-        plain_fwd(y, x, lin, mode, phase, ex);
-        return;
-    }
-    size_t mark = cr_arena_mark(&ex->scratch);
-    struct cr_tensor sum = y; /* in f32 until both terms are in */
-    if (y.dtype != CR_F32)
-        sum = cr_exec_matrix(ex, CR_F32, cr_tensor_rows(&y), cr_tensor_cols(&y));
-    plain_fwd(sum, x, lin, mode, phase, ex);
-    struct cr_tensor u = scaled_product(dropped(x, &lin->lora, ex), lin->lora.a,
-                                        lin->lora.scale, phase, ex);
-    plain_fwd(sum, u, &(struct cr_linear){.w = lin->lora.b}, CR_ADD, phase, ex);
-    if (y.dtype != CR_F32)
-        round_rows(y, sum, ex);
-    cr_arena_release(&ex->scratch, mark);
-}
-
 /* May these maps of x be one job for the tiles? */
 static bool is_tiled(const struct cr_linear *const *lin, size_t n, struct cr_tensor x,
                      enum cr_phase phase, const struct cr_exec *ex) {
     for (size_t i = 0; i < n; i++)
-        if (lin[i]->packed || lin[i]->lora.a.data ||
-            !cr_linear_is_tiled(lin[i], phase, ex))
+        if (lin[i]->lora.a.data || !cr_linear_takes_tiles(lin[i], x, phase, ex))
             return false;
-    return cr_tensor_rows(&x) > 0 && cr_tensor_cols(&x) > 0;
+    return true;
 }
 
 static void group(const struct cr_tensor *y, const struct cr_linear *const *lin, size_t n,
@@ -347,7 +277,7 @@ static void group(const struct cr_tensor *y, const struct cr_linear *const *lin,
     if (alike)
         cr_linear_step(y, lin, n, x, mode, ex);
     else if (is_tiled(lin, n, x, phase, ex))
-        cr_linear_tiles(y, lin, n, x, mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE, ex);
+        tiles_fwd(y, lin, n, x, mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE, ex);
     else
         for (size_t i = 0; i < n; i++)
             cr_linear_fwd(y[i], x, lin[i], mode, phase, ex);
@@ -404,9 +334,8 @@ void cr_linear_gelu_fwd(struct cr_tensor y, struct cr_tensor x,
                         struct cr_exec *ex) {
     check_shapes(&y, &x, lin, CR_ASSIGN, ex);
     if (is_tiled(&lin, 1, x, CR_PREFILL, ex)) {
-        cr_linear_tiles(&y, &lin, 1, x,
-                        kind == CR_GELU_TANH ? CR_AFTER_GELU_TANH : CR_AFTER_GELU_ERF,
-                        ex);
+        tiles_fwd(&y, &lin, 1, x,
+                  kind == CR_GELU_TANH ? CR_AFTER_GELU_TANH : CR_AFTER_GELU_ERF, ex);
         return;
     }
     size_t mark = cr_arena_mark(&ex->scratch);
@@ -425,7 +354,7 @@ void cr_linear_swiglu_fwd(struct cr_tensor y, struct cr_tensor x,
     check_shapes(&y, &x, gate, CR_ASSIGN, ex);
     check_shapes(&y, &x, up, CR_ASSIGN, ex);
     if (is_tiled(both, 2, x, phase, ex)) {
-        cr_linear_tiles(&y, both, 2, x, CR_AFTER_SWIGLU, ex);
+        tiles_fwd(&y, both, 2, x, CR_AFTER_SWIGLU, ex);
         return;
     }
     size_t mark = cr_arena_mark(&ex->scratch);
@@ -436,149 +365,4 @@ void cr_linear_swiglu_fwd(struct cr_tensor y, struct cr_tensor x,
     cr_linear_group_fwd((struct cr_tensor[]){first, second}, both, 2, x, phase, ex);
     cr_swiglu_fwd(y, first, second, ex);
     cr_arena_release(&ex->scratch, mark);
-}
-
-/* Backward */
-
-/* (cols, rows) in type `dtype`: for machines whose products take one order only. */
-static struct cr_tensor transposed(const struct cr_tensor *t, enum cr_dtype dtype,
-                                   struct cr_exec *ex) {
-    size_t rows = cr_tensor_rows(t), cols = cr_tensor_cols(t);
-    struct cr_tensor out = cr_exec_matrix(ex, dtype, cols, rows);
-    struct cr_tensor line = cr_exec_matrix(ex, CR_F32, ex->n_threads, cols);
-#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
-    for (size_t first = 0; first < rows; first += 16) { /* a cache line has one writer */
-        float *row = cr_tensor_row(&line, (size_t)omp_get_thread_num());
-        for (size_t r = first; r < CR_MIN(first + 16, rows); r++) {
-            ex->dense->row_to_f32(t->dtype, cr_tensor_row(t, r), row, cols);
-            for (size_t c = 0; c < cols; c++)
-                if (dtype == CR_F32)
-                    ((float *)cr_tensor_row(&out, c))[r] = row[c];
-                else
-                    ((uint16_t *)cr_tensor_row(&out, c))[r] = cr_bf16_from_f32(row[c]);
-        }
-    }
-    return out;
-}
-
-/* dx (+)= dy w */
-static void input_bwd(struct cr_tensor dx, struct cr_tensor dy, const struct cr_tensor *w,
-                      enum cr_store_mode mode, struct cr_exec *ex) {
-    if (!ex->gemm) {
-        struct cr_linear turned = {.w = transposed(w, CR_F32, ex)};
-        plain_fwd(dx, dy, &turned, mode, CR_PREFILL, ex);
-        return;
-    }
-    enum cr_dtype type = cr_gemm_multiplies_bf16(ex->gemm) ? ex->act : CR_F32;
-    struct cr_tensor rows = as_dense(&dy, type, ex), plain = as_dense(w, type, ex);
-    struct cr_gemm_shape shape = {.m = dy.dim[0],
-                                  .n = w->dim[1],
-                                  .k = w->dim[0],
-                                  .in = type,
-                                  .out = dx.dtype,
-                                  .add = mode == CR_ADD,
-                                  .w_by_k = true};
-    if (dx.dtype == CR_F32 || dx.dtype == type) {
-        cr_gemm_run(ex->gemm, &shape, rows.data, plain.data, NULL, dx.data, &ex->scratch);
-        return;
-    }
-    struct cr_tensor p = cr_exec_matrix(ex, CR_F32, shape.m, shape.n);
-    shape.out = CR_F32;
-    cr_gemm_run(ex->gemm, &shape, rows.data, plain.data, NULL, p.data, &ex->scratch);
-    for (size_t t = 0; t < shape.m; t++)
-        cr_linear_store(&dx, t, cr_tensor_row(&p, t), NULL, CR_ASSIGN, 0, shape.n);
-}
-
-/* dw += dy' x */
-static void weight_bwd(struct cr_tensor dw, struct cr_tensor dy, struct cr_tensor x,
-                       struct cr_exec *ex) {
-    if (!ex->gemm) {
-        struct cr_linear turned = {.w = transposed(&x, CR_F32, ex)};
-        plain_fwd(dw, transposed(&dy, ex->act, ex), &turned, CR_ADD, CR_PREFILL, ex);
-        return;
-    }
-    enum cr_dtype type = cr_gemm_multiplies_bf16(ex->gemm) ? ex->act : CR_F32;
-    struct cr_tensor left = as_dense(&dy, type, ex), right = as_dense(&x, type, ex);
-    struct cr_gemm_shape shape = {.m = dw.dim[0],
-                                  .n = dw.dim[1],
-                                  .k = dy.dim[0],
-                                  .in = type,
-                                  .out = CR_F32,
-                                  .add = true,
-                                  .x_by_k = true,
-                                  .w_by_k = true};
-    cr_gemm_run(ex->gemm, &shape, left.data, right.data, NULL, dw.data, &ex->scratch);
-}
-
-static void check_bwd(const struct cr_tensor *dx, const struct cr_linear *grad,
-                      const struct cr_tensor *dy, const struct cr_tensor *x,
-                      const struct cr_linear *lin, const struct cr_exec *ex) {
-    size_t rows = cr_tensor_rows(dy), n = cr_tensor_rows(&lin->w),
-           k = cr_tensor_cols(&lin->w);
-    CR_ASSERT(dy->dtype == ex->act && is_dense(dy) && cr_tensor_cols(dy) == n);
-    CR_ASSERT(!dx->data ||
-              (is_dense(dx) && cr_tensor_rows(dx) == rows && cr_tensor_cols(dx) == k));
-    CR_ASSERT(!(grad->w.data || lin->lora.a.data) ||
-              (x->dtype == ex->act && is_dense(x) && cr_tensor_rows(x) == rows &&
-               cr_tensor_cols(x) == k));
-    CR_ASSERT(!grad->w.data ||
-              (grad->w.dtype == CR_F32 && grad->w.dim[0] == n && grad->w.dim[1] == k));
-    CR_ASSERT(!grad->bias.data ||
-              (grad->bias.dtype == CR_F32 && cr_tensor_cols(&grad->bias) == n));
-}
-
-/* Gradients of the low-rank term, and its part of dx (F32, added). */
-static void lora_bwd(struct cr_tensor dx, const struct cr_lora *grad, struct cr_tensor dy,
-                     struct cr_tensor x, const struct cr_lora *lora, struct cr_exec *ex) {
-    size_t mark = cr_arena_mark(&ex->scratch), rows = cr_tensor_rows(&dy),
-           r = lora->a.dim[0];
-    if (grad->a.data || grad->b.data)
-        x = dropped(x, lora, ex);
-    if (grad->b.data)
-        weight_bwd(grad->b, dy, scaled_product(x, lora->a, lora->scale, CR_PREFILL, ex),
-                   ex);
-    if (grad->a.data || dx.data) {
-        struct cr_tensor du = cr_exec_matrix(ex, CR_F32, rows, r);
-        input_bwd(du, dy, &lora->b, CR_ASSIGN, ex);
-        float *values = du.data;
-        for (size_t i = 0; i < rows * r; i++)
-            values[i] *= lora->scale;
-        struct cr_tensor du_act = cr_cast_act(du, ex);
-        if (grad->a.data)
-            weight_bwd(grad->a, du_act, x, ex);
-        if (dx.data && lora->dropout > 0) {
-            struct cr_tensor d = cr_exec_matrix(ex, CR_F32, dx.dim[0], dx.dim[1]);
-            input_bwd(d, du_act, &lora->a, CR_ASSIGN, ex);
-            dropout_bwd(dx, d, lora, ex);
-        } else if (dx.data) {
-            input_bwd(dx, du_act, &lora->a, CR_ADD, ex);
-        }
-    }
-    cr_arena_release(&ex->scratch, mark);
-}
-
-void cr_linear_bwd(struct cr_tensor dx, const struct cr_linear *grad, struct cr_tensor dy,
-                   struct cr_tensor x, const struct cr_linear *lin,
-                   enum cr_store_mode mode, struct cr_exec *ex) {
-    check_bwd(&dx, grad, &dy, &x, lin, ex);
-    if (dy.dim[0] == 0)
-        return;
-    size_t mark = cr_arena_mark(&ex->scratch);
-    struct cr_tensor sum = dx; /* in f32 until all terms are in */
-    if (dx.data && dx.dtype != CR_F32 && lin->lora.a.data)
-        sum = cr_exec_matrix(ex, CR_F32, dx.dim[0], dx.dim[1]);
-    size_t inner = cr_arena_mark(&ex->scratch);
-    if (dx.data)
-        input_bwd(sum, dy, &lin->w, mode, ex);
-    cr_arena_release(&ex->scratch, inner);
-    if (lin->lora.a.data)
-        lora_bwd(sum, &grad->lora, dy, x, &lin->lora, ex);
-    if (sum.data != dx.data)
-        round_rows(dx, sum, ex);
-    cr_arena_release(&ex->scratch, mark);
-    if (grad->w.data)
-        weight_bwd(grad->w, dy, x, ex);
-    cr_arena_release(&ex->scratch, mark);
-    if (grad->bias.data)
-        cr_add_columns(grad->bias.data, dy, ex);
 }

@@ -420,6 +420,32 @@ static void test_panels_beforehand(void **state) {
     cr_exec_free(ex);
 }
 
+/* Few columns have a kernel of their own: the bits of the same columns among many. */
+static void test_few_columns(void **state) {
+    (void)state;
+    struct cr_rng r;
+    cr_rng_seed(&r, 23);
+    struct cr_exec *ex = exec_new(cr_isa_best(), CR_COMPUTE_BF16, 2);
+    size_t rows = 29, n = 100, k = 5001;
+    struct cr_linear all = {.w = random_matrix(CR_BF16, n, k, &r)};
+    struct cr_tensor x = random_matrix(CR_BF16, rows, k, &r);
+    struct cr_tensor y = random_matrix(CR_F32, rows, n, &r);
+    cr_linear_fwd(y, x, &all, CR_ASSIGN, CR_PREFILL, ex);
+    for (size_t few = 1; few < 40; few += 6) {
+        struct cr_linear part = {.w = cr_tensor_slice(&all.w, 0, few)};
+        struct cr_tensor z = random_matrix(CR_F32, rows, few, &r);
+        cr_linear_fwd(z, x, &part, CR_ASSIGN, CR_PREFILL, ex);
+        for (size_t t = 0; t < rows; t++)
+            assert_memory_equal(cr_tensor_row(&z, t), cr_tensor_row(&y, t),
+                                few * sizeof(float));
+        free(z.data);
+    }
+    free(y.data);
+    free(x.data);
+    free(all.w.data);
+    cr_exec_free(ex);
+}
+
 static void test_embed_copies_rows(void **state) {
     (void)state;
     struct cr_rng r;
@@ -478,6 +504,7 @@ int main(void) {
         cmocka_unit_test(test_rows_do_not_depend_on_company),
         cmocka_unit_test(test_panels_join),
         cmocka_unit_test(test_panels_beforehand),
+        cmocka_unit_test(test_few_columns),
         cmocka_unit_test(test_embed_copies_rows),
         cmocka_unit_test(test_host_threads_are_kept),
         cmocka_unit_test(test_unavailable_isa_is_refused),
