@@ -131,8 +131,8 @@ struct cr_exam_load {
     size_t shard, n_shards; /* item k belongs to shard k mod n_shards; 0: all */
 };
 
-/* An object that is no item is a fault, counted, and left out; so is a doubled id after the
- * first. Errors: CRITIC_BAD_FILE (no file: the message names the files and where they are to be
+/* An object that is no item is a fault, counted, and left out; so is an item that stands there twice.
+ * Different items of one id are "ID", "ID#2" and so on. Errors: CRITIC_BAD_FILE (no file: the message names the files and where they are to be
  * had), CRITIC_BAD_ARGUMENT, CRITIC_NO_MEMORY. Ownership: cr_exam_set_fini, after failure too. */
 enum critic_status cr_exam_load(struct cr_exam_set *out, const struct cr_exam *bench,
                                 const struct cr_exam_load *how, struct cr_faults *faults,

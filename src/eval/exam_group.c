@@ -11,9 +11,13 @@ static bool starts(const char *text, size_t n, const char *word) {
 }
 
 /* VL-RewardBench cal.py: the prefix up to the first "_" or "-". The rule for "hallucination" is
- * what the scripts with the known fault lack. */
-static const char *vlrb_group(struct cr_str id) {
+ * what the scripts with the known fault lack. VLMEvalKit's file names the category instead. */
+static const char *vlrb_group(struct cr_str id, const char *category) {
+    static const char *const names[] = {"general", "hallucination", "reasoning"};
     size_t n = 0;
+    for (size_t i = 0; category && i < CR_COUNT(names); i++)
+        if (cr_text_starts(cr_str_of(category), 0, names[i]))
+            return names[i];
     while (n < id.len && id.data[n] != '_' && id.data[n] != '-')
         n++;
     if (starts(id.data, n, "RLAIF") || starts(id.data, n, "RLHF") ||
@@ -57,7 +61,7 @@ const char *cr_exam_group(struct cr_arena *a, enum cr_group_rule rule, struct cr
     case CR_GROUP_LIST:
         return value;
     case CR_GROUP_VLRB:
-        return vlrb_group(id);
+        return vlrb_group(id, value);
     case CR_GROUP_MMRB:
         return mmrb_group(id, value);
     case CR_GROUP_MMRLHF:

@@ -24,6 +24,12 @@ enum critic_status cr_exam_count_groups(const struct cr_exam_set *set,
  * (largest remainders; of equal ones the first). */
 void cr_exam_share_out(struct cr_group_count *groups, size_t n_groups, size_t n_items,
                        size_t sample);
+/* exam_sample.c: keeps n items, every group in its share, drawn by a hash of seed and id; 0: all.
+ * Errors: CRITIC_NO_MEMORY. */
+enum critic_status cr_exam_take_sample(struct cr_exam_set *set, size_t n, uint64_t seed,
+                                       critic_error *err);
+/* Keeps items shard, shard + n_shards, …; n_shards 0: all. */
+void cr_exam_take_shard(struct cr_exam_set *set, size_t shard, size_t n_shards);
 /* Fills set->groups and set->is_published. */
 enum critic_status cr_exam_describe_groups(struct cr_exam_set *set, critic_error *err);
 

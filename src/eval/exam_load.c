@@ -12,6 +12,7 @@
 #include "eval/exam_group.h"
 #include "eval/lines.h"
 #include "eval/rows.h"
+#include "image/image.h"
 #include "judge/verdict.h"
 
 #define MAX_ARENA ((size_t)1 << 36) /* address space; pages come as they are used */
@@ -21,7 +22,7 @@ struct loading {
     const struct cr_exam_load *how;
     struct cr_faults *faults;
     json_t *answers; /* of --answers, by id; NULL: none */
-    json_t *ids;     /* seen so far */
+    json_t *ids;     /* seen so far: by id a list of what the items of that id hold */
     char *folder;
     size_t cap;
 };
@@ -76,6 +77,35 @@ static enum critic_status read_id(struct loading *l, const json_t *row, size_t l
     return CRITIC_OK;
 }
 
+/* Where a picture is looked for: beside the file, and as MLLM-as-a-Judge has it. */
+static const char *const picture_folders[] = {"", "image/", "images/", "../image/",
+                                              "../images/"};
+
+/* A relative path that is not beside the file becomes one from there; others stay. */
+static enum critic_status find_picture(struct loading *l, struct cr_str *source,
+                                       critic_error *err) {
+    struct cr_buf path;
+    enum critic_status status = CRITIC_OK;
+    if (cr_is_data_url(*source) || source->data[0] == '/')
+        return CRITIC_OK;
+    cr_buf_init(&path, 1 << 16);
+    for (size_t i = 0; i < CR_COUNT(picture_folders) && status == CRITIC_OK; i++) {
+        cr_buf_clear(&path);
+        status = cr_buf_printf(&path, err, "%s%s%s%s", l->folder, l->folder[0] ? "/" : "",
+                               picture_folders[i], source->data);
+        if (status != CRITIC_OK || !cr_file_exists(path.data))
+            continue;
+        size_t skip = strlen(l->folder) + (l->folder[0] != '\0');
+        source->data =
+            cr_arena_strndup(&l->set->arena, path.data + skip, path.len - skip);
+        source->len = path.len - skip;
+        status = source->data ? CRITIC_OK : no_memory(err);
+        break;
+    }
+    cr_buf_fini(&path);
+    return status;
+}
+
 static enum critic_status read_pictures(struct loading *l, const json_t *row,
                                         struct cr_exam_item *b, critic_error *err) {
     const json_t *value = cr_field_find(row, l->set->bench->keys.images);
@@ -86,10 +116,12 @@ static enum critic_status read_pictures(struct loading *l, const json_t *row,
         cr_arena_calloc(&l->set->arena, CR_MAX(n, (size_t)1), sizeof *sources);
     if (!sources)
         return no_memory(err);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         CR_TRY(cr_field_picture(&l->set->arena,
                                 json_is_array(value) ? json_array_get(value, i) : value,
                                 &sources[i], err));
+        CR_TRY(find_picture(l, &sources[i], err));
+    }
     b->item.sources = sources;
     b->item.n_sources = n;
     b->item.folder = cr_str_of(l->folder);
@@ -275,9 +307,59 @@ static enum critic_status grow(struct loading *l, critic_error *err) {
     return CRITIC_OK;
 }
 
+/* Question and answers, in whatever order the answers stand. */
+static uint64_t content_of(const struct cr_item *item) {
+    struct cr_hash h;
+    uint64_t value[2], sum = 0;
+    cr_hash_init(&h, 0);
+    cr_hash_update(&h, item->question.data, item->question.len);
+    cr_hash_final(&h, value);
+    sum = value[0];
+    for (size_t i = 0; i < item->n_answers; i++) {
+        cr_hash_init(&h, 1);
+        cr_hash_update(&h, item->answers[i].data, item->answers[i].len);
+        cr_hash_final(&h, value);
+        sum += value[0];
+    }
+    return sum;
+}
+
+/* Published files give one id to different items (18 of VL-RewardBench's, whose own script tells them
+ * apart by question and answers): the k-th becomes "ID#k". *doubled: it is there already. */
+static enum critic_status make_unique(struct loading *l, struct cr_exam_item *b,
+                                      bool *doubled, critic_error *err) {
+    struct cr_buf text;
+    struct cr_str id = b->item.id;
+    json_int_t content = (json_int_t)content_of(&b->item);
+    json_t *seen = json_object_getn(l->ids, id.data, id.len);
+    *doubled = false;
+    for (size_t i = 0; i < json_array_size(seen); i++)
+        *doubled |= json_integer_value(json_array_get(seen, i)) == content;
+    if (*doubled)
+        return CRITIC_OK;
+    if (!seen && json_object_setn_new(l->ids, id.data, id.len, json_array()) != 0)
+        return no_memory(err);
+    seen = json_object_getn(l->ids, id.data, id.len);
+    if (json_array_append_new(seen, json_integer(content)) != 0)
+        return no_memory(err);
+    if (json_array_size(seen) == 1)
+        return CRITIC_OK;
+    cr_buf_init(&text, id.len + 40);
+    enum critic_status status =
+        cr_buf_printf(&text, err, "%s#%zu", id.data, json_array_size(seen));
+    if (status == CRITIC_OK) {
+        b->item.id = (struct cr_str){
+            cr_arena_strndup(&l->set->arena, text.data, text.len), text.len};
+        status = b->item.id.data ? CRITIC_OK : no_memory(err);
+    }
+    cr_buf_fini(&text);
+    return status;
+}
+
 static enum critic_status on_row(void *user, json_t *row, size_t line,
                                  critic_error *err) {
     struct loading *l = user;
+    bool doubled;
     critic_error why = {0};
     CR_TRY(grow(l, err));
     struct cr_exam_item *b = &l->set->items[l->set->n];
@@ -289,81 +371,13 @@ static enum critic_status on_row(void *user, json_t *row, size_t line,
     if (status != CRITIC_OK)
         return cr_faults_add(l->faults, l->set->path, "item", line, err,
                              "%.300s; item left out", why.message);
-    if (json_object_getn(l->ids, b->item.id.data, b->item.id.len))
+    CR_TRY(make_unique(l, b, &doubled, err));
+    if (doubled)
         return cr_faults_add(l->faults, l->set->path, "doubled id", line, err,
                              "id '%.60s' stands there already; the first counts",
                              b->item.id.data);
-    if (json_object_setn_new(l->ids, b->item.id.data, b->item.id.len, json_true()) != 0)
-        return no_memory(err);
     l->set->n++;
     return CRITIC_OK;
-}
-
-/* ---- which items -------------------------------------------------------------------------------- */
-
-/* Keeps the items that `wanted` marks, in order. */
-static void keep_marked(struct cr_exam_set *set, const bool *wanted) {
-    size_t n = 0;
-    for (size_t i = 0; i < set->n; i++)
-        if (wanted[i])
-            set->items[n++] = set->items[i];
-    set->n = n;
-}
-
-static int compare_ranks(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* So many of each group as its share asks for (largest remainders), drawn by a hash of seed and
- * id: the draw of an item does not depend on the others. */
-static enum critic_status take_sample(struct cr_exam_set *set, size_t n, uint64_t seed,
-                                      critic_error *err) {
-    if (n == 0 || n >= set->n)
-        return CRITIC_OK;
-    struct cr_group_count *groups = NULL;
-    size_t n_groups = 0;
-    bool *wanted = calloc(set->n, sizeof *wanted);
-    uint64_t(*keys)[2] = calloc(set->n, sizeof *keys);
-    enum critic_status status = CRITIC_OK;
-    if (!wanted || !keys)
-        status = no_memory(err);
-    if (status == CRITIC_OK)
-        status = cr_exam_count_groups(set, &groups, &n_groups, err);
-    if (status == CRITIC_OK)
-        cr_exam_share_out(groups, n_groups, set->n, n);
-    for (size_t g = 0; status == CRITIC_OK && g < n_groups; g++) {
-        size_t m = 0;
-        for (size_t i = 0; i < set->n; i++) {
-            struct cr_str id = set->items[i].item.id;
-            struct cr_hash h;
-            if (strcmp(cr_exam_group_name(&set->items[i]), groups[g].name) != 0)
-                continue;
-            cr_hash_init(&h, seed);
-            cr_hash_update(&h, id.data, id.len);
-            cr_hash_final(&h, keys[m]);
-            keys[m++][1] = i;
-        }
-        qsort(keys, m, sizeof *keys, compare_ranks);
-        for (size_t k = 0; k < groups[g].share; k++)
-            wanted[keys[k][1]] = true;
-    }
-    if (status == CRITIC_OK)
-        keep_marked(set, wanted);
-    free(groups);
-    free(wanted);
-    free(keys);
-    return status;
-}
-
-static void take_shard(struct cr_exam_set *set, size_t shard, size_t n_shards) {
-    size_t n = 0;
-    if (n_shards == 0)
-        return;
-    for (size_t i = 0; i < set->n; i++)
-        if (i % n_shards == shard)
-            set->items[n++] = set->items[i];
-    set->n = n;
 }
 
 /* ---- files -------------------------------------------------------------------------------------- */
@@ -468,10 +482,10 @@ enum critic_status cr_exam_load(struct cr_exam_set *out, const struct cr_exam *b
         CR_TRY_GOTO(no_memory(err));
     CR_TRY_GOTO(read_files(&l, err));
     CR_TRY_GOTO(cr_exam_describe_groups(out, err));
-    CR_TRY_GOTO(take_sample(out, how->sample, how->seed, err));
+    CR_TRY_GOTO(cr_exam_take_sample(out, how->sample, how->seed, err));
     if (how->limit > 0)
         out->n = CR_MIN(out->n, how->limit);
-    take_shard(out, how->shard, how->n_shards);
+    cr_exam_take_shard(out, how->shard, how->n_shards);
 fail:
     json_decref(l.ids);
     json_decref(l.answers);

@@ -17,10 +17,11 @@ const struct cr_exam cr_exams[] = {
          "vl_rewardbench.tsv",
      .keys = {.id = "id|index",
               .question = "query|question",
-              .images = "image",
+              .images = "image|image_path",
               .answers = {"response"},
               .models = {"models.0", "models.1"},
-              .label = "human_ranking|answer"},
+              .label = "human_ranking|answer",
+              .group = "category"},
      .mode = CR_MODE_PAIRWISE,
      .template_name = "answer-better",
      .label = CR_LABEL_RANKING,
@@ -175,8 +176,7 @@ const struct cr_exam cr_exams[] = {
          "both readings are shown."},
     {.name = "llava-bench",
      .title = "LLaVA-Bench in the Wild",
-     .files = {"llava_bench.jsonl", "llava_bench.tsv", "LLaVABench.tsv",
-               "questions.jsonl"},
+     .files = {"llava_bench.jsonl", "llava_bench.tsv", "LLaVABench.tsv"},
      .source =
          "Hugging Face lmms-lab/llava-bench-in-the-wild turned by scripts/import-parquet "
          "into llava_bench.jsonl, or VLMEvalKit's LLaVABench.tsv; the candidate's "
@@ -234,11 +234,12 @@ const struct cr_exam cr_exams[] = {
          "Text only, as published: the judge reads the list of objects in the picture."},
     {.name = "mm-vet",
      .title = "MM-Vet",
-     .files = {"mm_vet.jsonl", "MMVet.tsv", "mm-vet.jsonl"},
-     .source = "Hugging Face lmms-lab/MMVet turned by scripts/import-parquet into "
-               "mm_vet.jsonl, or "
-               "VLMEvalKit's MMVet.tsv; the candidate's answers are --answers FILE",
-     .keys = {.id = "question_id|index",
+     .files = {"mm_vet.jsonl", "MMVet.tsv", "mm-vet.jsonl", "mm-vet.json"},
+     .source = "github.com/yuweihao/MM-Vet: mm-vet.json of mm-vet.zip; or Hugging Face "
+               "lmms-lab/MMVet turned by scripts/import-parquet into mm_vet.jsonl, or "
+               "VLMEvalKit's MMVet.tsv; the candidate's answers are --answers FILE (JSON "
+               "lines, or one object of answers by id)",
+     .keys = {.id = "question_id|index|id",
               .question = "question",
               .reference = "answer",
               .answers = {"@"},

@@ -92,6 +92,68 @@ static enum critic_status take_list(struct reading *r, struct cr_str s,
     return status;
 }
 
+/* One record by its key: {"v1_0": {…}} or, of answers, {"v1_0": "text"}. */
+static enum critic_status take_member(struct reading *r, const char *key, json_t *value,
+                                      size_t number, critic_error *err) {
+    json_t *row = json_is_string(value)
+                      ? json_pack("{s:s, s:O}", "id", key, "text", value)
+                      : json_copy(value);
+    if (row && !json_is_string(value) && !json_object_get(row, "id"))
+        json_object_set_new(row, "id", json_string(key));
+    enum critic_status status =
+        row ? take_value(r, row, number, err)
+            : cr_fail(err, CRITIC_NO_MEMORY, "no memory to read %.160s", r->path);
+    json_decref(row);
+    return status;
+}
+
+/* Is it a record itself, or does it hold records by their keys? */
+static bool holds_records(json_t *object, bool texts_too) {
+    const char *key;
+    json_t *value;
+    bool all = json_object_size(object) > 0;
+    json_object_foreach(object, key, value) {
+        all = all && (json_is_object(value) || (texts_too && json_is_string(value)));
+    }
+    return all;
+}
+
+/* A file that is one object, such as MM-Vet's; *taken false: it is not. On one line it is taken for
+ * that only where it holds objects alone. */
+static enum critic_status take_object(struct reading *r, struct cr_str s, bool *taken,
+                                      critic_error *err) {
+    json_t *whole = NULL;
+    critic_error ignored = {0};
+    const char *key;
+    json_t *value;
+    size_t n = 0;
+    enum critic_status status = CRITIC_OK;
+    struct cr_str first = {s.data, s.len};
+    const char *feed = memchr(s.data, '\n', s.len);
+    bool one_line = !feed || is_blank(feed, s.len - (size_t)(feed - s.data));
+    first.len = feed ? (size_t)(feed - s.data) : s.len;
+    *taken = false;
+    if (!one_line && cr_json_parse_any(&whole, first.data, first.len, "", &ignored) ==
+                         CRITIC_OK) { /* lines, each whole */
+        json_decref(whole);
+        return CRITIC_OK;
+    }
+    if (cr_json_parse_any(&whole, s.data, s.len, "", &ignored) != CRITIC_OK)
+        return CRITIC_OK;
+    if (json_is_object(whole) && holds_records(whole, !one_line)) {
+        *taken = true;
+        json_object_foreach(whole, key, value) {
+            if (status == CRITIC_OK)
+                status = take_member(r, key, value, ++n, err);
+        }
+    } else if (!one_line) {
+        *taken = true;
+        status = take_value(r, whole, 1, err);
+    }
+    json_decref(whole);
+    return status;
+}
+
 enum critic_status cr_lines_read(const char *path, struct cr_faults *faults,
                                  cr_on_object on_object, void *user, critic_error *err) {
     struct reading r = {path, faults, on_object, user, 0};
@@ -105,8 +167,14 @@ enum critic_status cr_lines_read(const char *path, struct cr_faults *faults,
         size_t first = 0;
         while (strchr(" \t\r\n", text.data[first]))
             first++;
-        status = text.data[first] == '[' ? take_list(&r, text, err)
-                                         : take_lines(&r, text, err);
+        struct cr_str rest = {text.data + first, text.len - first};
+        bool taken = text.data[first] == '[';
+        if (taken)
+            status = take_list(&r, text, err);
+        else if (text.data[first] == '{')
+            status = take_object(&r, rest, &taken, err);
+        if (status == CRITIC_OK && !taken)
+            status = take_lines(&r, text, err);
     }
     if (status == CRITIC_OK && r.n_objects == 0)
         status = cr_fail(err, CRITIC_BAD_FILE,

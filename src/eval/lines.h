@@ -1,4 +1,5 @@
-/* Files of one JSON object a line, or one list of objects, as judges and benchmarks leave them
+/* Files of one JSON object a line, one list of objects, or one object of objects by their ids (or of
+ * texts: {"v1_0": "an answer"} is {"id": "v1_0", "text": "an answer"}), as judges and benchmarks leave them
  * behind: with a byte order mark, a torn last line, another encoding. What cannot be read is
  * a fault, counted, and the rest is used. */
 #ifndef CR_EVAL_LINES_H

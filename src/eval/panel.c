@@ -326,10 +326,8 @@ static enum critic_status do_item(struct asking *a, struct cr_panel_log *log, si
                                   struct cr_panel_item *out, critic_error *err) {
     const struct cr_item *item = &a->set->items[i].item;
     size_t asked = a->out->n_asked, failed = a->out->n_failed;
-    bool there = false;
     start_item(&a->set->items[i], out);
-    CR_TRY(cr_panel_log_take(log, i, item->id.data, out, &a->out->n_asked, &there, err));
-    if (there)
+    if (cr_panel_log_take(log, i, item->id.data, out, &a->out->n_asked))
         return CRITIC_OK;
     CR_TRY(ask_plain(a, item, out, err));
     CR_TRY(ask_answers(a, item, out, err));

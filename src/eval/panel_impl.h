@@ -6,6 +6,7 @@
 
 #include "eval/panel.h"
 #include "io/jsonl.h"
+#include "io/jsonl_order.h"
 
 /* Versions of an item. */
 enum cr_probe {
@@ -41,8 +42,8 @@ struct cr_panel_log {
     const char *path; /* NULL: none is kept */
     const char *identity;
     struct cr_jsonl_log log;
-    json_t *there, *order; /* rows of an earlier run by id; their ids */
-    char **lines;          /* of every item */
+    json_t *there, *order;   /* rows of an earlier run by id; their ids */
+    struct cr_row_key *keys; /* of every item */
     size_t n;
     bool rewrite; /* to be put in order at the end */
 };
@@ -50,10 +51,9 @@ struct cr_panel_log {
 enum critic_status cr_panel_log_open(struct cr_panel_log *log,
                                      const struct cr_panel_opts *opts, size_t n_items,
                                      critic_error *err);
-/* Fills item and *there where an earlier run asked all about it. */
-enum critic_status cr_panel_log_take(struct cr_panel_log *log, size_t index,
-                                     const char *id, struct cr_panel_item *item,
-                                     size_t *n_asked, bool *there, critic_error *err);
+/* Fills item where an earlier run asked all about it; false: none did. */
+bool cr_panel_log_take(struct cr_panel_log *log, size_t index, const char *id,
+                       struct cr_panel_item *item, size_t *n_asked);
 /* Rounds the item's figures to what a line holds, and writes it. */
 enum critic_status cr_panel_log_add(struct cr_panel_log *log, size_t index,
                                     const char *id, struct cr_panel_item *item,

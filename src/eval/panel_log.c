@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "eval/panel_impl.h"
 #include "io/json.h"
 
@@ -50,8 +49,8 @@ enum critic_status cr_panel_log_open(struct cr_panel_log *l,
         return CRITIC_OK;
     l->there = json_object();
     l->order = json_array();
-    l->lines = calloc(n_items + 1, sizeof *l->lines);
-    if (!l->there || !l->order || !l->lines)
+    l->keys = calloc(n_items + 1, sizeof *l->keys);
+    if (!l->there || !l->order || !l->keys)
         return no_memory(err);
     return cr_jsonl_log_open(&l->log, l->path,
                              opts->force    ? CR_JSONL_FORCE
@@ -92,14 +91,6 @@ static json_t *row_of(const struct cr_panel_log *l, const char *id,
         (json_int_t)n_failed, "panel", l->identity);
 }
 
-static enum critic_status keep_line(struct cr_panel_log *l, size_t index,
-                                    const json_t *row, struct cr_buf *line,
-                                    critic_error *err) {
-    CR_TRY(cr_json_append_exact(line, row, err));
-    l->lines[index] = cr_str_dup(cr_buf_str(line));
-    return l->lines[index] ? CRITIC_OK : no_memory(err);
-}
-
 enum critic_status cr_panel_log_add(struct cr_panel_log *l, size_t index, const char *id,
                                     struct cr_panel_item *item, size_t n_asked,
                                     size_t n_failed, critic_error *err) {
@@ -114,8 +105,9 @@ enum critic_status cr_panel_log_add(struct cr_panel_log *l, size_t index, const 
         return CRITIC_OK;
     json_t *row = row_of(l, id, item, n_asked, n_failed);
     cr_buf_init(&line, MAX_LINE);
+    l->keys[index] = cr_row_key(cr_str_of(id), false);
     enum critic_status status =
-        row ? keep_line(l, index, row, &line, err) : no_memory(err);
+        row ? cr_json_append_exact(&line, row, err) : no_memory(err);
     if (status == CRITIC_OK)
         status = cr_jsonl_log_append(&l->log, cr_buf_str(&line), err);
     json_decref(row);
@@ -123,16 +115,13 @@ enum critic_status cr_panel_log_add(struct cr_panel_log *l, size_t index, const 
     return status;
 }
 
-enum critic_status cr_panel_log_take(struct cr_panel_log *l, size_t index, const char *id,
-                                     struct cr_panel_item *item, size_t *n_asked,
-                                     bool *there, critic_error *err) {
-    struct cr_buf line;
+bool cr_panel_log_take(struct cr_panel_log *l, size_t index, const char *id,
+                       struct cr_panel_item *item, size_t *n_asked) {
     const json_t *row = l->path ? json_object_get(l->there, id) : NULL;
     const json_t *values = json_object_get(row, "values");
     const json_t *orders = json_object_get(row, "orders");
-    *there = row != NULL;
     if (!row)
-        return CRITIC_OK;
+        return false;
     for (int p = 0; p < CR_N_PROBES; p++)
         item->value[p] = number_of(json_array_get(values, (size_t)p));
     item->first_order = number_of(json_array_get(orders, 0));
@@ -145,36 +134,22 @@ enum critic_status cr_panel_log_take(struct cr_panel_log *l, size_t index, const
     *n_asked += (size_t)json_integer_value(json_object_get(row, "n_asked"));
     const char *at = json_string_value(json_array_get(l->order, index));
     l->rewrite |= !at || strcmp(at, id) != 0;
-    cr_buf_init(&line, MAX_LINE);
-    enum critic_status status = keep_line(l, index, row, &line, err);
-    cr_buf_fini(&line);
-    return status;
+    l->keys[index] = cr_row_key(cr_str_of(id), false);
+    return true;
 }
 
 /* ---- end ------------------------------------------------------------------------------------ */
 
 enum critic_status cr_panel_log_finish(struct cr_panel_log *l, critic_error *err) {
-    struct cr_out out = {0};
     cr_jsonl_log_close(&l->log);
-    if (!l->path || !l->rewrite)
-        return CRITIC_OK;
-    enum critic_status status = cr_out_open(&out, l->path, err);
-    for (size_t i = 0; i < l->n && status == CRITIC_OK; i++) {
-        status = cr_out_write(&out, l->lines[i], strlen(l->lines[i]), err);
-        if (status == CRITIC_OK)
-            status = cr_out_write(&out, "\n", 1, err);
-    }
-    if (status == CRITIC_OK)
-        return cr_out_commit(&out, err);
-    cr_out_abort(&out);
-    return status;
+    return l->path && l->rewrite
+               ? cr_jsonl_put_in_order(l->path, "id", l->keys, l->n, err)
+               : CRITIC_OK;
 }
 
 void cr_panel_log_fini(struct cr_panel_log *l) {
     cr_jsonl_log_close(&l->log);
-    for (size_t i = 0; l->lines && i < l->n; i++)
-        free(l->lines[i]);
-    free(l->lines);
+    free(l->keys);
     json_decref(l->there);
     json_decref(l->order);
     memset(l, 0, sizeof *l);

@@ -12,8 +12,10 @@
 /* A label with what was predicted for it, or a prediction on its own while files are read. */
 struct entry {
     char *id, *category;
+    char *question; /* what was asked, by the file itself; NULL: it does not say */
     size_t line;
     uint32_t picture; /* number of the file name */
+    bool known;       /* a label that can be read */
     bool yes;
     bool predicted;
     enum cr_yes said[CR_N_POPE_RULES];
@@ -22,6 +24,7 @@ struct entry {
 struct entries {
     struct entry *items;
     size_t n, n_with_id;
+    size_t n_known; /* labels that can be read */
     const char *path;
     struct cr_faults *faults;
     json_t *pictures; /* name to number */
@@ -33,8 +36,21 @@ static void entries_fini(struct entries *e) {
     for (size_t i = 0; i < e->n; i++) {
         free(e->items[i].id);
         free(e->items[i].category);
+        free(e->items[i].question);
     }
     free(e->items);
+}
+
+static enum critic_status keep_question(struct entry *entry, const json_t *object,
+                                        const char *const keys[2], critic_error *err) {
+    struct cr_id_text scratch;
+    struct cr_str text = {NULL, 0};
+    for (size_t i = 0; i < 2 && !text.data; i++)
+        text = cr_member_text(object, keys[i], &scratch);
+    entry->question = text.data ? cr_str_dup(text) : NULL;
+    return text.data && !entry->question
+               ? cr_fail(err, CRITIC_NO_MEMORY, "no memory for a question")
+               : CRITIC_OK;
 }
 
 static enum critic_status add_entry(struct entries *e, const json_t *object,
@@ -87,17 +103,21 @@ static enum critic_status on_label(void *user, json_t *object, size_t line,
     struct cr_str label = {json_string_value(value), json_string_length(value)};
     enum cr_yes truth = label.data ? cr_rule_pope_exact(label) : CR_YES_OTHER;
     CR_TRY(add_entry(e, object, &entry, err));
-    if (truth == CR_YES_OTHER)
+    if (!e->both)
+        CR_TRY(keep_question(entry, object, (const char *[]){"text", "question"}, err));
+    entry->line = line;
+    entry->known = truth != CR_YES_OTHER;
+    entry->yes = truth == CR_YES_YES;
+    e->n_known += entry->known;
+    if (!entry->known) /* it keeps its place: predictions may be paired by lines */
         return e->both && !label.data
                    ? cr_fail(err, CRITIC_BAD_ARGUMENT,
                              "%.160s:%zu: has no 'label'; expected it there, or --labels "
                              "FILE",
                              e->path, line)
-                   : cr_fail(err, CRITIC_BAD_DATA,
-                             "%.160s:%zu: 'label' is not \"yes\" or \"no\"", e->path,
-                             line);
-    entry->line = line;
-    entry->yes = truth == CR_YES_YES;
+                   : cr_faults_add(e->faults, e->path, "label", line, err,
+                                   "'label' is not \"yes\" or \"no\"; the question is "
+                                   "left out");
     return number_picture(e, object, entry, err);
 }
 
@@ -108,7 +128,10 @@ static enum critic_status on_prediction(void *user, json_t *object, size_t line,
     const json_t *value = json_object_get(object, "answer");
     if (!json_is_string(value))
         value = json_object_get(object, "text");
+    bool is_answer = json_is_string(json_object_get(object, "answer"));
     CR_TRY(add_entry(e, object, &entry, err));
+    CR_TRY(keep_question(
+        entry, object, (const char *[]){"question", is_answer ? "text" : "prompt"}, err));
     entry->line = line;
     if (!json_is_string(value))
         return cr_faults_add(e->faults, e->path, "answer", line, err,
@@ -189,6 +212,67 @@ static void pair_by_line(struct entries *labels, const struct entries *predictio
     }
 }
 
+/* Does one text hold the other? Predictions' prompts go on with an instruction. */
+static bool is_stranger(const struct entry *label, const struct entry *prediction) {
+    return label->question && prediction->question &&
+           !strstr(prediction->question, label->question) &&
+           !strstr(label->question, prediction->question);
+}
+
+/* Predictions that asked something else than the label they would be paired with: by id, or
+ * line by line where places is NULL. */
+static size_t count_strangers(const struct entries *labels, const json_t *places,
+                              const struct entries *predictions) {
+    size_t n = 0;
+    for (size_t i = 0; i < predictions->n; i++) {
+        const json_t *place =
+            places ? json_object_get(places, predictions->items[i].id) : NULL;
+        size_t at = place ? (size_t)json_integer_value(place) : places ? labels->n : i;
+        if (at < labels->n)
+            n += is_stranger(&labels->items[at], &predictions->items[i]);
+    }
+    return n;
+}
+
+/* All ids differ by the same number, as 0, 1, 2 and 1, 2, 3 do. */
+static bool is_shifted(const struct entries *labels, const struct entries *predictions) {
+    long long shift = 0;
+    for (size_t i = 0; i < labels->n; i++) {
+        char *end[2];
+        long long there = strtoll(labels->items[i].id, &end[0], 10);
+        long long here = strtoll(predictions->items[i].id, &end[1], 10);
+        if (*end[0] || *end[1] || (i > 0 && here - there != shift))
+            return false;
+        shift = here - there;
+    }
+    return shift != 0;
+}
+
+/* Where there are as many predictions as labels, their order may say more than their ids. */
+static bool lines_are_better(const struct entries *labels, const json_t *places,
+                             const struct entries *predictions) {
+    return labels->n == predictions->n &&
+           (is_shifted(labels, predictions) ||
+            count_strangers(labels, places, predictions) >
+                count_strangers(labels, NULL, predictions));
+}
+
+/* Another file's predictions; a few questions may be spelled otherwise (the published file had
+ * typing errors once). */
+static enum critic_status check_questions(const struct entries *labels,
+                                          const json_t *places,
+                                          struct entries *predictions,
+                                          critic_error *err) {
+    size_t n = count_strangers(labels, places, predictions);
+    for (size_t i = 0; 20 * n > labels->n && i < n; i++)
+        CR_TRY(cr_faults_add(predictions->faults, predictions->path, "questions", 0, err,
+                             "%zu predictions are for other questions than the labels "
+                             "they have the ids or lines of; are the labels of this "
+                             "split? They count",
+                             n));
+    return CRITIC_OK;
+}
+
 /* Ids are of one numbering where at least half of the predictions' have a label. */
 static bool same_numbering(const json_t *places, const struct entries *predictions) {
     size_t n_known = 0;
@@ -207,12 +291,15 @@ static enum critic_status pair(struct cr_pope *out, struct entries *labels,
         if (!places && !doubled)
             return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu labels", labels->n);
     }
-    out->by_id =
-        places && (same_numbering(places, predictions) || labels->n != predictions->n);
+    out->by_id = places &&
+                 (same_numbering(places, predictions) || labels->n != predictions->n) &&
+                 !lines_are_better(labels, places, predictions);
     if (out->by_id)
         status = pair_by_id(labels, places, predictions, err);
     else
         pair_by_line(labels, predictions);
+    if (status == CRITIC_OK)
+        status = check_questions(labels, out->by_id ? places : NULL, predictions, err);
     json_decref(places);
     if (status == CRITIC_OK && !out->by_id && predictions->n > labels->n)
         status =
@@ -258,7 +345,7 @@ static void score_split(struct cr_pope_result *by, const struct entries *labels,
     size_t n_yes = 0;
     for (size_t i = 0; i < labels->n; i++) {
         const struct entry *e = &labels->items[i];
-        if (!e->predicted ||
+        if (!e->predicted || !e->known ||
             (category && (!e->category || strcmp(category, e->category) != 0)))
             continue;
         n_yes += e->yes;
@@ -296,7 +383,7 @@ static enum critic_status intervals(struct cr_pope_result *r,
     for (size_t i = 0; terms && picture && i < labels->n; i++) {
         const struct entry *e = &labels->items[i];
         enum cr_yes said = e->said[CR_POPE_OFFICIAL];
-        if (!e->predicted ||
+        if (!e->predicted || !e->known ||
             (category && (!e->category || strcmp(category, e->category) != 0)))
             continue;
         terms[n][0] = e->yes && said == CR_YES_YES;
@@ -335,7 +422,7 @@ static bool has_split(const struct cr_pope *p, const char *name) {
 static enum critic_status score_splits(struct cr_pope *out, const struct entries *labels,
                                        critic_error *err) {
     for (size_t i = 0; i < labels->n; i++) {
-        const char *name = labels->items[i].category;
+        const char *name = labels->items[i].known ? labels->items[i].category : NULL;
         if (!name || has_split(out, name))
             continue;
         struct cr_pope_split *splits =
@@ -356,20 +443,24 @@ static enum critic_status score_splits(struct cr_pope *out, const struct entries
 static enum critic_status score(struct cr_pope *out, struct entries *labels,
                                 struct entries *predictions, critic_error *err) {
     CR_TRY(cr_lines_read(labels->path, labels->faults, on_label, labels, err));
+    if (labels->n_known == 0)
+        return cr_fail(err, CRITIC_BAD_DATA,
+                       "%.160s: no 'label' is \"yes\" or \"no\"; expected POPE's labels",
+                       labels->path);
     CR_TRY(cr_lines_read(predictions->path, predictions->faults, on_prediction,
                          predictions, err));
     CR_TRY(pair(out, labels, predictions, err));
     size_t n_judged = 0;
     for (size_t i = 0; i < labels->n; i++) {
         const struct entry *e = &labels->items[i];
-        n_judged += e->predicted;
-        out->n_differ +=
-            e->predicted && e->said[CR_POPE_OFFICIAL] != e->said[CR_POPE_ROBUST];
+        n_judged += e->predicted && e->known;
+        out->n_differ += e->predicted && e->known &&
+                         e->said[CR_POPE_OFFICIAL] != e->said[CR_POPE_ROBUST];
     }
-    out->n_labels = labels->n;
-    if (n_judged < labels->n)
+    out->n_labels = labels->n_known;
+    if (n_judged < labels->n_known)
         CR_TRY(cr_faults_add(predictions->faults, predictions->path, "missing", 0, err,
-                             "%zu of %zu questions judged", n_judged, labels->n));
+                             "%zu of %zu questions judged", n_judged, labels->n_known));
     score_split(out->by, labels, NULL);
     CR_TRY(intervals(&out->by[CR_POPE_OFFICIAL], labels, NULL, err));
     return score_splits(out, labels, err);

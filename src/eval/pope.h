@@ -1,7 +1,9 @@
 /* POPE from a file of predictions and one of labels (POPE evaluate.py, LLaVA eval_pope.py).
  * Labels: question_id, image, text, label ("yes", "no"), perhaps category. Predictions:
  * "answer" (POPE) or "text" (LLaVA), perhaps question_id. Paired by question_id where both have
- * it, else line by line. A file may hold both (critic eval run). */
+ * it, else line by line; also where there are as many of both and the ids are shifted, or the texts of
+ * the questions agree better so. Predictions for other questions are a fault. A file may hold
+ * both (critic eval run). */
 #ifndef CR_EVAL_POPE_H
 #define CR_EVAL_POPE_H
 

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/hash.h"
 #include "eval/lines.h"
 #include "eval/quiz_impl.h"
 #include "image/image.h"
 #include "io/jsonl.h"
+#include "io/jsonl_order.h"
 
 #define MAX_LINE ((size_t)1 << 28)
 
@@ -23,7 +23,7 @@ struct job {
     json_t *order; /* their ids */
     bool
         rewrite; /* the output is not the beginning of the whole: put in order at the end */
-    char **lines;   /* of every item */
+    bool *is_there; /* of every item */
     char *settings; /* of sampling, as text */
 };
 
@@ -102,10 +102,7 @@ static enum critic_status take_old(struct job *j, critic_error *err) {
         CR_TRY(check_old(j, item, json_string_value(line), err));
         const char *at = json_string_value(json_array_get(j->order, i));
         j->rewrite |= !at || strcmp(at, item->id.data) != 0;
-        j->lines[i] = cr_str_dup(
-            (struct cr_str){json_string_value(line), json_string_length(line)});
-        if (!j->lines[i])
-            return cr_quiz_no_memory(err);
+        j->is_there[i] = true;
         n++;
     }
     if (n < json_object_size(j->there))
@@ -205,18 +202,12 @@ static enum critic_status answer(struct job *j, const struct cr_quiz_item *item,
     return status;
 }
 
-static enum critic_status append(struct job *j, size_t index, const json_t *row,
-                                 critic_error *err) {
+static enum critic_status append(struct job *j, const json_t *row, critic_error *err) {
     struct cr_buf line;
     cr_buf_init(&line, MAX_LINE);
     enum critic_status status = cr_json_append(&line, row, err);
     if (status == CRITIC_OK)
         status = cr_jsonl_log_append(&j->log, cr_buf_str(&line), err);
-    if (status == CRITIC_OK) {
-        j->lines[index] = cr_str_dup(cr_buf_str(&line));
-        if (!j->lines[index])
-            status = cr_quiz_no_memory(err);
-    }
     cr_buf_fini(&line);
     return status;
 }
@@ -248,7 +239,7 @@ static enum critic_status ask_one(struct job *j, size_t index, critic_error *err
     if (!ok && !j->counts->first_failure[0])
         snprintf(j->counts->first_failure, sizeof j->counts->first_failure,
                  "question %.60s: %.240s", item->id.data, fault.message);
-    status = append(j, index, row, err);
+    status = append(j, row, err);
     json_decref(row);
     return status;
 }
@@ -256,30 +247,28 @@ static enum critic_status ask_one(struct job *j, size_t index, critic_error *err
 /* ---- run ------------------------------------------------------------------------------------ */
 
 /* The lines in their order, whatever stood there between. */
-static enum critic_status write_in_order(const struct job *j, critic_error *err) {
-    struct cr_out out = {0};
-    enum critic_status status = cr_out_open(&out, j->run->output, err);
-    for (size_t i = 0; i < j->set->n && status == CRITIC_OK; i++) {
-        status = cr_out_write(&out, j->lines[i], strlen(j->lines[i]), err);
-        if (status == CRITIC_OK)
-            status = cr_out_write(&out, "\n", 1, err);
-    }
-    if (status == CRITIC_OK)
-        return cr_out_commit(&out, err);
-    cr_out_abort(&out);
+static enum critic_status put_in_order(const struct job *j, critic_error *err) {
+    struct cr_row_key *keys = calloc(j->set->n + 1, sizeof *keys);
+    if (!keys)
+        return cr_quiz_no_memory(err);
+    for (size_t i = 0; i < j->set->n; i++)
+        keys[i] = cr_row_key_of(j->set->items[i].row, j->set->quiz->id_key);
+    enum critic_status status =
+        cr_jsonl_put_in_order(j->run->output, j->set->quiz->id_key, keys, j->set->n, err);
+    free(keys);
     return status;
 }
 
 static enum critic_status run_all(struct job *j, critic_error *err) {
     for (size_t i = 0; i < j->set->n; i++) {
-        if (j->lines[i])
+        if (j->is_there[i])
             continue;
         CR_TRY(ask_one(j, i, err));
         if (j->run->on_item)
             j->run->on_item(j->run->user, j->counts);
     }
     cr_jsonl_log_close(&j->log);
-    return j->rewrite ? write_in_order(j, err) : CRITIC_OK;
+    return j->rewrite ? put_in_order(j, err) : CRITIC_OK;
 }
 
 static enum critic_status begin(struct job *j, critic_error *err) {
@@ -287,7 +276,7 @@ static enum critic_status begin(struct job *j, critic_error *err) {
     struct cr_buf settings;
     j->there = json_object();
     j->order = json_array();
-    j->lines = calloc(j->set->n + 1, sizeof *j->lines);
+    j->is_there = calloc(j->set->n + 1, sizeof *j->is_there);
     cr_buf_init(&settings, 4096);
     enum critic_status status = cr_buf_printf(
         &settings, err, "%zu %.17g %.17g %zu %.17g %llu %s", g->max_new_tokens,
@@ -295,7 +284,7 @@ static enum critic_status begin(struct job *j, critic_error *err) {
         (unsigned long long)g->seed, cr_engine_dtype(j->engine));
     if (status == CRITIC_OK) {
         j->settings = cr_str_dup(cr_buf_str(&settings));
-        if (!j->there || !j->order || !j->lines || !j->settings)
+        if (!j->there || !j->order || !j->is_there || !j->settings)
             status = cr_quiz_no_memory(err);
     }
     cr_buf_fini(&settings);
@@ -321,9 +310,7 @@ enum critic_status cr_quiz_ask(const struct cr_quiz_set *set, struct cr_engine *
     if (status == CRITIC_OK)
         status = run_all(&j, err);
     cr_jsonl_log_close(&j.log);
-    for (size_t i = 0; j.lines && i < set->n; i++)
-        free(j.lines[i]);
-    free(j.lines);
+    free(j.is_there);
     free(j.settings);
     json_decref(j.there);
     json_decref(j.order);

@@ -83,7 +83,7 @@ static enum critic_status on_review(void *user, json_t *object, size_t line,
     struct reading *in = user;
     struct cr_id_text scratch[2];
     const json_t *said = json_object_get(object, "text");
-    if (!said)
+    if (!json_is_string(said))
         said = json_object_get(object, "content");
     if (!json_is_string(said))
         return cr_faults_add(in->faults, in->path, "text", line, err,

@@ -166,23 +166,37 @@ static size_t squeezed_match(const struct squeezed *s, size_t i, const char *low
     return i;
 }
 
+/* The position behind blanks, of which there may be none. */
+static size_t skip_blanks(const struct squeezed *s, size_t i) {
+    i = next_kept(s, i);
+    while (i < s->text.len && cr_text_is_blank(s->text.data[i]))
+        i = next_kept(s, i + 1);
+    return i;
+}
+
+/* Behind `lower` and blanks where it stands at i, else i. */
+static size_t skip_word(const struct squeezed *s, size_t i, const char *lower) {
+    size_t k = squeezed_match(s, i, lower);
+    return k == SIZE_MAX ? i : skip_blanks(s, k);
+}
+
+/* "Answer 2 is [the] [slightly] better" at i; between the words are any blanks or none, since a line
+ * feed there is deleted first. A number too long to count is some number that is no answer's. */
 static bool answer_is_better(const struct squeezed *s, size_t i, unsigned *number) {
-    i = squeezed_match(s, i, "answer ");
+    i = squeezed_match(s, i, "answer");
     if (i == SIZE_MAX)
         return false;
     unsigned n = 0;
     size_t digits = 0;
-    for (i = next_kept(s, i); i < s->text.len && s->text.data[i] >= '0' &&
-                              s->text.data[i] <= '9' && digits < 9;
+    for (i = skip_blanks(s, i);
+         i < s->text.len && s->text.data[i] >= '0' && s->text.data[i] <= '9';
          i = next_kept(s, i + 1), digits++)
-        n = n * 10 + (unsigned)(s->text.data[i] - '0');
-    i = digits ? squeezed_match(s, i, " is ") : SIZE_MAX;
+        n = digits < 9 ? n * 10 + (unsigned)(s->text.data[i] - '0') : 999999999;
+    i = digits ? squeezed_match(s, skip_blanks(s, i), "is") : SIZE_MAX;
     if (i == SIZE_MAX)
         return false;
-    size_t k = squeezed_match(s, i, "the ");
-    i = k == SIZE_MAX ? i : k;
-    k = squeezed_match(s, i, "slightly ");
-    i = k == SIZE_MAX ? i : k;
+    i = skip_word(s, skip_blanks(s, i), "the");
+    i = skip_word(s, i, "slightly");
     *number = n;
     return squeezed_match(s, i, "better") != SIZE_MAX;
 }

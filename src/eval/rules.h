@@ -40,8 +40,9 @@ enum cr_arena_verdict cr_arena_swap(enum cr_arena_verdict verdict);
 
 /* ---- one of two ---------------------------------------------------------------------------- */
 
-/* VL_RewardBench: line feeds and "*" deleted, from the first "Overall Judgment" or "Therefore"
- * the last "Answer N is [the ][slightly ]better", letter case ignored. N may be any number. */
+/* VL_RewardBench cal.py: line feeds and "*" deleted, from the first "Overall Judgment" or "Therefore"
+ * the last "Answer N is [the ][slightly ]better", letter case ignored, with any blanks between or
+ * none. N may be any number. */
 bool cr_rule_vlrb(struct cr_str text, unsigned *number);
 /* multimodal_rewardbench: "[[A]]" anywhere, else "[[B]]"; returns 'A', 'B' or 0 (where the
  * original tosses a coin). The robust one takes the last. */

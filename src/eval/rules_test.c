@@ -80,8 +80,11 @@ static void test_vl_rewardbench(void **state) {
     assert_int_equal(n, 1);
     assert_false(cr_rule_vlrb(s("Answer 1 is better. Therefore, none."), &n));
     assert_false(cr_rule_vlrb(s("Therefore Answer 1 is much better"), &n));
-    assert_false(
-        cr_rule_vlrb(s("Therefore\nAnswer 1\nis better"), &n)); /* no blank left */
+    /* Line feeds go first, and the original's blanks are any number of them. */
+    assert_true(cr_rule_vlrb(s("Therefore\nAnswer\n1\nis  the\tbetter"), &n));
+    assert_int_equal(n, 1);
+    assert_true(cr_rule_vlrb(s("Therefore, Answer 12345678901 is better"), &n));
+    assert_true(n > 2);
     assert_false(cr_rule_vlrb(s(""), &n));
 }
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/file.h"
 #include "io/json.h"
 #include "io/jsonl.h"
+#include "io/jsonl_order.h"
 #include "judge/many.h"
 
 #define MAX_LINE  ((size_t)1 << 28)
@@ -240,23 +240,15 @@ static enum critic_status run_all(struct job *j, struct cr_judge *const *judges,
 }
 
 /* Once all is judged the output is the rows in their order, whatever stood there between. */
-static enum critic_status write_in_order(struct job *j, critic_error *err) {
-    struct cr_out out = {0};
-    struct cr_buf line;
-    cr_buf_init(&line, MAX_LINE);
-    enum critic_status status = cr_out_open(&out, j->opts->output, err);
-    for (size_t i = 0; i < j->rows->n && status == CRITIC_OK; i++) {
-        cr_buf_clear(&line);
-        status = cr_judgement_to_json(j->rows, &j->rows->items[i], &line, err);
-        if (status == CRITIC_OK)
-            status = cr_buf_append_c(&line, "\n", err);
-        if (status == CRITIC_OK)
-            status = cr_out_write(&out, line.data, line.len, err);
-    }
-    cr_buf_fini(&line);
-    if (status == CRITIC_OK)
-        return cr_out_commit(&out, err);
-    cr_out_abort(&out);
+static enum critic_status put_in_order(const struct job *j, critic_error *err) {
+    struct cr_row_key *keys = calloc(j->set->n + 1, sizeof *keys);
+    if (!keys)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for a run");
+    for (size_t i = 0; i < j->set->n; i++)
+        keys[i] = cr_row_key(j->set->items[i].item.id, false);
+    enum critic_status status =
+        cr_jsonl_put_in_order(j->opts->output, "id", keys, j->set->n, err);
+    free(keys);
     return status;
 }
 
@@ -264,13 +256,12 @@ static enum critic_status mark_old(struct job *j, critic_error *err) {
     j->is_old = calloc(j->set->n + 1, sizeof *j->is_old);
     if (!j->is_old)
         return cr_fail(err, CRITIC_NO_MEMORY, "no memory for a run");
-    size_t n = 0;
     for (size_t i = 0; i < j->set->n; i++) {
         struct cr_str id = j->set->items[i].item.id;
-        j->is_old[i] = json_object_getn(j->there, id.data, id.len) != NULL;
+        const json_t *row = json_object_getn(j->there, id.data, id.len);
+        j->is_old[i] = row != NULL;
         /* what is there has to be a beginning of what comes, else it is put in order at the end */
-        j->rewrite |= n > 0 && j->is_old[i] && i > 0 && !j->is_old[i - 1];
-        n += j->is_old[i];
+        j->rewrite |= row && json_integer_value(row) != (json_int_t)i;
     }
     return CRITIC_OK;
 }
@@ -312,7 +303,7 @@ enum critic_status cr_exam_run(struct cr_judged *rows, const struct cr_exam_set 
     CR_TRY_GOTO(run_all(&j, judges, err));
     cr_jsonl_log_close(&j.log);
     if (opts->output && j.rewrite)
-        CR_TRY_GOTO(write_in_order(&j, err));
+        CR_TRY_GOTO(put_in_order(&j, err));
 fail:
     cr_jsonl_log_close(&j.log);
     cr_judged_fini(&j.old);

@@ -94,9 +94,12 @@ static enum critic_status next_any(struct cr_jsonl_reader *r, struct cr_str *lin
 enum critic_status cr_jsonl_next(struct cr_jsonl_reader *r, struct cr_str *line,
                                  critic_error *err) {
     bool complete;
-    do
+    do {
         CR_TRY(next_any(r, line, &complete, err));
-    while (line->data && is_blank(line->data, line->len));
+        if (r->line_number == 1 && line->len >= 3 &&
+            memcmp(line->data, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
+            *line = (struct cr_str){line->data + 3, line->len - 3};
+    } while (line->data && is_blank(line->data, line->len));
     return CRITIC_OK;
 }
 

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "io/json.h"
 #include "io/jsonl.h"
-#include "judge/batch_order.h"
+#include "io/jsonl_order.h"
 #include "judge/many.h"
 #include "judge/template.h"
 
@@ -53,7 +53,7 @@ static enum critic_status add_seen(struct batch *b, const json_t *row,
         b->seen = grown;
         b->cap_seen = cap;
     }
-    b->seen[b->n_seen++] = (struct seen){.key = cr_row_key_of(row)};
+    b->seen[b->n_seen++] = (struct seen){.key = cr_row_key_of(row, "id")};
     return CRITIC_OK;
 }
 
@@ -335,7 +335,7 @@ enum critic_status cr_judge_batch(struct cr_judge *judge,
     }
     cr_jsonl_log_close(&b.log);
     if (status == CRITIC_OK && b.n_retry > 0)
-        status = cr_batch_put_in_order(opts->output, b.keys, b.n_keys, err);
+        status = cr_jsonl_put_in_order(opts->output, "id", b.keys, b.n_keys, err);
 fail:
     cr_buf_fini(&b.folder);
     cr_buf_fini(&b.line);

@@ -15,6 +15,8 @@
 /* One line's verdict on an item, in one order of its answers. */
 struct entry {
     struct cr_str id;
+    uint64_t
+        content; /* of the line's answers, where lines of this id differ in them; else 0 */
     bool swapped;
     size_t line;
     bool *used; /* shared by all entries of an id once sorted */
@@ -35,6 +37,20 @@ struct verdict_file {
     const char *name;
     pthread_mutex_t lock;
 };
+
+/* Of answers in whatever order. */
+static uint64_t content_of(const struct cr_str *answers, size_t n) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct cr_hash h;
+        uint64_t value[2];
+        cr_hash_init(&h, 0);
+        cr_hash_update(&h, answers[i].data, answers[i].len);
+        cr_hash_final(&h, value);
+        sum += value[0] | 1;
+    }
+    return sum;
+}
 
 /* ---- reading lines --------------------------------------------------------------------------- */
 
@@ -129,12 +145,26 @@ static enum critic_status push(struct verdict_file *f, const struct entry *e,
     return CRITIC_OK;
 }
 
+/* Of the answers that the line repeats, as VL-RewardBench's output does; 0: it does not. */
+static uint64_t content_in(const json_t *row) {
+    const json_t *list = json_object_get(row, "response");
+    struct cr_str answers[2];
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *one = json_array_get(list, i);
+        answers[i] = (struct cr_str){json_string_value(one), json_string_length(one)};
+        if (json_array_size(list) != 2 || !answers[i].data)
+            return 0;
+    }
+    return content_of(answers, 2);
+}
+
 /* A verdict by content becomes one by position where the line is of the other order. */
 static enum critic_status add_one(struct verdict_file *f, const json_t *row,
                                   struct cr_str id, bool swapped, critic_error *err) {
     struct entry e = {
         .id = id, .swapped = swapped, .line = f->counts.n_lines, .score = (double)NAN};
     const json_t *text = text_in(row);
+    e.content = content_in(row);
     e.has_text = text != NULL;
     if (text)
         CR_TRY(keep(f, json_string_value(text), json_string_length(text), &e.text, err));
@@ -218,11 +248,28 @@ static int compare(const void *a, const void *b) {
     const struct entry *x = a, *y = b;
     int c = by_id(x->id, y->id);
     if (c == 0)
+        c = (x->content > y->content) - (x->content < y->content);
+    if (c == 0)
         c = x->swapped - y->swapped;
     return c ? c : (x->line > y->line) - (x->line < y->line);
 }
 
+/* Lines of one id are of one item unless their answers differ: only then do these count. */
+static void drop_contents(struct verdict_file *f) {
+    for (size_t i = 0, end; i < f->n; i = end) {
+        bool differ = false;
+        for (end = i; end < f->n && by_id(f->entries[end].id, f->entries[i].id) == 0;
+             end++)
+            differ |= f->entries[end].content != f->entries[i].content;
+        for (size_t k = i; k < end && !differ; k++)
+            f->entries[k].content = 0;
+    }
+}
+
 static enum critic_status sort(struct verdict_file *f, critic_error *err) {
+    if (f->n > 0)
+        qsort(f->entries, f->n, sizeof *f->entries, compare);
+    drop_contents(f);
     if (f->n > 0)
         qsort(f->entries, f->n, sizeof *f->entries, compare);
     for (size_t i = 0; i < f->n; i++) {
@@ -232,29 +279,74 @@ static enum critic_status sort(struct verdict_file *f, critic_error *err) {
         if (!e->used)
             return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu verdicts", f->n);
         f->counts.n_ids += !same;
-        f->counts.n_doubled += same && last->swapped == e->swapped;
+        f->counts.n_doubled +=
+            same && last->swapped == e->swapped && last->content == e->content;
     }
     return CRITIC_OK;
 }
 
-/* The first of the entries of id in this order; *n of them. */
-static struct entry *find(struct verdict_file *f, struct cr_str id, bool swapped,
-                          size_t *n) {
+/* Which entries an item has: those of its id; where items share one, those of its answers, or, of lines
+ * that do not repeat them, those that come `turn` times as many as are asked for later. */
+struct wanted {
+    struct cr_str id;
+    uint64_t content;
+    size_t turn;
+};
+
+/* The first of these entries in this order; *n of them. */
+static struct entry *find(struct verdict_file *f, const struct wanted *w, bool swapped,
+                          size_t n_samples, size_t *n) {
+    const struct entry want = {.id = w->id, .content = w->content, .swapped = swapped};
     size_t low = 0, high = f->n;
     *n = 0;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        const struct entry *e = &f->entries[mid];
-        int c = by_id(e->id, id);
-        if (c < 0 || (c == 0 && e->swapped < swapped))
+        if (compare(&f->entries[mid], &want) < 0)
             low = mid + 1;
         else
             high = mid;
     }
-    while (low + *n < f->n && by_id(f->entries[low + *n].id, id) == 0 &&
+    while (low + *n < f->n && by_id(f->entries[low + *n].id, w->id) == 0 &&
+           f->entries[low + *n].content == w->content &&
            f->entries[low + *n].swapped == swapped)
         ++*n;
-    return &f->entries[low];
+    size_t skip = CR_MIN(w->turn * n_samples, *n);
+    *n -= skip;
+    return &f->entries[low + skip];
+}
+
+static bool has_id(struct verdict_file *f, struct cr_str id) {
+    size_t low = 0, high = f->n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (by_id(f->entries[mid].id, id) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < f->n && by_id(f->entries[low].id, id) == 0;
+}
+
+/* "ID#2" is the second item of an id that the benchmark gives twice (exam.h). */
+static struct wanted wanted_of(struct verdict_file *f, const struct cr_voice_ask *ask) {
+    struct wanted w = {.id = ask->item->id};
+    size_t at = w.id.len, number = 0, n;
+    if (!has_id(f, w.id)) {
+        while (at > 0 && w.id.data[at - 1] >= '0' && w.id.data[at - 1] <= '9')
+            at--;
+        for (size_t i = at; i < w.id.len && number < 1000000; i++)
+            number = 10 * number + (size_t)(w.id.data[i] - '0');
+        if (at > 1 && at < w.id.len && w.id.data[at - 1] == '#' && number > 1) {
+            w.id.len = at - 1;
+            w.turn = number - 1;
+        }
+    }
+    struct wanted by_content = {w.id,
+                                content_of(ask->item->answers, ask->item->n_answers), 0};
+    find(f, &by_content, false, 1, &n);
+    if (n == 0)
+        find(f, &by_content, true, 1, &n);
+    return n > 0 ? by_content : w;
 }
 
 static enum critic_status set_reply(const struct entry *e, const struct cr_voice_ask *ask,
@@ -300,18 +392,19 @@ static enum critic_status answer(void *self, const struct cr_voice_ask *ask,
                                  critic_error *err) {
     struct verdict_file *f = self;
     bool swapped = ask->n_answers > 1 && ask->answers[0] > ask->answers[1];
-    size_t n;
+    size_t n, n_samples = ask->n_samples;
     (void)usage;
-    struct entry *e = find(f, ask->item->id, swapped, &n);
+    const struct wanted w = wanted_of(f, ask);
+    struct entry *e = find(f, &w, swapped, n_samples, &n);
     bool turned = false;
-    if (n < ask->n_samples && !swapped && ask->n_answers == 2) {
+    if (n < n_samples && !swapped && ask->n_answers == 2 && w.turn == 0) {
         size_t other; /* a coin a sample: the texts of both orders stand side by side */
-        find(f, ask->item->id, true, &other);
-        e = n > 0 ? e : find(f, ask->item->id, true, &other);
+        struct entry *turned_ones = find(f, &w, true, n_samples, &other);
+        e = n > 0 ? e : turned_ones;
         n += other;
     }
     if (n == 0 && swapped) {
-        e = find(f, ask->item->id, false, &n);
+        e = find(f, &w, false, n_samples, &n);
         turned = n > 0 && !e->has_text;
         n = turned ? n : 0;
     }
@@ -323,6 +416,8 @@ static enum critic_status answer(void *self, const struct cr_voice_ask *ask,
                        (int)CR_MIN(ask->item->id.len, (size_t)80), ask->item->id.data);
     pthread_mutex_lock(&f->lock);
     f->counts.n_used += !*e->used;
+    f->counts.n_doubled -=
+        w.turn > 0 && !swapped ? CR_MIN(n_samples, f->counts.n_doubled) : 0;
     *e->used = true;
     pthread_mutex_unlock(&f->lock);
     for (size_t i = 0; i < ask->n_samples; i++) {

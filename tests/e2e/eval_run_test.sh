@@ -183,6 +183,52 @@ Rate {{both}.'
     expect 1 python3 "$CRITIC_SOURCE_DIR/scripts/official-template" mmhal-bench rule.json x.txt
 fi
 
+# The published VL-RewardBench gives one id to different pairs: both count, and each has its verdict, by
+# its answers or by its turn. The same pair twice is a fault.
+twin() { printf '{"id":"mmmu_1","query":"q","response":["%s","%s"],"human_ranking":[%s]}\n' "$@"; }
+{ twin a b '0, 1'; twin c d '1, 0'; twin b a '1, 0'; } >twins.jsonl
+printf '{"id":"mmmu_1","response":["%s","%s"],"raw":"Overall Judgment: Answer %d is better."}\n' d c 1 b a 1 >by_content.jsonl
+run 1 vl-rewardbench -d twins.jsonl --verdicts by_content.jsonl --orders one -o rows.jsonl
+contains "$out" '2 of 2 judged'
+contains "$out" 'overall                              official               all                        50.0'
+one_line_error "id 'mmmu_1' stands there already"
+contains "$(cat rows.jsonl)" '"id":"mmmu_1#2"'
+printf '{"id":"mmmu_1","raw":"Overall Judgment: Answer %d is better."}\n' 1 2 >by_turn.jsonl
+run 1 vl-rewardbench -d twins.jsonl --verdicts by_turn.jsonl --orders one
+contains "$out" 'overall                              official               all                       100.0'
+run 1 vl-rewardbench -d twins.jsonl --verdicts rows.jsonl --orders one
+contains "$out" '2 of 2 judged'
+# VLMEvalKit's copy has numbers for ids, and the group as a column.
+printf 'index\tquestion\tresponse\tanswer\tcategory\n0\tq\t["a", "b"]\t[0, 1]\treasoning\n1\tq\t["c", "d"]\t[0, 1]\thallucination\n' >kit.tsv
+run 0 vl-rewardbench -d kit.tsv --baseline first --orders one --json
+contains "$out" '"groups":"hallucination 1, reasoning 1"'
+
+# MM-Vet as it is downloaded: objects by their ids, answers by their ids.
+mkdir vet
+printf '{\n "v1_0": {"imagename": "v1_0.png", "question": "x?", "answer": "-1<AND>-5", "capability": ["ocr", "math"]},\n "v1_1": {"question": "y?", "answer": "5", "capability": ["ocr"]}\n}\n' >vet/mm-vet.json
+printf '{\n "v1_0": "minus one",\n "v1_1": "five"\n}\n' >vet/mine.json
+printf '\357\273\277{"id": "v1_0", "raw": "0.5"}\n{"id": "v1_1", "raw": "1.0"}\n' >vet/grades.jsonl
+run 0 mm-vet -d vet --answers vet/mine.json --verdicts vet/grades.jsonl
+contains "$out" '2 of 2 judged'
+contains "$out" 'official               all                        75.0'
+contains "$out" 'official               math                       50.0'
+
+# MLLM-as-a-Judge: pictures lie in image/ beside the folder of the files.
+mkdir -p Dataset/Benchmark Dataset/image
+cp "$data"/images/*.png Dataset/image/
+sed 's,images/,,' "$data/pair.jsonl" >Dataset/Benchmark/pair.jsonl
+run 0 mllm-judge-pair -d . --limit 2 -m "$tiny/ov-lmms" --verdict-only --threads 1
+contains "$out" '2 of 2 judged'
+
+# What is there from other items stays; what was judged later goes to its place.
+run 0 vl-rewardbench -d "$data" --baseline coin --seed 3 -o whole.jsonl --force
+run 0 vl-rewardbench -d "$data" --baseline coin --seed 3 -o late.jsonl --limit 1 --shard 1/1
+tail -n 1 whole.jsonl >late.jsonl
+run 0 vl-rewardbench -d "$data" --baseline coin --seed 3 -o late.jsonl --resume
+cmp late.jsonl whole.jsonl || fail "a late line is not put in its place"
+run 0 vl-rewardbench -d "$data" --baseline coin --seed 3 -o late.jsonl --resume --limit 3
+cmp late.jsonl whole.jsonl || fail "lines of items that are not asked for are lost"
+
 # Bad input: one line each, counted, nothing lost, "n of N judged".
 {
     head -n 5 whole.jsonl

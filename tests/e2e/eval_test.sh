@@ -150,7 +150,8 @@ contains "$err" "answers.jsonl:4: has no 'answer' or 'text'"
 contains "$err" 'answers.jsonl: 1 of 3 questions judged'
 printf '%s\n' '{"question_id": 1, "label": "perhaps"}' >"$tmp/labels.json"
 expect 3 "$critic" eval score pope --predictions "$tmp/answers.jsonl" --labels "$tmp/labels.json"
-one_line_error "labels.json:1: 'label' is not"
+contains "$err" "labels.json:1: 'label' is not"
+contains "$err" "labels.json: no 'label' is"
 expect 2 "$critic" eval score pope --predictions "$tmp/answers.jsonl"
 one_line_error '--labels FILE'
 # A line that cannot be read leaves its own gap: what follows stays in its place.
@@ -159,6 +160,24 @@ printf '{"text":"Yes"}\n{"text":"caf\351"}\n{"text":"No"}\n{"text":"Yes"}\n' >"$
 expect 1 "$critic" eval score pope --predictions "$tmp/gap.jsonl" --labels "$tmp/labels.json" --json
 contains "$out" '{"accuracy":1.0,'
 contains "$out" '"judged":3'
+# So does a label that cannot be read, and its question is left out.
+printf '{"label":"yes"}\n{"label":7}\n{"label":"no"}\n{"label":"yes"}\n' >"$tmp/labels.json"
+printf '{"text":"Yes"}\n{"text":"Yes"}\n{"text":"No"}\n{"text":"Yes"}\n' >"$tmp/all.jsonl"
+expect 1 "$critic" eval score pope --predictions "$tmp/all.jsonl" --labels "$tmp/labels.json" --json
+contains "$out" '{"accuracy":1.0,'
+contains "$out" '"questions":3'
+# Ids that are shifted, as 0, 1, 2 for 1, 2, 3, pair nothing: the lines do. Nor do ids of another split.
+printf '{"question_id":%d,"text":"Is there a %s?","label":"%s"}\n' 1 cat yes 2 dog no 3 cow yes >"$tmp/labels.json"
+printf '{"question_id":%d,"text":"%s"}\n' 0 Yes 1 No 2 Yes >"$tmp/shift.jsonl"
+expect 0 "$critic" eval score pope --predictions "$tmp/shift.jsonl" --labels "$tmp/labels.json" --json
+contains "$out" '{"accuracy":1.0,'
+contains "$out" '"paired_by":"line"'
+printf '{"question_id":%d,"prompt":"Is there a %s?\\nOne word.","text":"%s"}\n' 3 cat Yes 2 dog No 1 cow Yes >"$tmp/asked.jsonl"
+expect 0 "$critic" eval score pope --predictions "$tmp/asked.jsonl" --labels "$tmp/labels.json" --json
+contains "$out" '"paired_by":"line"'
+printf '{"question_id":%d,"prompt":"Is there a %s?\\nOne word.","text":"%s"}\n' 1 cat Yes 2 rat No 3 cow Yes >"$tmp/asked.jsonl"
+expect 1 "$critic" eval score pope --predictions "$tmp/asked.jsonl" --labels "$tmp/labels.json" --json
+contains "$err" '1 predictions are for other questions than the labels'
 expect 2 "$critic" eval score popes
 one_line_error "did you mean 'eval score pope'?"
 
