@@ -112,49 +112,86 @@ static void thin(struct curve *c) {
     c->n = kept;
 }
 
-static bool is_one_of(const char *name, const char *const *names) {
-    for (; *names; names++)
-        if (strcmp(name, *names) == 0)
+/* ---- charts ---- */
+
+#define MAX_NAMES 8
+
+struct chart {
+    const char *title, *y_label;
+    bool log_y;
+    const char *names[MAX_NAMES]; /* evaluations, "eval_NAME", stand beside them */
+};
+
+/* clang-format off */
+static const struct chart learning[] = {
+    {"Loss", "loss", false, {"loss", "text_loss", "label_loss", "losses/dpo", "losses/sft"}},
+    {"Rewards: beta times the log-ratio to the reference", "reward", false,
+     {"rewards/chosen", "rewards/rejected", "rewards/margins"}},
+    {"How pairs are told apart", "share of pairs", false,
+     {"rewards/accuracies", "rewards/longer", "rewards/saturated"}},
+    {"Log-probability of the answers", "nats", false,
+     {"logps/chosen", "logps/rejected", "ref_logps/chosen", "ref_logps/rejected"}},
+    {"Divergence from the reference, estimated", "nats an answer", false, {"kl"}},
+    {"Length of the answers", "tokens", false, {"tokens/chosen", "tokens/rejected"}},
+};
+static const struct chart machinery[] = {
+    {"Norm of the gradient, before clipping", "norm", true,
+     {"grad_norm", "grad_norm_decoder", "grad_norm_projector", "grad_norm_tower"}},
+    {"Learning rate of the decoder", "rate", false, {"lr"}},
+    {"Speed", "tokens a second", false, {"tokens_per_second"}},
+};
+static const struct chart not_drawn = {.names = {"epoch", "tokens", "seconds", "targets"}};
+/* clang-format on */
+
+static bool has(const struct chart *chart, const char *name) {
+    if (strncmp(name, "eval_", 5) == 0)
+        name += 5;
+    for (size_t i = 0; i < MAX_NAMES && chart->names[i]; i++)
+        if (strcmp(chart->names[i], name) == 0)
             return true;
     return false;
 }
 
-static void chart(struct cr_page *page, const struct curves *c, const char *title,
-                  const char *y_label, const char *const *names, bool log_y) {
+static bool is_known(const char *name) {
+    bool known = has(&not_drawn, name);
+    for (size_t i = 0; i < CR_COUNT(learning); i++)
+        known = known || has(&learning[i], name);
+    for (size_t i = 0; i < CR_COUNT(machinery); i++)
+        known = known || has(&machinery[i], name);
+    return known;
+}
+
+/* Is it a share that a task of its own kind reports? */
+static bool is_share(const struct curve *c) {
+    bool share = !is_known(c->name);
+    for (size_t k = 0; k < c->n && share; k++)
+        share = c->value[k] >= 0 && c->value[k] <= 1;
+    return share;
+}
+
+/* chart->names[0] NULL: every share that no chart knows. */
+static void draw(struct cr_page *page, const struct curves *c,
+                 const struct chart *chart) {
     struct cr_series series[MAX_CURVES];
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++) {
         const struct curve *curve = &c->items[i];
-        if (is_one_of(curve->name, names))
+        if (chart->names[0] ? has(chart, curve->name) : is_share(curve))
             series[n++] = (struct cr_series){
                 .name = curve->name, .x = curve->step, .y = curve->value, .n = curve->n};
     }
     const struct cr_chart what = {.kind = CR_CHART_LINE,
-                                  .title = title,
+                                  .title = chart->title,
                                   .x_label = "step",
-                                  .y_label = y_label,
+                                  .y_label = chart->y_label,
                                   .series = series,
                                   .n_series = n,
-                                  .log_y = log_y};
+                                  .log_y = chart->log_y};
     if (n > 0)
         cr_page_chart(page, &what);
 }
 
-/* Whatever else a task reports: shares and counts of its own. */
-static void other_charts(struct cr_page *page, const struct curves *c,
-                         const char *const *known) {
-    const char *shares[MAX_CURVES + 1] = {0};
-    size_t n = 0;
-    for (size_t i = 0; i < c->n; i++) {
-        const struct curve *curve = &c->items[i];
-        bool is_share = !is_one_of(curve->name, known);
-        for (size_t k = 0; k < curve->n && is_share; k++)
-            is_share = curve->value[k] >= 0 && curve->value[k] <= 1;
-        if (is_share)
-            shares[n++] = curve->name;
-    }
-    chart(page, c, "Shares that are right", "share", shares, false);
-}
+/* ---- the page ---- */
 
 static void last_values(struct cr_page *page, const struct curves *c) {
     const struct cr_column columns[] = {
@@ -171,40 +208,20 @@ static void last_values(struct cr_page *page, const struct curves *c) {
 
 static enum critic_status write_page(struct curves *c, const char *run, const char *path,
                                      critic_error *err) {
-    static const char *const losses[] = {"loss",      "text_loss",       "label_loss",
-                                         "eval_loss", "eval_label_loss", NULL};
-    static const char *const norms[] = {"grad_norm", "grad_norm_decoder",
-                                        "grad_norm_projector", "grad_norm_tower", NULL};
-    static const char *const rates[] = {"lr", NULL};
-    static const char *const speed[] = {"tokens_per_second", NULL};
-    static const char *const known[] = {"loss",
-                                        "text_loss",
-                                        "label_loss",
-                                        "eval_loss",
-                                        "grad_norm",
-                                        "grad_norm_decoder",
-                                        "grad_norm_projector",
-                                        "grad_norm_tower",
-                                        "lr",
-                                        "tokens_per_second",
-                                        "epoch",
-                                        "tokens",
-                                        "seconds",
-                                        "targets",
-                                        "eval_targets",
-                                        NULL};
+    static const struct chart shares = {.title = "Shares that are right",
+                                        .y_label = "share"};
     struct cr_page *page;
     CR_TRY(cr_page_new(&page, "Training run", err));
     cr_page_subtitle(page, "%s", run);
     for (size_t i = 0; i < c->n; i++)
         thin(&c->items[i]);
     cr_page_heading(page, "Learning");
-    chart(page, c, "Loss", "loss", losses, false);
-    other_charts(page, c, known);
+    for (size_t i = 0; i < CR_COUNT(learning); i++)
+        draw(page, c, &learning[i]);
+    draw(page, c, &shares);
     cr_page_heading(page, "Machinery");
-    chart(page, c, "Norm of the gradient, before clipping", "norm", norms, true);
-    chart(page, c, "Learning rate of the decoder", "rate", rates, false);
-    chart(page, c, "Speed", "tokens a second", speed, false);
+    for (size_t i = 0; i < CR_COUNT(machinery); i++)
+        draw(page, c, &machinery[i]);
     cr_page_heading(page, "Numbers");
     last_values(page, c);
     enum critic_status status = cr_page_write(page, path, err);

@@ -23,7 +23,14 @@ few="$critic train dpo $flags --data $tmp/few.jsonl"
     contains "$(sed -n 1p "$tmp/once/metrics.jsonl")" '"rewards/margins": 0'
     contains "$(cat "$tmp/once/metrics.jsonl")" '"eval_rewards/accuracies"'
     equal "$(wc -l <"$tmp/once/reference.jsonl")" 13
-    contains "$(cat "$tmp/once/report.html")" "rewards/margins"
+    page=$(cat "$tmp/once/report.html")
+    for chart in Rewards "How pairs are told apart" "Log-probability of the answers" Divergence "Length of the answers"; do
+        contains "$page" "\">$chart"
+    done
+    for curve in rewards/chosen rewards/rejected rewards/margins rewards/accuracies eval_rewards/accuracies kl logps/chosen \
+        logps/rejected ref_logps/chosen tokens/chosen tokens/rejected; do
+        contains "$page" "\"name\":\"$curve\""
+    done
 
     # By a second model in memory, from a file made elsewhere, after a kill: the same bytes.
     expect 0 $dpo --out "$tmp/live" --eval-split 0.5 --reference live
@@ -35,6 +42,29 @@ few="$critic train dpo $flags --data $tmp/few.jsonl"
     expect 0 $dpo --out "$tmp/broken" --eval-split 0.5 --resume
     expect 0 cmp "$tmp/once/model.safetensors" "$tmp/broken/model.safetensors"
     expect 0 cmp "$tmp/once/checkpoint-4/trainer.safetensors" "$tmp/broken/checkpoint-4/trainer.safetensors"
+
+    # Killed for good somewhere behind its first checkpoint, then gone on with: the same bytes.
+    long="$critic train dpo --model $model --image-folder $pictures --quiet --batch 2 --seed 3 --dtype f32 --steps 24 --lr 1e-3
+        --save-every 2 --data $tmp/pairs.jsonl --threads 1"
+    expect 0 $long --out "$tmp/undisturbed"
+    $long --out "$tmp/killed" &
+    pid=$!
+    i=0
+    while [ ! -d "$tmp/killed/checkpoint-4" ] && [ $i -lt 1200 ]; do
+        sleep 0.05
+        i=$((i + 1))
+    done
+    kill -9 $pid 2>/dev/null || fail "it ended before it was killed"
+    wait $pid 2>/dev/null || true
+    [ ! -f "$tmp/killed/model.safetensors" ] || fail "it was finished before it was killed"
+    expect 0 $long --out "$tmp/killed" --resume
+    for file in model.safetensors reference.jsonl checkpoint-24/trainer.safetensors; do
+        expect 0 cmp "$tmp/undisturbed/$file" "$tmp/killed/$file"
+    done
+    for run in undisturbed killed; do
+        sed 's/"tokens_per_second": [^,]*, "seconds": [^,]*, //' "$tmp/$run/metrics.jsonl" >"$tmp/$run.lines"
+    done
+    expect 0 cmp "$tmp/undisturbed.lines" "$tmp/killed.lines"
 
     # An adapter that begins at nothing: without it the policy is where it started.
     expect 0 $dpo --out "$tmp/lora" --lora r=4,alpha=8
