@@ -141,7 +141,8 @@ static void say(const struct cr_dpo *s, const char *fmt, ...) {
 static void watch(struct cr_dpo *s, const struct cr_pair_logps *p,
                   const struct cr_pair_loss *l) {
     struct cr_dpo_watch *w = &s->watch;
-    double part = 1.0 / (double)CR_MIN(++w->n, WATCH_PAIRS);
+    w->n++;
+    double part = 1.0 / (double)CR_MIN(w->n, WATCH_PAIRS);
     bool chosen_longer = p->n_chosen > p->n_rejected;
     if (s->o.reference.kind != CR_REFERENCE_NONE)
         w->ratio += part * (p->policy_chosen - p->reference_chosen - w->ratio);

@@ -310,6 +310,53 @@ static void test_references(void **state) {
     close_fixture(&f);
 }
 
+/* ---- known diseases ---- */
+
+static void count_warnings(void *user, int level, const char *line) {
+    char(*last)[400] = user;
+    (void)level;
+    if (strncmp(line, "warning: ", 9) == 0)
+        snprintf(*last, sizeof *last, "%s", line);
+}
+
+/* 200 pairs and more of the one whose worse answer is longer, each answer's log p this far above the reference's. */
+static void watch_pairs(double chosen, double rejected, char last[400]) {
+    uint32_t at[50];
+    struct fixture f;
+    struct cr_pass p = {0};
+    last[0] = '\0';
+    for (size_t i = 0; i < 50; i++)
+        at[i] = 1;
+    open_fixture(&f, CR_LOSS_SIGMOID, 0);
+    f.dpo.o.data.log = count_warnings;
+    f.dpo.o.data.log_user = (char(*)[400])last;
+    f.dpo.reference.logps[1][0] -= chosen;
+    f.dpo.reference.logps[1][1] -= rejected;
+    struct cr_task task = cr_dpo_task(&f.dpo);
+    for (int i = 0; i < 5; i++) {
+        if (i == 3)
+            assert_string_equal(last, ""); /* not before 200 */
+        T_OK(task.prepare(task.self, 0, false, at, 50, &err));
+        T_OK(task.pass(task.self, 0, i != 4, 1, &p, &err));
+    }
+    close_fixture(&f);
+}
+
+static void test_warnings(void **state) {
+    char last[400];
+    (void)state;
+    watch_pairs(1, -1, last);
+    assert_string_equal(last, "");
+    watch_pairs(-9, -30, last);
+    assert_string_equal(last, "");
+    watch_pairs(-11, -30, last);
+    assert_non_null(strstr(last, "chosen answers lost 11.0 nats"));
+    watch_pairs(1, 2, last);
+    assert_non_null(strstr(last,
+                           "the longer answer is preferred in 100 % of pairs and is "
+                           "the better one in 0 %"));
+}
+
 /* ---- records ---- */
 
 /* What other tools write is the same pair; pictures that are missing are skipped. */
@@ -383,6 +430,7 @@ int main(void) {
                                        cmocka_unit_test(test_gradients),
                                        cmocka_unit_test(test_bad_records),
                                        cmocka_unit_test(test_references),
+                                       cmocka_unit_test(test_warnings),
                                        cmocka_unit_test(test_formats),
                                        cmocka_unit_test(test_llava_mask)};
     return cmocka_run_group_tests(tests, NULL, NULL);
