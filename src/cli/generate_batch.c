@@ -1,9 +1,11 @@
 /* A file of prompts: {"id", "images"?: [path or data URL], "prompt", "system"?} a line in, one
- * line of results out (generate.h). Paths are relative to the input file. */
+ * line of results out (generate.h). Paths are relative to the input file. Answers to several prompts
+ * are written side by side (engine.h, lanes), and each is what it would be alone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/file.h"
 #include "cli/generate.h"
 #include "cli/signals.h"
@@ -12,9 +14,28 @@
 
 #define MAX_LINE ((size_t)256 << 20)
 
+/* Answers that are written side by side, and prompts on their way: more, so that one long answer
+ * holds nobody up. */
+#define MOST_LANES 32u
+#define MOST_JOBS  64u
+
+/* One line of input on its way to one of output. */
+struct job {
+    char id[256]; /* empty: none could be read */
+    struct cr_completion *samples;
+    struct cr_talk talk; /* runs while talk.n_running > 0 */
+    struct cr_usage usage;
+    enum critic_status status;
+    critic_error fault;
+    bool is_skipped; /* an earlier run wrote it */
+};
+
 struct batch {
     struct cr_generate_flags *flags;
     struct cr_engine *engine;
+    struct cr_lanes *lanes;
+    struct job *jobs; /* ring of MOST_JOBS, in the order of the lines */
+    size_t first_job, n_jobs;
     struct cr_jsonl_log log;
     const char *input;
     char *folder;   /* of the input file; "" for the current one */
@@ -75,33 +96,62 @@ static enum critic_status build_prompt(const struct batch *b, const json_t *item
     return status;
 }
 
-/* The result's line, a new reference. */
-static enum critic_status generate_item(struct batch *b, const json_t *item,
-                                        const char *where, const char *id, json_t **out,
-                                        critic_error *err) {
+static struct job *job_at(struct batch *b, size_t i) {
+    return &b->jobs[(b->first_job + i) % MOST_JOBS];
+}
+
+/* A token for everyone; what makes it fail falls on those who ran. */
+static void step(struct batch *b) {
+    critic_error fault = {0};
+    enum critic_status status = cr_lanes_step(b->lanes, &fault);
+    for (size_t i = 0; i < b->n_jobs && status != CRITIC_OK; i++) {
+        struct job *job = job_at(b, i);
+        if (job->talk.n_running == 0)
+            continue;
+        cr_lanes_drop(b->lanes, &job->talk);
+        job->status = status;
+        job->fault = fault;
+    }
+}
+
+/* Steps until the answers to a prompt of len tokens fit beside what runs. */
+static void wait_for_room(struct batch *b, size_t len) {
     const struct cr_generate_flags *f = b->flags;
-    struct cr_usage usage = {0};
+    while (cr_lanes_running(b->lanes) > 0 &&
+           (cr_lanes_running(b->lanes) + f->n > MOST_LANES ||
+            !cr_lanes_have_room(b->lanes, len, f->n, f->opts.max_new_tokens)))
+        step(b);
+}
+
+/* Prefills the prompt and puts its answers on lanes. */
+static enum critic_status start_job(struct batch *b, const json_t *item,
+                                    const char *where, struct job *job,
+                                    critic_error *err) {
+    const struct cr_generate_flags *f = b->flags;
     struct cr_prompt *prompt = NULL;
     struct cr_seq *seq = NULL;
-    bool started = false;
-    struct cr_completion *samples = calloc(f->n, sizeof *samples);
-    if (!samples)
-        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
     enum critic_status status = build_prompt(b, item, where, &prompt, err);
-    if (status == CRITIC_OK)
-        status = cr_engine_prefill(b->engine, prompt, &seq, &usage, err);
+    job->talk = (struct cr_talk){.opts = f->opts, .n = f->n};
+    job->talk.out = job->samples = calloc(f->n, sizeof *job->samples);
+    if (status == CRITIC_OK && !job->samples)
+        status = cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
     if (status == CRITIC_OK) {
-        started = true;
-        status = cr_generate(seq, f->n, &f->opts, samples, &usage, err);
+        wait_for_room(b, cr_prompt_ids(prompt)->len);
+        status = cr_engine_prefill(b->engine, prompt, &seq, &job->usage, err);
     }
     if (status == CRITIC_OK)
-        *out = cr_completions_json(f, b->engine, samples, &usage, id);
-    for (size_t i = 0; started && i < f->n; i++)
-        cr_completion_fini(&samples[i]);
-    free(samples);
+        status = cr_lanes_add(b->lanes, &job->talk, seq, err);
     cr_seq_free(seq);
     cr_prompt_free(prompt);
     return status;
+}
+
+static void release_job(struct batch *b, struct job *job) {
+    if (job->talk.n_running > 0)
+        cr_lanes_drop(b->lanes, &job->talk);
+    for (size_t i = 0; job->samples && i < b->flags->n; i++)
+        cr_completion_fini(&job->samples[i]);
+    free(job->samples);
 }
 
 static enum critic_status append_line(struct batch *b, json_t *line, critic_error *err) {
@@ -126,35 +176,63 @@ static enum critic_status append_fault(struct batch *b, const char *id,
                        err);
 }
 
-/* A fault of the item is a line of its own; anything else ends the run. */
-static enum critic_status do_item(struct batch *b, struct cr_str line, const char *where,
-                                  critic_error *err) {
-    char id[256];
-    json_t *item = NULL, *result = NULL;
-    critic_error fault = {0};
-    b->n_items++;
-    enum critic_status status = cr_json_parse(&item, line.data, line.len, where, &fault);
-    if (status == CRITIC_OK && !item_id(item, id, sizeof id))
-        status = cr_fail(&fault, CRITIC_BAD_DATA, "%s: expected an object with an 'id'",
-                         where);
-    if (status != CRITIC_OK) {
-        json_decref(item);
-        return append_fault(b, NULL, &fault, err);
-    }
-    bool is_done = json_object_get(b->done, id) != NULL;
-    if (!is_done)
-        status = generate_item(b, item, where, id, &result, &fault);
-    json_decref(item);
-    if (is_done) {
+/* What became of a job as a line. A fault of its own is one, too; a cancelled one ends the run. */
+static enum critic_status write_job(struct batch *b, struct job *job, critic_error *err) {
+    for (size_t i = 0; job->status == CRITIC_OK && i < job->talk.n; i++)
+        job->usage.completion_tokens += job->samples[i].ids.len;
+    job->usage.seconds += job->talk.seconds;
+    if (job->is_skipped) {
         b->n_skipped++;
         return CRITIC_OK;
     }
-    if (status == CRITIC_CANCELLED)
-        return cr_fail(err, status, "%s", fault.message);
-    if (status != CRITIC_OK)
-        return append_fault(b, id, &fault, err);
+    if (job->status == CRITIC_CANCELLED)
+        return cr_fail(err, job->status, "%s", job->fault.message);
+    if (job->status != CRITIC_OK)
+        return append_fault(b, job->id[0] ? job->id : NULL, &job->fault, err);
     b->n_ok++;
-    return append_line(b, result, err);
+    return append_line(
+        b, cr_completions_json(b->flags, b->engine, job->samples, &job->usage, job->id),
+        err);
+}
+
+/* Writes the jobs in front that have ended; all: waits for every one. */
+static enum critic_status hand_over(struct batch *b, bool all, critic_error *err) {
+    enum critic_status status = CRITIC_OK;
+    while (b->n_jobs > 0 && status == CRITIC_OK) {
+        struct job *job = job_at(b, 0);
+        bool must_end = all || b->n_jobs == MOST_JOBS;
+        if (job->talk.n_running > 0 && !must_end)
+            break;
+        while (job->talk.n_running > 0)
+            step(b);
+        status = write_job(b, job, err);
+        release_job(b, job);
+        b->first_job = (b->first_job + 1) % MOST_JOBS;
+        b->n_jobs--;
+        b->flags->progress->first = b->n_skipped;
+        cr_progress_update(b->flags->progress, b->n_items - b->n_jobs, b->n_total);
+    }
+    return status;
+}
+
+/* A line of input becomes a job behind the others. */
+static void take_line(struct batch *b, struct cr_str line, const char *where) {
+    struct job *job = job_at(b, b->n_jobs);
+    json_t *item = NULL;
+    *job = (struct job){0};
+    b->n_items++;
+    job->status = cr_json_parse(&item, line.data, line.len, where, &job->fault);
+    if (job->status == CRITIC_OK && !item_id(item, job->id, sizeof job->id)) {
+        job->id[0] = '\0';
+        job->status = cr_fail(&job->fault, CRITIC_BAD_DATA,
+                              "%s: expected an object with an 'id'", where);
+    }
+    if (job->status == CRITIC_OK && json_object_get(b->done, job->id))
+        job->is_skipped = true;
+    else if (job->status == CRITIC_OK)
+        job->status = start_job(b, item, where, job, &job->fault);
+    b->n_jobs++;
+    json_decref(item);
 }
 
 /* ---- run ------------------------------------------------------------------------------------------ */
@@ -214,10 +292,13 @@ static enum critic_status do_lines(struct batch *b, critic_error *err) {
         if (status != CRITIC_OK || !line.data)
             break;
         snprintf(where, sizeof where, "%.256s:%zu", reader.name, reader.line_number);
-        status = do_item(b, line, where, err);
-        b->flags->progress->first = b->n_skipped;
-        cr_progress_update(b->flags->progress, b->n_items, b->n_total);
+        take_line(b, line, where);
+        status = hand_over(b, false, err);
     }
+    if (status == CRITIC_OK)
+        status = hand_over(b, true, err);
+    while (b->n_jobs > 0)
+        release_job(b, job_at(b, --b->n_jobs));
     cr_jsonl_close(&reader);
     return status;
 }
@@ -240,14 +321,21 @@ enum critic_status cr_generate_batch(struct cr_generate_flags *f, struct cr_engi
     struct batch b = {.flags = f, .engine = e, .input = f->input, .log = {.fd = -1}};
     b.folder = calloc(folder_len + 2, 1);
     b.done = json_object();
-    if (!b.folder || !b.done) {
+    b.jobs = calloc(MOST_JOBS, sizeof *b.jobs);
+    if (!b.folder || !b.done || !b.jobs) {
         free(b.folder);
+        free(b.jobs);
+        json_decref(b.done);
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
     }
     memcpy(b.folder, f->input, slash && folder_len == 0 ? 1 : folder_len);
     enum critic_status status = open_output(&b, err);
     if (status == CRITIC_OK)
+        status = cr_lanes_new(&b.lanes, e, err);
+    if (status == CRITIC_OK)
         status = do_lines(&b, err);
+    cr_lanes_free(b.lanes);
+    free(b.jobs);
     cr_jsonl_log_close(&b.log);
     cr_progress_clear(f->progress);
     if (!f->common.quiet && (status == CRITIC_OK || status == CRITIC_CANCELLED))

@@ -86,6 +86,27 @@ batch="generate --model $model --input $tmp/in.jsonl --output $tmp/out.jsonl --m
     expect 2 "$critic" generate --model "$tiny/tied-lmms" --input "$tmp/in.jsonl" --output "$tmp/out.jsonl" --resume
     one_line_error "another model"
 }
+# 70 prompts of several lengths side by side, more than the lanes and the ring hold: in order, and each what it says alone.
+said() { # FILE: ids and answers, a line an item
+    sed 's/.*"id":"\([^"]*\)".*/\1 &/; s/"usage":.*//' "$1"
+}
+i=0
+while [ $i -lt 70 ]; do
+    echo "{\"id\":\"i$i\",\"images\":[\"cat.jpg\"],\"prompt\":\"$(printf "%$((i % 7))s" | tr ' ' x) number $i\"}"
+    i=$((i + 1))
+done >"$tmp/many.jsonl"
+sampled="--model $model --max-new-tokens 6 -n 2 --temperature 1 --seed 5 --quiet"
+# shellcheck disable=SC2086
+{
+    expect 0 "$critic" generate $sampled --input "$tmp/many.jsonl" --output "$tmp/many-out.jsonl"
+    equal "$(sed 's/.*"id":"\([^"]*\)".*/\1/' "$tmp/many-out.jsonl")" "$(sed 's/.*"id":"\([^"]*\)".*/\1/' "$tmp/many.jsonl")"
+    for i in 1 36 70; do
+        sed -n "${i}p" "$tmp/many.jsonl" >"$tmp/one.jsonl"
+        expect 0 "$critic" generate $sampled --input "$tmp/one.jsonl" --output "$tmp/one-out.jsonl" --force
+        sed -n "${i}p" "$tmp/many-out.jsonl" >"$tmp/one-of-many.jsonl"
+        equal "$(said "$tmp/one-of-many.jsonl")" "$(said "$tmp/one-out.jsonl")"
+    done
+}
 expect 4 "$critic" generate --model "$model" --input "$tmp/in.jsonl" --output "$tmp/no/out.jsonl"
 one_line_error "cannot write"
 
