@@ -128,7 +128,9 @@ enum critic_status cr_out_dir_open(struct cr_out_dir *d, const char *path,
     free(d->temporary);
     memset(d, 0, sizeof *d);
     return cr_fail(err, CRITIC_IO, "%s: cannot make the folder: %s", path,
-                   strerror(code));
+                   code == ENOTEMPTY ? "it is there and not empty"
+                   : code == EEXIST  ? "a file of that name is there"
+                                     : strerror(code));
 }
 
 enum critic_status cr_out_dir_commit(struct cr_out_dir *d, critic_error *err) {

@@ -146,6 +146,13 @@ static enum critic_status run_parsed(struct bench_flags *f, critic_error *err) {
     f->opts.user = &printer;
     CR_TRY_GOTO(open_engine(f, &engine, err));
     CR_TRY_GOTO(cr_bench_run(report, engine, &f->opts, err));
+    if (f->opts.only && report->n_phases == 0) {
+        status = cr_fail(err, CRITIC_BAD_ARGUMENT,
+                         "--only '%s': no phase of this run begins with it; without "
+                         "--only all are listed",
+                         f->opts.only);
+        goto fail;
+    }
     cr_progress_clear(&printer.progress);
     if (f->common.json)
         status = cr_print_json(cr_bench_to_json(report), err);

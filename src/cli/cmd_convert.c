@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "cli/cli.h"
 #include "convert/convert.h"
 #include "judge/template.h"
@@ -66,6 +67,7 @@ static enum critic_status convert(const struct convert_flags *f, const char *pat
                                                .dtype = dtypes[f->dtype],
                                                .merge_lora = f->merge_lora,
                                                .max_shard_bytes = f->max_shard_bytes};
+    CR_TRY(cr_file_apart(path, f->out, err));
     CR_TRY(cr_store_open(&store, path, err));
     enum critic_status status = cr_config_read(&config, store, err);
     if (status == CRITIC_OK)

@@ -134,6 +134,18 @@ expect 2 "$critic" forward --model "$model" --prompt Hi --image "$tmp/cat.jpg" -
 one_line_error "cat.jpg: is the input as well"
 cmp "$picture" "$tmp/cat.jpg"
 
+cp "$tiny/ov-text.gguf" "$tmp/text.gguf"
+expect 2 "$critic" convert "$tmp/text.gguf" "$tmp/text.gguf" --to gguf --dtype q4_0
+one_line_error "text.gguf: is the input as well"
+cmp "$tiny/ov-text.gguf" "$tmp/text.gguf"
+
+mkdir "$tmp/full"
+echo text >"$tmp/full/file"
+expect 4 "$critic" convert "$model" "$tmp/full" --to safetensors-hf
+one_line_error "full: cannot make the folder: it is there and not empty"
+expect 4 "$critic" convert "$model" "$tmp/cat.jpg" --to safetensors-hf
+one_line_error "a file of that name is there"
+
 # ---- usage -------------------------------------------------------------------------------------------------------
 for line in "" "nonsense" "judge --nonsense" "judge" "generate --model" "generate --model $model" \
     "forward --model $model --prompt Hi" "tokenize --threads x" "judge --model $model --question Q" \
