@@ -83,6 +83,15 @@
     } : axis(data.xLabel, data.logX, unit ? 0 : undefined, unit ? 1 : undefined);
     var y = axis(data.yLabel, data.logY, unit ? 0 : data.yMin, unit ? 1 : data.yMax);
     if (data.kind === 'bar' && data.yMin === undefined) y.beginAtZero = true;
+    if (!unit && data.yMin === undefined) { /* room for whiskers, which Chart.js does not know of */
+      var ends = [];
+      sets.forEach(function (s) { ends = ends.concat(s.low || [], s.high || []); });
+      ends = ends.filter(function (v) { return typeof v === 'number'; });
+      if (ends.length) {
+        y.suggestedMin = Math.min.apply(null, ends);
+        y.suggestedMax = Math.max.apply(null, ends);
+      }
+    }
     return {
       type: data.kind === 'bar' ? 'bar' : data.kind === 'scatter' ? 'scatter' : 'line',
       data: {labels: data.kind === 'bar' ? data.labels : undefined, datasets: sets},
