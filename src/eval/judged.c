@@ -60,6 +60,11 @@ static size_t code_points(struct cr_str s) {
     return n;
 }
 
+/* To what a line holds: a run that is gone on with, or merged, has the figures of one run. */
+static double rounded(double x) {
+    return cr_json_rounded(x, 9);
+}
+
 /* ---- from verdicts ------------------------------------------------------------------------------ */
 
 static enum cr_pick pick_of(enum cr_choice c) {
@@ -85,13 +90,15 @@ static struct cr_reading reading_of(const struct cr_exam *exam,
     if (!r.ok)
         return r;
     if (op->mode == CR_MODE_POINTWISE) {
-        r.score = op->score;
+        r.score = rounded(op->score);
     } else if (op->mode == CR_MODE_PAIRWISE) {
         r.pick = pick_of(op->choice);
-        if (op->has_numbers || op->parts_kind == CR_PARTS_ANSWERS)
-            memcpy(r.pair, op->scores, sizeof r.pair);
-        else if (exam->metric == CR_METRIC_ARENA)
+        if (op->has_numbers || op->parts_kind == CR_PARTS_ANSWERS) {
+            r.pair[0] = rounded(op->scores[0]);
+            r.pair[1] = rounded(op->scores[1]);
+        } else if (exam->metric == CR_METRIC_ARENA) {
             r.arena = arena_of_share(op->scores[0]);
+        }
     } else {
         for (size_t i = 0; i < op->n_order && i < sizeof r.order - 1; i++)
             r.order[i] = (char)('A' + op->order[i]);
@@ -159,8 +166,8 @@ static enum critic_status set_verdict(struct cr_judged *rows, struct cr_judgemen
     row->robust = reading_of(rows->bench, op);
     row->has_consistent = op->has_consistent;
     row->consistent = op->consistent;
-    row->p_first = p_first_of(op);
-    row->expected = op->has_expected ? op->expected : (double)NAN;
+    row->p_first = rounded(p_first_of(op));
+    row->expected = op->has_expected ? rounded(op->expected) : (double)NAN;
     row->prompt_tokens = v->usage.prompt_tokens;
     row->completion_tokens = v->usage.completion_tokens;
     row->heard = cr_arena_calloc(&rows->arena, count_leaves(op), sizeof *row->heard);
@@ -193,7 +200,7 @@ enum critic_status cr_judged_add(struct cr_judged *rows, const struct cr_exam_it
     r->cluster = copy(rows, item->cluster);
     r->label_order = copy(rows, item->label_order);
     r->label_pick = item->label_pick;
-    r->label_score = item->label_score;
+    r->label_score = rounded(item->label_score);
     for (size_t k = 0; k < 2; k++) {
         r->models[k] = copy(rows, item->models[k]);
         if (k < item->item.n_answers)

@@ -63,9 +63,7 @@ enum critic_status cr_panel_log_open(struct cr_panel_log *l,
 
 /* To what a line holds, so that a panel gone on with gives the figures of one run. */
 static double rounded(double x) {
-    char text[40];
-    snprintf(text, sizeof text, "%.15g", x);
-    return isfinite(x) ? strtod(text, NULL) : (double)NAN;
+    return cr_json_rounded(x, 15);
 }
 
 static json_t *number(double x) {

@@ -1,5 +1,9 @@
 #include "io/json.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/file.h"
 
 static enum critic_status parse(json_t **out, const char *text, size_t len,
@@ -148,4 +152,10 @@ enum critic_status cr_json_append(struct cr_buf *out, const json_t *value,
 enum critic_status cr_json_append_exact(struct cr_buf *out, const json_t *value,
                                         critic_error *err) {
     return append(out, value, 15, err);
+}
+
+double cr_json_rounded(double x, int digits) {
+    char text[40];
+    snprintf(text, sizeof text, "%.*g", digits, x);
+    return isfinite(x) ? strtod(text, NULL) : (double)NAN;
 }

@@ -72,6 +72,10 @@ done
 # Probabilities make a calibration; without any there is none.
 run 0 mm-rlhf-rewardbench -d "$data" --limit 4 -m "$tiny/ov-lmms" --verdict-only --threads 1 --json
 contains "$out" '"calibration":{"n":4,"ece":0.'
+run 0 mm-rlhf-rewardbench -d "$data" -m "$tiny/ov-lmms" --verdict-only --threads 1 --json -o sure.jsonl
+once=$out
+run 0 mm-rlhf-rewardbench -d "$data" -m "$tiny/ov-lmms" --verdict-only --threads 1 --json -o sure.jsonl --resume
+equal "$out" "$once" # figures of a run gone on with are those of one run, to the last digit
 run 0 mm-rlhf-rewardbench -d "$data" --baseline longer --json
 contains "$out" '"calibration":null'
 run 2 mm-rlhf-rewardbench -d "$data" --baseline longer --probabilities
