@@ -53,6 +53,22 @@ static void judge_claim(struct cr_answer *a, unsigned i, const struct cr_scene *
             c->asked = false;
 }
 
+/* "yes; no": two short answers that differ say nothing. (Speakers give one at most.) */
+static void judge_contradiction(struct cr_answer *a) {
+    const struct cr_claim *first = NULL;
+    bool contradicts = false;
+    for (unsigned i = 0; i < a->n; i++) {
+        const struct cr_claim *c = &a->claims[i];
+        if (c->kind != CR_CLAIM_VALUE)
+            continue;
+        first = first ? first : c;
+        contradicts = contradicts || c->value != first->value;
+    }
+    for (unsigned i = 0; i < a->n && contradicts; i++)
+        if (a->claims[i].kind == CR_CLAIM_VALUE)
+            a->claims[i].is_true = a->claims[i].is_full = false;
+}
+
 static int ratio(unsigned part, unsigned whole, int otherwise) {
     return whole ? (int)((200 * part + whole) / (2 * whole)) : otherwise;
 }
@@ -168,6 +184,7 @@ void cr_answer_judge(struct cr_answer *a, const struct cr_scene *s,
                      const struct cr_ask *ask) {
     for (unsigned i = 0; i < a->n; i++)
         judge_claim(a, i, s, ask);
+    judge_contradiction(a);
     count(a, s, ask);
     a->scores[CR_OVERALL] = overall(a, ask->n_facts);
     a->scores[CR_ACCURACY] = ratio(a->n_true, a->n_claims, 0);
