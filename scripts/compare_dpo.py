@@ -63,8 +63,8 @@ def peer(args):
 
         names = "|".join(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
         lora = LoraConfig(r=args.rank, lora_alpha=args.rank // 2, target_modules=rf".*language_model.*\.({names})")
+        # No enable_input_require_grads: it would have the frozen tower go backward for nothing.
         model = get_peft_model(model, lora, autocast_adapter_dtype=False)
-        model.enable_input_require_grads()
     else:
         reference = build(args).eval().requires_grad_(False)
         reference.load_state_dict(model.state_dict())

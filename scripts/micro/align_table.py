@@ -73,11 +73,10 @@ def table(out, file):
         cells += [""] * (n_rounds - len(run))
         gain = boot(gains[name])
         share = "-"
-        if oracle and name != "oracle":
+        if oracle and name != "oracle" and interval(oracle)[0] > 0:  # a share of nothing says nothing
             share = text(mean(gains[name]) / mean(gains["oracle"]),
                          interval([a / b for a, b in zip(gain, oracle) if b > 0]), 2)
         print(f"| {name} | " + " | ".join(cells) + f" | {text(mean(gains[name]), interval(gain))} | {share} |")
-
 
 
 def rounds(out):
