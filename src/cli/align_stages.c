@@ -7,7 +7,9 @@
 #include "base/dir.h"
 #include "cli/align.h"
 #include "cli/signals.h"
+#include "convert/convert.h"
 #include "engine/engine.h"
+#include "train/lora.h"
 
 #define MAX_ARGS       128
 #define EVAL_SEED_STEP 1000003 /* draws of the evaluation are none of the pairs' */
@@ -187,6 +189,65 @@ static void add_arg(struct args *a, const char *flag, const char *value) {
         a->list[a->n++] = value;
 }
 
+/* What stands behind --lora in the trainer's flags; NULL: all weights learn. */
+static const char *lora_of(const struct cr_align_flags *f) {
+    for (size_t i = 0; i < f->n_train; i++) {
+        if (strncmp(f->train[i], "--lora=", 7) == 0)
+            return f->train[i] + 7;
+        if (strcmp(f->train[i], "--lora") == 0)
+            return i + 1 < f->n_train ? f->train[i + 1] : "";
+    }
+    return NULL;
+}
+
+/* Where a round trains: an adapter is merged into a policy afterwards. */
+static struct place trained_in(const struct cr_align_flags *f,
+                               const struct cr_align_round *r) {
+    return in_folder(r, lora_of(f) ? "adapter" : "policy");
+}
+
+enum critic_status cr_align_check_lora(const struct cr_align_flags *f,
+                                       critic_error *err) {
+    struct cr_lora_opts o;
+    if (!lora_of(f))
+        return CRITIC_OK;
+    CR_TRY(cr_lora_opts_parse(&o, lora_of(f), err));
+    return !o.dir ? CRITIC_OK
+                  : cr_fail(err, CRITIC_BAD_ARGUMENT,
+                            "--lora '%.80s': every round trains a new adapter on the "
+                            "policy before it; expected r=N,…",
+                            o.dir);
+}
+
+/* The policy before, with the round's adapter in its weights. Whole or not there. */
+static enum critic_status merge(const struct cr_align_flags *f,
+                                const struct cr_align_round *r, critic_error *err) {
+    struct place base = policy_of(f, r->number - 1), adapter = trained_in(f, r),
+                 out = in_folder(r, "policy");
+    struct cr_buf path;
+    struct cr_store *store = NULL;
+    struct cr_config config;
+    if (cr_dir_exists(out.text))
+        return CRITIC_OK;
+    cr_buf_init(&path, CR_ALIGN_MAX_PATH);
+    enum critic_status status = cr_model_path(base.text, &path, err);
+    if (status == CRITIC_OK)
+        status = cr_store_open(&store, path.data, err);
+    cr_buf_fini(&path);
+    CR_TRY(status);
+    status = cr_config_read(&config, store, err);
+    const struct cr_convert_options options = {
+        .target = cr_store_gguf(store) || config.layout == CR_LAYOUT_LMMS
+                      ? CR_CONVERT_LMMS
+                      : CR_CONVERT_HF,
+        .dtype = cr_store_gguf(store) ? CR_F32 : CR_DTYPE_COUNT,
+        .merge_lora = adapter.text};
+    if (status == CRITIC_OK)
+        status = cr_convert(store, &config, out.text, &options, NULL, err);
+    cr_store_close(store);
+    return status;
+}
+
 /* As a command of its own would: critic train says itself what is wrong. */
 static enum critic_status train(void *self, const struct cr_align_round *r,
                                 json_t *detail, critic_error *err) {
@@ -194,7 +255,7 @@ static enum critic_status train(void *self, const struct cr_align_round *r,
     struct cr_align_flags *f = self;
     struct args a = {.n = 0};
     struct place model = policy_of(f, r->number - 1), data = in_folder(r, "pairs.jsonl"),
-                 out = in_folder(r, "policy");
+                 out = trained_in(f, r);
     char seed[24], threads[24];
     (void)detail;
     snprintf(seed, sizeof seed, "%llu",
@@ -216,14 +277,15 @@ static enum critic_status train(void *self, const struct cr_align_round *r,
     for (size_t i = 0; i < f->n_train; i++)
         add_arg(&a, f->train[i], NULL);
     f->exit_status = cr_cmd_train((int)a.n, a.list);
-    return f->exit_status == CR_EXIT_DONE
-               ? CRITIC_OK
-               : cr_fail(err, CRITIC_BAD_DATA, "critic train failed");
+    if (f->exit_status != CR_EXIT_DONE)
+        return cr_fail(err, CRITIC_BAD_DATA, "critic train failed");
+    return lora_of(f) ? merge(f, r, err) : CRITIC_OK;
 }
 
 /* The trainer's state is of no use once its model is finished, and many times as large. */
-static void drop_checkpoints(const struct cr_align_round *r) {
-    struct place run = in_folder(r, "policy");
+static void drop_checkpoints(const struct cr_align_flags *f,
+                             const struct cr_align_round *r) {
+    struct place run = trained_in(f, r);
     struct cr_buf names;
     const char *name = NULL;
     cr_buf_init(&names, (size_t)1 << 20);
@@ -258,7 +320,7 @@ static enum critic_status answer(void *self, const struct cr_align_round *r,
     o.top_p = 1;
     o.top_k = 0;
     if (r->number > 0)
-        drop_checkpoints(r);
+        drop_checkpoints(f, r);
     begin(f, r, "answering");
     enum critic_status status = open_policy(f, r->number, &policy, err);
     if (status == CRITIC_OK)

@@ -181,6 +181,7 @@ static enum critic_status check_flags(struct cr_align_flags *f, critic_error *er
     if (f->n_train > 64)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "%zu words behind '--'; expected at most 64", f->n_train);
+    CR_TRY(cr_align_check_lora(f, err));
     if (f->all.opts.k < 2)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "one answer makes no pair: expected --samples of 2 or more");

@@ -63,6 +63,25 @@ one_line_error "whole/state.sqlite holds a run already; --resume goes on with it
 run 2 whole --rounds 2 --resume --seed 7
 one_line_error "was begun with seed 0; now it is 7"
 
+# An adapter a round, merged into the policy that the next one starts from.
+lora() { # STATUS LORA FLAG…
+    status=$1 adapter=$2
+    shift 2
+    expect "$status" "$critic" align --policy "$model" --critic longer --prompts prompts.jsonl --eval-prompts prompts.jsonl --out lora -n 3 \
+        --max-new-tokens 6 --keep-truncated --context 600 --threads 1 --dtype f32 --quiet "$@" -- --lr 1e-2 --steps 2 --lora "$adapter"
+}
+lora 0 r=2 --rounds 2
+expect 0 "$critic" generate --model lora/round-2/policy --image cat.jpg --prompt 'What is it?' --max-new-tokens 2 --context 600 --quiet
+[ -f lora/round-2/adapter/adapter_model.safetensors ] || fail "no adapter"
+for pair in "$model lora/round-1/policy" "lora/round-1/policy lora/round-2/policy"; do
+    # shellcheck disable=SC2086
+    set -- $pair
+    cmp "$1/model.safetensors" "$2/model.safetensors" >.cmp && fail "$2 is $1: nothing was merged"
+done
+expect 2 "$critic" align --policy "$model" --critic longer --prompts prompts.jsonl --eval-prompts prompts.jsonl --out lora2 -n 3 \
+    --max-new-tokens 6 --keep-truncated --context 600 --threads 1 --quiet -- --lora lora/round-1/adapter
+one_line_error "every round trains a new adapter"
+
 # The trainer's own words where its flags are wrong; the run can be gone on with.
 expect 2 "$critic" align --policy "$model" --critic coin --prompts prompts.jsonl --eval-prompts eval.jsonl --out bad -n 3 \
     --max-new-tokens 6 --keep-truncated --context 600 --threads 1 --quiet -- --lrr 1e-3
