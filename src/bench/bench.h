@@ -36,6 +36,13 @@ struct cr_bench_report {
     size_t n_phases;
 };
 
+/* What prompts that share their beginning save; NAN where a phase was not run. */
+struct cr_bench_ratios {
+    double answers_8; /* seconds of 8 answers on one picture over those of 1 */
+    double
+        pairs_20; /* seconds of 20 ordered pairs each alone over those of all together */
+};
+
 struct cr_bench_opts {
     const char *shape;  /* what the report calls the network */
     const char *dtype;  /* "f32", "bf16", "int8" or "q4": of the products */
@@ -54,7 +61,10 @@ struct cr_bench_opts {
 enum critic_status cr_bench_run(struct cr_bench_report *out, struct cr_engine *e,
                                 const struct cr_bench_opts *opts, critic_error *err);
 
-/* {"ceilings": {…}, "phases": […]}; NULL when memory is out. */
+struct cr_bench_ratios cr_bench_ratios(const struct cr_bench_report *report);
+
+/* {"ceilings": {…}, "phases": […], "ratios"?: {"answers_8"?, "pairs_20"?}}; NULL when memory is
+ * out. */
 json_t *cr_bench_to_json(const struct cr_bench_report *report);
 /* Errors: CRITIC_BAD_DATA naming `where` and what is missing. */
 enum critic_status cr_bench_from_json(struct cr_bench_report *out, const json_t *json,

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,13 +19,43 @@ static json_t *phase_to_json(const struct cr_bench_phase *p) {
     return o;
 }
 
+static double seconds_of(const struct cr_bench_report *r, const char *name) {
+    for (size_t i = 0; i < r->n_phases; i++)
+        if (strcmp(r->phases[i].name, name) == 0)
+            return r->phases[i].seconds;
+    return (double)NAN;
+}
+
+struct cr_bench_ratios cr_bench_ratios(const struct cr_bench_report *r) {
+    return (struct cr_bench_ratios){
+        .answers_8 = seconds_of(r, "candidates_8") / seconds_of(r, "request"),
+        .pairs_20 =
+            20 * seconds_of(r, "ordered_pair") / seconds_of(r, "ordered_pairs_20")};
+}
+
+static void add_ratios(json_t *root, const struct cr_bench_report *r) {
+    struct cr_bench_ratios ratios = cr_bench_ratios(r);
+    json_t *o = json_object();
+    if (!isnan(ratios.answers_8))
+        json_object_set_new(o, "answers_8", json_real(ratios.answers_8));
+    if (!isnan(ratios.pairs_20))
+        json_object_set_new(o, "pairs_20", json_real(ratios.pairs_20));
+    if (json_object_size(o) > 0)
+        json_object_set(root, "ratios", o);
+    json_decref(o);
+}
+
 json_t *cr_bench_to_json(const struct cr_bench_report *r) {
     json_t *phases = json_array();
     for (size_t i = 0; i < r->n_phases; i++)
         json_array_append_new(phases, phase_to_json(&r->phases[i]));
-    return json_pack("{s:{s:f,s:f,s:f,s:f},s:o}", "ceilings", "f32", r->ceilings.f32,
-                     "bf16", r->ceilings.bf16, "int8", r->ceilings.int8, "memory_read",
-                     r->ceilings.memory_read, "phases", phases);
+    json_t *root =
+        json_pack("{s:{s:f,s:f,s:f,s:f},s:o}", "ceilings", "f32", r->ceilings.f32, "bf16",
+                  r->ceilings.bf16, "int8", r->ceilings.int8, "memory_read",
+                  r->ceilings.memory_read, "phases", phases);
+    if (root)
+        add_ratios(root, r);
+    return root;
 }
 
 static enum critic_status text(char *to, size_t size, const json_t *o, const char *key,

@@ -1,4 +1,5 @@
 /* critic bench: phases of judging beside this machine's ceilings. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "bench/bench.h"
+#include "bench/page.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "engine/random_model.h"
@@ -18,7 +20,7 @@
 struct bench_flags {
     struct cr_common common;
     struct cr_bench_opts opts;
-    const char *compare;
+    const char *compare, *report;
     uint64_t seed;
 };
 
@@ -120,6 +122,13 @@ static void print_text(const struct bench_flags *f, const struct cr_bench_report
         print_ratio(p, before);
         putchar('\n');
     }
+    struct cr_bench_ratios ratios = cr_bench_ratios(r);
+    if (!isnan(ratios.answers_8))
+        printf("\n8 answers on one picture take %.2f times as long as 1\n",
+               ratios.answers_8);
+    if (!isnan(ratios.pairs_20))
+        printf("20 ordered pairs are %.2f times as fast as each alone\n",
+               ratios.pairs_20);
 }
 
 static enum critic_status read_report(const char *path, struct cr_bench_report *out,
@@ -154,6 +163,8 @@ static enum critic_status run_parsed(struct bench_flags *f, critic_error *err) {
         goto fail;
     }
     cr_progress_clear(&printer.progress);
+    if (f->report)
+        CR_TRY_GOTO(cr_bench_page(f->report, report, f->compare ? &before : NULL, err));
     if (f->common.json)
         status = cr_print_json(cr_bench_to_json(report), err);
     else
@@ -192,6 +203,8 @@ int cr_cmd_bench(int n_args, const char *const *args) {
         {"seed", 0, CR_FLAG_U64, &f.seed, "N", "of the random weights", 0, 0},
         {"compare", 0, CR_FLAG_STR, &f.compare, "FILE",
          "what --json printed before: how many times as fast now", 0, 0},
+        {"report", 0, CR_FLAG_STR, &f.report, "FILE",
+         "the same as an HTML page with a chart", 0, 0},
         CR_MACHINE_FLAGS(f.common),
         CR_KV_FLAG(f.common),
         CR_OUTPUT_FLAGS(f.common),

@@ -31,3 +31,21 @@ expect 0 "$critic" bench --model "$tiny/ov-lmms" --passes 1 --only projector --t
 contains "$out" '"shape":"ov-lmms"'
 expect 0 "$critic" bench --shape tiny --quick --only jpeg --threads 1 --dtype f32 --json
 contains "$out" '"name":"jpeg","dtype":"f32"'
+
+# ---- what prompts share, and the page ------------------------------------------------------
+# shellcheck disable=SC2086
+{
+    expect 0 "$critic" $bench --only ordered --json --report "$tmp/bench.html" --quiet
+    contains "$out" '"ratios":{"pairs_20":'
+    page=$(cat "$tmp/bench.html")
+    contains "$page" "Share of the ceiling"
+    contains "$page" "ordered_pairs_20"
+    contains "$page" "times as fast as each alone"
+    lacks "$page" "https://"
+    printf '%s\n' "$out" >"$tmp/pairs.json"
+    expect 0 "$critic" $bench --only ordered --compare "$tmp/pairs.json" --report "$tmp/bench.html"
+    contains "$out" "20 ordered pairs are "
+    contains "$(cat "$tmp/bench.html")" "compared with"
+    expect 4 "$critic" $bench --only jpeg --report "$tmp/no/bench.html"
+    one_line_error bench.html
+}
