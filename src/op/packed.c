@@ -155,6 +155,7 @@ struct product {
     const float *bias;
     bool add;
     struct cr_int8_rows rows;
+    struct cr_int8_rows rest; /* where w is fine: what `rows` leave of x */
     struct cr_exec *ex;
 };
 
@@ -173,7 +174,34 @@ static void multiply_panels(const struct product *p) {
             p->ex->int8->panel4(&p->rows, first, n_rows, at, &out);
         else
             p->ex->int8->panel8(&p->rows, first, n_rows, at, &out);
+        if (p->w->is_fine) { /* the panel is in the cache now */
+            out.add = true;
+            out.bias = NULL;
+            p->ex->int8->panel8(&p->rest, first, n_rows, at, &out);
+        }
     }
+}
+
+/* What row t of p->rows leaves of x, as another row; r: room for it. */
+static void quantise_rest(const struct product *p, size_t t, const struct cr_tensor *x,
+                          float *r) {
+    const struct cr_int8_rows *rows = &p->rows;
+    const int8_t *q = rows->q + t * rows->q_row;
+    const float *scales = rows->scales + t * rows->n_groups;
+    p->ex->dense->row_to_f32(x->dtype, cr_tensor_row(x, t), r, rows->k);
+    for (size_t i = 0; i < rows->k; i++)
+        r[i] -= scales[i / CR_INT8_GROUP] * (float)q[i];
+    p->ex->int8->quantise(&p->rest, t, CR_F32, r);
+}
+
+static void quantise_rests(struct product *p, const struct cr_tensor *x) {
+    struct cr_exec *ex = p->ex;
+    CR_ASSERT(p->w->packing == CR_PACK_INT8 && p->y.dtype == CR_F32);
+    p->rest = rows_in_scratch(p->rows.m, p->rows.k, ex);
+    struct cr_tensor room = cr_exec_matrix(ex, CR_F32, (size_t)ex->n_threads, p->rows.k);
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static) if (p->rows.m > 1)
+    for (size_t t = 0; t < p->rows.m; t++)
+        quantise_rest(p, t, x, cr_tensor_row(&room, (size_t)omp_get_thread_num()));
 }
 
 /* 4 bits in prefill: each panel is widened once for all rows. */
@@ -209,6 +237,8 @@ void cr_packed_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_packe
 #pragma omp parallel for num_threads(ex->n_threads) schedule(static) if (m > 1)
     for (size_t t = 0; t < m; t++)
         ex->int8->quantise(&p.rows, t, x.dtype, cr_tensor_row(&x, t));
+    if (w->is_fine)
+        quantise_rests(&p, &x);
     if (w->packing == CR_PACK_INT4 && phase == CR_PREFILL)
         multiply_widened(&p);
     else

@@ -19,6 +19,9 @@ struct cr_packed {
     const unsigned char *panels; /* one behind the other, 64-byte aligned */
     const float *scale;          /* whole panels of columns */
     const float *min, *scale8;   /* 4 bits only */
+    /* 8 bits only: rows of x take two products, of what 8 bits hold of them and of what that leaves,
+     * x' = x to 15 bits. For maps of few rows, which wait for their weights. */
+    bool is_fine;
 };
 
 /* Can rows of k elements be packed so? 4 bits want whole blocks of 32. */
@@ -33,7 +36,7 @@ enum critic_status cr_packed_new(struct cr_packed *out, enum cr_packing packing,
                                  struct cr_exec *ex, critic_error *err);
 
 /* y (T, N) = or += x (T, K) w; the contract is op/linear.h's.
- * bias: (N) f32 or NULL; add: y +=. */
+ * bias: (N) f32 or NULL; add: y +=. Where w is fine, y is F32. */
 void cr_packed_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_packed *w,
                    const float *bias, bool add, enum cr_phase phase, struct cr_exec *ex);
 

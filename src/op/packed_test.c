@@ -112,9 +112,11 @@ static void test_rows_have_one_result(void **state) {
                      some = random_matrix(CR_F32, M, N, &r);
     struct cr_linear lin = {.w = w, .bias = random_matrix(CR_F32, 1, N, &r)};
     critic_error err;
-    for (int packing = CR_PACK_INT8; packing <= CR_PACK_INT4; packing++) {
+    for (int kind = 0; kind < 3; kind++) { /* 8 bits, 4 bits, 8 bits of fine rows */
+        enum cr_packing packing = kind == 1 ? CR_PACK_INT4 : CR_PACK_INT8;
         struct cr_arena arena;
-        struct cr_packed packed = pack((enum cr_packing)packing, &w, &arena, scalar);
+        struct cr_packed packed = pack(packing, &w, &arena, scalar);
+        packed.is_fine = kind == 2;
         lin.packed = &packed;
         for (size_t i = 0; i < 2 * CR_COUNT(isas); i++) {
             enum cr_phase phase = i % 2 ? CR_STEP : CR_PREFILL;
@@ -134,8 +136,8 @@ static void test_rows_have_one_result(void **state) {
                               phase, ex);
                 if (memcmp(some.data, cr_tensor_row(&all, first),
                            counts[j] * all.row_bytes) != 0)
-                    fail_msg("%s, packing %d, phase %d: %zu rows at %zu differ",
-                             cr_isa_name(isas[i / 2]), packing, (int)phase, counts[j],
+                    fail_msg("%s, kind %d, phase %d: %zu rows at %zu differ",
+                             cr_isa_name(isas[i / 2]), kind, (int)phase, counts[j],
                              first);
                 cr_exec_free(ex);
             }
@@ -148,6 +150,46 @@ static void test_rows_have_one_result(void **state) {
     free(all.data);
     free(some.data);
     free(lin.bias.data);
+}
+
+/* Weights that 8 bits hold exactly: what is left is the rounding of x, to 8 bits or to 15. */
+static void test_fine_rows(void **state) {
+    (void)state;
+    struct cr_rng r;
+    cr_rng_seed(&r, t_seed(5));
+    enum { M = 5, N = 70, K = 200 };
+    struct cr_exec *ex = exec_new(cr_isa_best(), 2);
+    struct cr_tensor w = random_matrix(CR_F32, N, K, &r);
+    struct cr_tensor x = random_matrix(CR_F32, M, K, &r);
+    struct cr_tensor y = random_matrix(CR_F32, M, N, &r);
+    struct cr_arena arena;
+    double worst[2] = {0};
+    for (size_t i = 0; i < (size_t)N * K; i++)
+        ((float *)w.data)[i] =
+            i % K == 3 ? 127.0f / 64 : (float)cr_rng_below(&r, 255) / 64 - 127.0f / 64;
+    struct cr_packed packed = pack(CR_PACK_INT8, &w, &arena, ex);
+    for (int fine = 0; fine < 2; fine++) {
+        packed.is_fine = fine;
+        cr_packed_fwd(y, x, &packed, NULL, false, CR_STEP, ex);
+        assert_int_equal(ex->scratch.used, 0);
+        for (size_t i = 0; i < (size_t)M * N; i++) {
+            const float *a = cr_tensor_row(&x, i / N), *b = cr_tensor_row(&w, i % N);
+            double sum = 0, size = 0;
+            for (size_t k = 0; k < K; k++) {
+                sum += (double)a[k] * (double)b[k];
+                size += fabs((double)a[k] * (double)b[k]);
+            }
+            worst[fine] =
+                fmax(worst[fine], fabs((double)((float *)y.data)[i] - sum) / size);
+        }
+    }
+    assert_true(worst[0] > 3e-4); /* or there were nothing to gain */
+    assert_true(worst[1] < worst[0] / 64);
+    cr_arena_fini(&arena);
+    free(w.data);
+    free(x.data);
+    free(y.data);
+    cr_exec_free(ex);
 }
 
 static void test_bad_weights_are_named(void **state) {
@@ -182,6 +224,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_products_are_near_double),
         cmocka_unit_test(test_rows_have_one_result),
+        cmocka_unit_test(test_fine_rows),
         cmocka_unit_test(test_bad_weights_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
