@@ -7,7 +7,8 @@ Loss: next-token cross-entropy over LLaVA-NeXT's targets, the sum over the file 
 and each tensor the largest difference over the reference's largest value, worst last; leaves with 1 where one is above
 the tolerance. Gradients that are zero in theory (a key's bias) are measured against the largest gradient of their
 layer's biases. With --adapter the network carries that LoRA adapter (PEFT's folder, as critic train sft --lora writes it), the
-reference through PEFT, and the gradients are the adapter's. Needs the packages of scripts/golden/requirements.txt.
+reference through PEFT, and the gradients are the adapter's. --base FILE.gguf: critic reads the frozen weights in 8 bits, the reference
+the same numbers from MODEL_DIR, made by critic convert FILE.gguf MODEL_DIR --to safetensors-hf --dtype f32. Needs the packages of scripts/golden/requirements.txt.
 """
 
 import argparse
@@ -95,7 +96,7 @@ def reference(args):
 
 def critic(args, folder):
     out = folder / "gradients.safetensors"
-    command = [args.critic, "train", "sft", "--model", args.model, "--data", args.data, "--image-folder", args.images]
+    command = [args.critic, "train", "sft", "--model", args.base or args.model, "--data", args.data, "--image-folder", args.images]
     command += ["--lora", args.adapter] if args.adapter else []
     command += ["--dtype", args.dtype, "--pack", args.pack, "--dump-gradients", str(out), "--quiet"]
     subprocess.run(command, check=True)
@@ -117,6 +118,7 @@ def main():
     ap.add_argument("data")
     ap.add_argument("images")
     ap.add_argument("--adapter", help="a LoRA adapter's folder")
+    ap.add_argument("--base", help="what critic trains on instead of MODEL_DIR: a file of which MODEL_DIR holds the same numbers in f32")
     ap.add_argument("--dtype", default="f32")
     ap.add_argument("--pack", default="none")
     ap.add_argument("--show", type=int, default=8)

@@ -191,6 +191,7 @@ static void on_step(void *user, const struct cr_loop_progress *p) {
     struct cr_train_flags *f = user;
     snprintf(f->what, sizeof f->what, "training: loss %.4f, lr %.2g, %.0f tokens/s",
              p->loss, p->lr, p->tokens_per_second);
+    f->progress.first = p->first_step;
     cr_progress_update(&f->progress, p->step, p->n_steps);
 }
 

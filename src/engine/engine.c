@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/clock.h"
 #include "engine/internal.h"
+#include "engine/open_tokenizer.h"
 #include "engine/random_model.h"
 
 /* Parameter tables of the deepest network there is: pages are taken when touched. */

@@ -123,11 +123,6 @@ enum critic_status cr_prompt_pixels(const struct cr_prompt *p, size_t i, float *
 /* prefill.c: input rows of positions [first, first + n) into x (n, D). */
 void cr_prompt_rows(const struct cr_prompt *p, size_t first, struct cr_tensor x);
 
-/* tokenizer_gguf.c: from the metadata; its chat template must be ChatML where it has one. */
-enum critic_status cr_engine_tokenizer_from_gguf(struct cr_tokenizer **out,
-                                                 const struct cr_gguf *g,
-                                                 const char *name, critic_error *err);
-
 /* log of the sum of exp over the ids that may be sampled. */
 double cr_log_sum_exp(const float *logits, size_t n);
 

@@ -9,4 +9,10 @@
 enum critic_status cr_open_tokenizer(struct cr_tokenizer **out, const char *model,
                                      critic_error *err);
 
+struct cr_gguf; /* io/gguf.h */
+/* tokenizer_gguf.c: from the metadata; its chat template must be ChatML where it has one. */
+enum critic_status cr_engine_tokenizer_from_gguf(struct cr_tokenizer **out,
+                                                 const struct cr_gguf *g,
+                                                 const char *name, critic_error *err);
+
 #endif

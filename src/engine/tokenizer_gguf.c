@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "engine/internal.h"
+#include "engine/open_tokenizer.h"
 #include "io/gguf.h"
 #include "text/chat.h"
 

@@ -236,7 +236,7 @@ static enum critic_status report(struct run *r, critic_error *err) {
         .seconds = now - r->started,
         .pass = &r->since};
     const struct cr_loop_progress progress = {r->state.step, r->o.schedule.n_steps,
-                                              line.loss, line.lr, line.tokens_per_second};
+                                              r->result->first_step, line.loss, line.lr, line.tokens_per_second};
     r->result->loss = line.loss;
     if (r->o.on_step)
         r->o.on_step(r->o.on_step_user, &progress);

@@ -54,6 +54,7 @@ struct cr_task {
 
 struct cr_loop_progress {
     size_t step, n_steps;
+    size_t first_step; /* done before this process began */
     double loss, lr, tokens_per_second;
 };
 

@@ -198,6 +198,57 @@ static void test_accumulation_and_rates(void **state) {
     cr_net_close(&net);
 }
 
+/* A run that is stopped after two steps and goes on: progress says where this process began. */
+struct watcher {
+    size_t stop_at, first_step, step;
+};
+
+static void watch(void *user, const struct cr_loop_progress *p) {
+    struct watcher *w = user;
+    w->first_step = p->first_step;
+    w->step = p->step;
+}
+
+static bool stop_there(void *user) {
+    const struct watcher *w = user;
+    return w->step + 1 == w->stop_at;
+}
+
+static void test_progress_after_resume(void **state) {
+    (void)state;
+    char out[64];
+    critic_error err;
+    snprintf(out, sizeof out, "t-progress-%ld", (long)getpid());
+    for (int i = 0; i < 2; i++) {
+        struct cr_net net;
+        struct recorder r = {.net = &net};
+        struct watcher w = {.stop_at = i ? 0 : 2};
+        struct cr_loop_opts o;
+        struct cr_loop_result result;
+        open_net(&net, (struct cr_net_opts){0});
+        const struct cr_task task = {.self = &r,
+                                     .n_train = N_SAMPLES,
+                                     .prepare = prepare,
+                                     .pass = pass,
+                                     .names = names};
+        cr_loop_opts_default(&o);
+        o.out = out;
+        o.batch = 1;
+        o.resume = i;
+        o.log_every = 1;
+        o.schedule.n_steps = 4;
+        o.on_step = watch;
+        o.cancel = stop_there;
+        o.on_step_user = o.cancel_user = &w;
+        enum critic_status status = cr_loop_run(&net, &task, &o, &result, &err);
+        assert_int_equal(status, i ? CRITIC_OK : CRITIC_CANCELLED);
+        assert_int_equal(w.step, i ? 4 : 2);
+        assert_int_equal(w.first_step, i ? 2 : 0);
+        cr_net_close(&net);
+    }
+    cr_dir_remove(out);
+}
+
 /* ---- labels ---- */
 
 static const char label_lines[] =
@@ -264,6 +315,7 @@ int main(void) {
                                        cmocka_unit_test(test_frozen_parts),
                                        cmocka_unit_test(test_adapter_off_and_on),
                                        cmocka_unit_test(test_accumulation_and_rates),
+                                       cmocka_unit_test(test_progress_after_resume),
                                        cmocka_unit_test(test_label_gradients)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

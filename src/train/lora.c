@@ -230,9 +230,12 @@ static enum critic_status make_continued(struct cr_lora_set *set, const char *di
 /* ---- */
 
 /* Module names of transformers' classes in memory, which PEFT goes by; they are not those of the
- * saved tensors. */
-static enum critic_status module_name(struct cr_buf *out, enum cr_layout layout,
+ * saved tensors. An adapter beside a GGUF is named for the lmms-lab model. */
+static enum critic_status module_name(struct cr_buf *out, const struct cr_config *config,
                                       const char *linear, critic_error *err) {
+    enum cr_layout layout = config->layout;
+    if (layout == CR_LAYOUT_GGUF)
+        layout = config->vision.present ? CR_LAYOUT_LMMS : CR_LAYOUT_TEXT;
     if (layout != CR_LAYOUT_HF)
         return cr_name_to(out, layout, linear, err);
     cr_buf_clear(out);
@@ -255,7 +258,7 @@ static enum critic_status list_entries(struct cr_lora_set *set, struct cr_params
     for (size_t i = 0; i < set->n && status == CRITIC_OK; i++) {
         struct cr_lora_slot slot;
         cr_lora_at(p, config, i, &slot);
-        status = module_name(&name, config->layout, slot.name, err);
+        status = module_name(&name, config, slot.name, err);
         if (status != CRITIC_OK)
             break;
         set->entries[i] = (struct cr_lora_entry){

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/rng.h"
+#include "engine/open_tokenizer.h"
 #include "kernel/quant.h"
 #include "tensor/names.h"
 #include "train/init.h"
@@ -21,10 +22,11 @@ static enum critic_status no_memory(critic_error *err) {
 
 static enum critic_status open_checkpoint(struct cr_net *net, critic_error *err) {
     CR_TRY(cr_store_open(&net->store, net->opts.model, err));
-    if (cr_store_gguf(net->store))
+    if (cr_store_gguf(net->store) && !net->opts.lora.is_set && !net->opts.reference)
         return cr_fail(err, CRITIC_UNSUPPORTED,
-                       "%s: a GGUF cannot be trained; expected a checkpoint folder "
-                       "(critic convert --to safetensors-lmms makes one)",
+                       "%s: the weights of a GGUF cannot be trained, only an adapter on "
+                       "them (--lora); expected a checkpoint folder (critic convert --to "
+                       "safetensors-lmms makes one)",
                        net->opts.model);
     CR_TRY(cr_config_read(&net->config, net->store, err));
     CR_TRY(cr_params_init(&net->masters, &net->config, &net->arena, err));
@@ -45,6 +47,9 @@ static enum critic_status open_source(struct cr_net *net, critic_error *err) {
     }
     if (!net->dir)
         return no_memory(err);
+    if (net->store && cr_store_gguf(net->store))
+        return cr_engine_tokenizer_from_gguf(&net->tokenizer, cr_store_gguf(net->store),
+                                             net->opts.model, err);
     return cr_tokenizer_open(&net->tokenizer, net->dir, err);
 }
 

@@ -52,8 +52,8 @@ void cr_net_lora_use(struct cr_net *net, bool on);
 /* Dropout of the adapter for the passes that follow: none where !train, else by seed and pass. */
 void cr_net_lora_pass(struct cr_net *net, bool train, uint64_t pass);
 
-/* Errors: those of cr_store_open and cr_config_read; CRITIC_UNSUPPORTED (a GGUF: convert it
- * first), CRITIC_BAD_ARGUMENT (nothing left to train), CRITIC_NO_MEMORY. cr_net_close after failure
+/* Errors: those of cr_store_open and cr_config_read; CRITIC_UNSUPPORTED (a GGUF without
+ * an adapter), CRITIC_BAD_ARGUMENT (nothing left to train), CRITIC_NO_MEMORY. cr_net_close after failure
  * too. */
 enum critic_status cr_net_open(struct cr_net *net, const struct cr_net_opts *opts,
                                critic_error *err);

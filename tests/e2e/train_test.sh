@@ -123,6 +123,23 @@ adapter="$critic train sft --model $model --data $tmp/data.jsonl --image-folder 
     one_line_error "--freeze"
 }
 
+# Through frozen 8-bit weights (Q8_0): the bytes of an adapter trained through the same numbers in f32.
+eight=$CRITIC_SOURCE_DIR/assets/micro/micro-base.gguf
+expect 0 "$critic" convert "$eight" "$tmp/plain" --to safetensors-lmms --dtype f32 --quiet
+head -n 3 "$tmp/data.jsonl" >"$tmp/few.jsonl"
+few="--data $tmp/few.jsonl --image-folder $pictures --quiet --batch 2 --steps 2 --lr 1e-2"
+# shellcheck disable=SC2086
+{
+    for m in "$eight" "$tmp/plain"; do
+        expect 0 "$critic" train sft --model "$m" $few --dtype f32 --lora r=4,targets=decoder+projector+tower --out "$tmp/on-$(basename "$m")"
+    done
+    expect 0 cmp "$tmp/on-micro-base.gguf/adapter_model.safetensors" "$tmp/on-plain/adapter_model.safetensors"
+    expect 0 "$critic" train sft --model "$eight" $few --dtype bf16 --lora "$tmp/on-plain" --out "$tmp/in-bf16"
+    expect 0 "$critic" convert "$eight" "$tmp/tuned" --to safetensors-lmms --dtype f32 --merge-lora "$tmp/in-bf16" --quiet
+    expect 3 "$critic" train sft --model "$eight" $few --out "$tmp/x"
+    one_line_error "--lora"
+}
+
 # Gradients of the whole file, whatever the packing.
 expect 0 "$critic" train sft --model "$model" --data "$tmp/data.jsonl" --image-folder "$pictures" --skip-bad \
     --dtype f32 --dump-gradients "$tmp/g.safetensors" --json
