@@ -16,6 +16,7 @@ def main():
     parser.add_argument("--model", help="what critic reads (default: the same file)")
     parser.add_argument("--dtype", default="auto", help="of critic's products")
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--phases", default="prefill,decode")
     args = parser.parse_args()
     flags = ["--model", args.model or args.gguf, "--dtype", args.dtype]
     peer = f"llama-cpp-python {llama_cpp.__version__} {os.path.basename(args.gguf)}"
@@ -32,13 +33,17 @@ def main():
         for i in range(n):
             model.eval([i + 7])
 
-    pairs, decode = [], []
-    for _ in range(args.pairs):
-        pairs.append((critic(args.critic, "prefill", flags, 1024)[0], timed(prefill)))
-        seconds, tokens = critic(args.critic, "decode", flags)
-        decode.append((seconds / tokens, timed(steps) / 16))
-    report("prefill", peer, 1024, pairs)
-    report("decode", peer, 1, decode)
+    phases = args.phases.split(",")
+    if "prefill" in phases:
+        pairs = [(critic(args.critic, "prefill", flags, 1024)[0], timed(prefill)) for _ in range(args.pairs)]
+        report("prefill", peer, 1024, pairs)
+    if "decode" in phases:
+        prefill()
+        pairs = []
+        for _ in range(args.pairs):
+            seconds, tokens = critic(args.critic, "decode", flags)
+            pairs.append((seconds / tokens, timed(steps) / 16))
+        report("decode", peer, 1, pairs)
 
 
 if __name__ == "__main__":

@@ -25,33 +25,40 @@ def main():
     parser.add_argument("--critic", required=True)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--dtype", default="bf16", choices=["bf16", "f32"])
-    parser.add_argument("--phases", default="vision,prefill,decode")
+    parser.add_argument("--critic-dtype", help="of critic's products (default: the same)")
+    parser.add_argument("--phases", default="vision,prefill,decode", help="and request")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
     dtype = torch.bfloat16 if args.dtype == "bf16" else torch.float32
-    flags = ["--shape", "onevision-0.5b", "--dtype", args.dtype]
+    phases = args.phases.split(",")
+    flags = ["--shape", "onevision-0.5b", "--dtype", args.critic_dtype or args.dtype]
     torch.manual_seed(0)
     with torch.inference_mode():
-        if "vision" in args.phases:
+        if "vision" in phases or "request" in phases:
             tower = transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**VISION)).to(dtype).eval()
             project = projector().to(dtype)
             pixels = torch.randn(TILES, 3, 384, 384, dtype=dtype)
 
             def vision():
                 return project(tower(pixels, output_hidden_states=True).hidden_states[-1])
+        if "vision" in phases:
             pairs = [(critic(args.critic, "vision", flags)[0], timed(vision)) for _ in range(args.pairs)]
             report("vision", f"transformers {transformers.__version__} {args.dtype}", TILES * PATCHES, pairs)
-            del tower, project
         text = transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**TEXT)).to(dtype).eval()
         for n in (1024, 4096):
-            if "prefill" not in args.phases:
+            if "prefill" not in phases:
                 break
             ids = torch.randint(0, 50000, (1, n))
             pairs = [(critic(args.critic, "prefill", flags, n)[0],
                       timed(lambda: text(ids, logits_to_keep=1))) for _ in range(args.pairs)]
             report("prefill", f"transformers {transformers.__version__} {args.dtype}", n, pairs)
-        if "decode" in args.phases:
+        if "request" in phases:  # 2,929 picture tokens, 40 of a question, 400 of an answer
+            ids = torch.randint(0, 50000, (1, 3369))
+            pairs = [(critic(args.critic, "request", flags)[0],
+                      timed(lambda: (vision(), text(ids, logits_to_keep=1)))) for _ in range(args.pairs)]
+            report("request", f"transformers {transformers.__version__} {args.dtype}", 3369, pairs)
+        if "decode" in phases:
             ids = torch.randint(0, 50000, (1, 1024))
             state = text(ids, logits_to_keep=1, use_cache=True)
 
