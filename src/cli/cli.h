@@ -258,6 +258,8 @@ int cr_finish(int exit_status);
 /* One JSON value and a newline on standard output; takes `value`, which may be NULL where
  * memory ran out while it was built. */
 enum critic_status cr_print_json(json_t *value, critic_error *err);
+/* The same with 15 digits, for statistics. */
+enum critic_status cr_print_json_exact(json_t *value, critic_error *err);
 /* Text on standard output; what a terminal would obey (escape sequences) is made visible. */
 void cr_print_text(struct cr_str text);
 /* Does standard output take colours? */

@@ -28,9 +28,6 @@ int cr_eval_list(int n_args, const char *const *args);
 void cr_eval_print_faults(const struct cr_faults *faults);
 /* The exit status of a command that is done: 1 where there are faults. */
 int cr_eval_exit(const struct cr_faults *faults);
-/* One JSON value and a newline on standard output, 15 digits; takes value, which may be NULL
- * where memory ran out. */
-enum critic_status cr_eval_print_json(json_t *value, critic_error *err);
 /* OUT.html, filled by `fill`, and OUT.json with `twin` (taken) in it. */
 enum critic_status
 cr_eval_write_report(const char *report, const char *title,

@@ -102,7 +102,7 @@ static enum critic_status show(const struct compare_flags *f, struct judges *j,
         else
             print_pair(j, &pairs[i]);
     if (status == CRITIC_OK && f->common.json)
-        status = cr_eval_print_json(
+        status = cr_print_json_exact(
             json_pack("{s:O, s:O}", "judges", judges, "comparisons", list), err);
     json_decref(list);
     json_decref(judges);

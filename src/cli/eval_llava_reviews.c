@@ -174,7 +174,7 @@ static int run_parsed(const struct cr_common *c, const struct cr_args *args) {
     for (size_t i = 0; i < args->n_positional && status == CRITIC_OK; i++)
         status = do_file(c, args->positional[i], files, &totals, &faults, &err);
     if (status == CRITIC_OK && c->json)
-        status = cr_eval_print_json(report_json(&totals, files), &err);
+        status = cr_print_json_exact(report_json(&totals, files), &err);
     json_decref(files);
     cr_eval_print_faults(&faults);
     int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);

@@ -294,7 +294,7 @@ static int run_parsed(struct flags *f) {
     if (status == CRITIC_OK && f->report)
         status = write_page(f, judged, n, &err);
     if (status == CRITIC_OK && f->common.json)
-        status = cr_eval_print_json(report_json(f, judged, n), &err);
+        status = cr_print_json_exact(report_json(f, judged, n), &err);
     else if (status == CRITIC_OK)
         print_table(judged, n);
     return status == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);

@@ -55,7 +55,7 @@ static void fill_page(struct cr_page *page, const void *from) {
 static enum critic_status show(const struct panel_flags *f, const struct outcome *o,
                                critic_error *err) {
     if (f->common.json)
-        CR_TRY(cr_eval_print_json(outcome_json(o), err));
+        CR_TRY(cr_print_json_exact(outcome_json(o), err));
     else
         print_panel(o->panel);
     return f->result.report

@@ -4,8 +4,6 @@
 #include "cli/eval.h"
 #include "io/json.h"
 
-#define MAX_OUTPUT ((size_t)1 << 31)
-
 void cr_eval_print_faults(const struct cr_faults *faults) {
     for (size_t i = 0; i < faults->n; i++) {
         const struct cr_fault *f = &faults->items[i];
@@ -21,21 +19,6 @@ void cr_eval_print_faults(const struct cr_faults *faults) {
 
 int cr_eval_exit(const struct cr_faults *faults) {
     return faults->n > 0 ? CR_EXIT_FAILED : CR_EXIT_DONE;
-}
-
-enum critic_status cr_eval_print_json(json_t *value, critic_error *err) {
-    struct cr_buf text;
-    cr_buf_init(&text, MAX_OUTPUT);
-    enum critic_status status =
-        value ? cr_json_append_exact(&text, value, err)
-              : cr_fail(err, CRITIC_NO_MEMORY, "out of memory while writing JSON");
-    if (status == CRITIC_OK) {
-        fwrite(text.data, 1, text.len, stdout);
-        putchar('\n');
-    }
-    json_decref(value);
-    cr_buf_fini(&text);
-    return status;
 }
 
 json_t *cr_eval_json_interval(struct cr_interval i) {

@@ -129,7 +129,7 @@ static void print_first_failure(const struct run_flags *f, const struct cr_judge
 static enum critic_status show(struct run_flags *f, const struct cr_result *r,
                                critic_error *err) {
     if (f->common.json)
-        CR_TRY(cr_eval_print_json(cr_result_json(r), err));
+        CR_TRY(cr_print_json_exact(cr_result_json(r), err));
     else
         cr_result_print(r);
     return cr_result_files(&f->result, r, 1, err);

@@ -95,7 +95,7 @@ int cr_eval_show_mme(const struct cr_common *c, const char *predictions,
     struct cr_mme m;
     enum critic_status status = cr_mme_score(&m, predictions, &faults, &err);
     if (status == CRITIC_OK && c->json)
-        status = cr_eval_print_json(mme_json(&m), &err);
+        status = cr_print_json_exact(mme_json(&m), &err);
     else if (status == CRITIC_OK)
         print_mme(&m);
     if (status == CRITIC_OK && report)
@@ -206,7 +206,7 @@ int cr_eval_show_pope(const struct cr_common *c, const char *predictions,
     struct cr_pope p;
     enum critic_status status = cr_pope_score(&p, predictions, labels, &faults, &err);
     if (status == CRITIC_OK && c->json)
-        status = cr_eval_print_json(pope_json(&p), &err);
+        status = cr_print_json_exact(pope_json(&p), &err);
     else if (status == CRITIC_OK)
         print_pope(&p);
     if (status == CRITIC_OK && report)

@@ -84,7 +84,7 @@ int cr_eval_show_mmbench(const struct cr_common *c, const char *predictions,
     struct cr_mmbench m;
     enum critic_status status = cr_mmbench_score(&m, predictions, &faults, &err);
     if (status == CRITIC_OK && c->json)
-        status = cr_eval_print_json(report_json(&m), &err);
+        status = cr_print_json_exact(report_json(&m), &err);
     else if (status == CRITIC_OK)
         print_report(&m);
     if (status == CRITIC_OK && report)

@@ -208,7 +208,7 @@ static enum critic_status report(const struct stats_flags *f, const struct cr_pa
                         p->cluster ? count_json(p->n_clusters) : json_null());
     json_object_set_new(out, "draws", count_json(f->boot.n_draws));
     json_object_set_new(out, "level", json_real(f->boot.level));
-    return cr_eval_print_json(out, err);
+    return cr_print_json_exact(out, err);
 }
 
 static int run_parsed(struct stats_flags *f, const char *path) {

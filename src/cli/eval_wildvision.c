@@ -75,7 +75,7 @@ static int run_parsed(const struct cr_common *c, const char *folder,
     struct cr_wildvision w;
     enum critic_status status = cr_wildvision_run(&w, folder, o, &faults, &err);
     if (status == CRITIC_OK && c->json)
-        status = cr_eval_print_json(report_json(&w, o), &err);
+        status = cr_print_json_exact(report_json(&w, o), &err);
     else if (status == CRITIC_OK)
         print_table(&w, o->baseline);
     cr_eval_print_faults(&faults);

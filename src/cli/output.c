@@ -57,11 +57,14 @@ int cr_command_begin(struct cr_args *args, const struct cr_args_spec *spec, int 
     return status;
 }
 
-enum critic_status cr_print_json(json_t *value, critic_error *err) {
+static enum critic_status
+print_json(json_t *value,
+           enum critic_status (*append)(struct cr_buf *, const json_t *, critic_error *),
+           critic_error *err) {
     struct cr_buf text;
     cr_buf_init(&text, MAX_OUTPUT);
     enum critic_status status =
-        value ? cr_json_append(&text, value, err)
+        value ? append(&text, value, err)
               : cr_fail(err, CRITIC_NO_MEMORY, "out of memory while writing JSON");
     if (status == CRITIC_OK) {
         fwrite(text.data, 1, text.len, stdout);
@@ -70,6 +73,14 @@ enum critic_status cr_print_json(json_t *value, critic_error *err) {
     json_decref(value);
     cr_buf_fini(&text);
     return status;
+}
+
+enum critic_status cr_print_json(json_t *value, critic_error *err) {
+    return print_json(value, cr_json_append, err);
+}
+
+enum critic_status cr_print_json_exact(json_t *value, critic_error *err) {
+    return print_json(value, cr_json_append_exact, err);
 }
 
 void cr_print_text(struct cr_str text) {
