@@ -197,6 +197,11 @@ void cr_common_init(struct cr_common *c);
  * initialised by the caller. Errors: CRITIC_BAD_ARGUMENT (no model named), CRITIC_BAD_FILE. */
 enum critic_status cr_model_path(const char *model, struct cr_buf *path,
                                  critic_error *err);
+struct cr_config; /* model/config.h */
+/* The built-in templates that --judge-template names, in place of config's own; none: those stay.
+ * Errors: CRITIC_BAD_ARGUMENT (there is none of that name, or too many). */
+enum critic_status cr_judge_templates(const struct cr_strs *names,
+                                      struct cr_config *config, critic_error *err);
 /* The engine options that the common flags ask for; Ctrl-C cancels.
  * Errors: CRITIC_BAD_ARGUMENT, CRITIC_UNSUPPORTED. */
 enum critic_status cr_common_engine_opts(struct cr_common *c, struct cr_engine_opts *opts,

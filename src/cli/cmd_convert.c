@@ -5,7 +5,6 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "convert/convert.h"
-#include "judge/template.h"
 
 #define MAX_PATH_BYTES ((size_t)1 << 16)
 
@@ -43,21 +42,6 @@ static enum critic_status print_result(const struct convert_flags *f,
     return CRITIC_OK;
 }
 
-/* What the flags name in place of the checkpoint's own judge templates. */
-static enum critic_status set_templates(const struct convert_flags *f,
-                                        struct cr_config *config, critic_error *err) {
-    if (f->templates.n > 0)
-        config->templates.n = 0;
-    for (size_t i = 0; i < f->templates.n; i++) {
-        struct cr_template *t;
-        CR_TRY(cr_template_open_builtin(&t, f->templates.items[i].data, err));
-        cr_template_free(t);
-        CR_TRY(cr_config_add_template(config, f->templates.items[i], "command line",
-                                      "--judge-template", err));
-    }
-    return CRITIC_OK;
-}
-
 static enum critic_status convert(const struct convert_flags *f, const char *path,
                                   critic_error *err) {
     struct cr_store *store;
@@ -71,7 +55,7 @@ static enum critic_status convert(const struct convert_flags *f, const char *pat
     CR_TRY(cr_store_open(&store, path, err));
     enum critic_status status = cr_config_read(&config, store, err);
     if (status == CRITIC_OK)
-        status = set_templates(f, &config, err);
+        status = cr_judge_templates(&f->templates, &config, err);
     if (status == CRITIC_OK)
         status = cr_convert(store, &config, f->out, &options, &result, err);
     if (status == CRITIC_OK)

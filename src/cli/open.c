@@ -10,6 +10,7 @@
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "engine/engine.h"
+#include "judge/template.h"
 #include "tensor/embedded.h"
 
 #define MAX_PATH_BYTES ((size_t)1 << 16)
@@ -98,6 +99,20 @@ static enum critic_status hub_path(const char *id, struct cr_buf *path,
                    "%s: no such path, and not in the hub cache %.*s; fetch it with "
                    "'hf download %s'",
                    id, (int)cache_len, path->data, id);
+}
+
+enum critic_status cr_judge_templates(const struct cr_strs *names,
+                                      struct cr_config *config, critic_error *err) {
+    if (names->n > 0)
+        config->templates.n = 0;
+    for (size_t i = 0; i < names->n; i++) {
+        struct cr_template *t;
+        CR_TRY(cr_template_open_builtin(&t, names->items[i].data, err));
+        cr_template_free(t);
+        CR_TRY(cr_config_add_template(config, names->items[i], "command line",
+                                      "--judge-template", err));
+    }
+    return CRITIC_OK;
 }
 
 enum critic_status cr_model_path(const char *model, struct cr_buf *path,

@@ -121,6 +121,15 @@ static void drop_models(const struct cr_train_flags *f) {
     cr_buf_fini(&path);
 }
 
+static enum critic_status read_templates(const struct cr_train_flags *f,
+                                         struct cr_template_names *out,
+                                         critic_error *err) {
+    struct cr_config named = {0};
+    CR_TRY(cr_judge_templates(&f->templates, &named, err));
+    *out = named.templates;
+    return CRITIC_OK;
+}
+
 static enum critic_status net_opts(struct cr_train_flags *f, struct cr_buf *path,
                                    struct cr_net_opts *out, critic_error *err) {
     static const enum cr_dtype dtypes[] = {CR_DTYPE_COUNT, CR_F32, CR_BF16, CR_F16};
@@ -148,6 +157,11 @@ static enum critic_status net_opts(struct cr_train_flags *f, struct cr_buf *path
     if (f->lora && f->freeze.n > 0)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "--lora freezes everything but the adapter; expected no --freeze");
+    if (f->lora && f->templates.n > 0)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "an adapter names no judge templates: give --judge-template to "
+                       "critic convert --merge-lora");
+    CR_TRY(read_templates(f, &out->templates, err));
     if (f->lora)
         CR_TRY(cr_lora_opts_parse(&out->lora, f->lora, err));
     if (f->init)

@@ -21,7 +21,7 @@ struct cr_train_flags {
     int schedule, optimizer;
     double lr, lr_tower, lr_projector, lr_vector;
     double beta1, beta2, eps, momentum, weight_decay, clip, ema;
-    struct cr_strs freeze;
+    struct cr_strs freeze, templates;
     const char *lora;
     uint64_t seed;
     double eval_split;
@@ -146,6 +146,15 @@ enum critic_status cr_train_say_dump(const struct cr_train_flags *f, double loss
          "not of norms and biases (default 0)",                                            \
          0,                                                                                \
          10},                                                                              \
+        {"judge-template",                                                                 \
+         0,                                                                                \
+         CR_FLAG_STRS,                                                                     \
+         &(f).templates,                                                                   \
+         "NAME",                                                                           \
+         "a built-in template that the data was made with: the model will judge by it; "   \
+         "repeats, the preferred first",                                                   \
+         0,                                                                                \
+         0},                                                                               \
         {"clip",    0,   CR_FLAG_DOUBLE,                                                   \
          &(f).clip, "X", "largest norm of the gradient; 0: none (default 1)",              \
          0,         1e9},                                                                  \

@@ -131,6 +131,26 @@ static enum critic_status write_text(const char *dir, const char *name,
     return status;
 }
 
+/* config.json with the judge templates of this run. */
+static enum critic_status name_templates(const struct cr_template_names *t,
+                                         struct cr_buf *text, critic_error *err) {
+    json_t *root = json_loadb(text->data, text->len, 0, NULL), *names = json_array();
+    for (size_t i = 0; i < t->n; i++)
+        json_array_append_new(names, json_string(t->name[i]));
+    char *out = NULL;
+    if (json_array_size(names) == t->n &&
+        json_object_set(root, "critic_templates", names) == 0)
+        out = json_dumps(root, JSON_INDENT(2));
+    json_decref(names);
+    json_decref(root);
+    if (!out)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for the configuration");
+    cr_buf_clear(text);
+    enum critic_status status = cr_buf_printf(text, err, "%s\n", out);
+    free(out);
+    return status;
+}
+
 static enum critic_status copy_files(const struct cr_net *net, const char *dir,
                                      critic_error *err) {
     static const char *const names[] = {"config.json",
@@ -155,6 +175,8 @@ static enum critic_status copy_files(const struct cr_net *net, const char *dir,
             continue;
         cr_buf_clear(&text);
         CR_TRY_GOTO(cr_file_read(path.data, &text, err));
+        if (i == 0 && net->opts.templates.n > 0)
+            CR_TRY_GOTO(name_templates(&net->opts.templates, &text, err));
         CR_TRY_GOTO(write_text(dir, names[i], cr_buf_str(&text), err));
     }
 fail:

@@ -21,6 +21,7 @@ struct cr_net_opts {
     size_t head_rows;
     bool
         reference; /* nothing is trained: the model only computes, as one in training would */
+    struct cr_template_names templates; /* for saved models; n 0: as the model read */
     struct cr_lora_opts lora; /* is_set: everything but the adapter stays as it is */
 };
 

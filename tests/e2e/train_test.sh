@@ -80,6 +80,15 @@ sft="$critic train sft --model $model --data $tmp/data.jsonl --image-folder $pic
     expect 0 $sft --steps 6 --lr 1e-3 --ema 0.9 --save-every 2 --out "$tmp/ema-again" --resume
     expect 0 cmp "$tmp/ema/ema/model.safetensors" "$tmp/ema-again/ema/model.safetensors"
 
+    # The saved model names the templates that it was tuned on.
+    expect 0 $sft --steps 1 --lr 1e-3 --out "$tmp/named" --judge-template micro-pair-01-reason --judge-template micro-score-5-only
+    expect 0 "$critic" inspect "$tmp/named" --quiet
+    contains "$out" "micro-pair-01-reason, micro-score-5-only"
+    expect 0 "$critic" inspect "$tmp/named/checkpoint-1" --quiet
+    contains "$out" "micro-pair-01-reason"
+    expect 2 $sft --steps 1 --out "$tmp/x" --judge-template nosuch
+    one_line_error "nosuch"
+
     # A loss that is not finite: step, samples, operation or weight.
     expect 3 $sft --lr 1000 --weight-decay 10 --warmup 0 --schedule constant --steps 60 --out "$tmp/nan"
     one_line_error "first not finite: "
