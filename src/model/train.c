@@ -150,8 +150,10 @@ static void trunk_fwd(struct cr_train *t, const struct cr_train_batch *batch,
     each_picture(t, picture_rows, NULL);
     cr_rope_table(t->cos_table, t->sin_table, t->positions, sizes.n_rows, c->head_dim,
                   c->rope_theta);
+    size_t mark = cr_stack_borrow(t, &t->decoder);
     for (size_t l = 0; l < c->n_layers; l++)
         block_fwd(t, l, t->decoder.x[l + 1]);
+    cr_stack_return(t, mark);
 }
 
 static void write_logp(const struct cr_train *t, float *logp) {
@@ -234,6 +236,7 @@ static void trunk_bwd(struct cr_train *t, struct cr_tensor dfeatures,
     size_t lowest = 0;
     while (!to_input && lowest < s->n_layers && !layer_trains(&grads->layers[lowest]))
         lowest++;
+    size_t mark = cr_stack_borrow(t, s);
     for (size_t l = s->n_layers; l-- > lowest;) {
         size_t at = cr_stack_at(s, l);
         const struct cr_decoder_layer *layer = &t->m->params.layers[l],
@@ -243,6 +246,7 @@ static void trunk_bwd(struct cr_train *t, struct cr_tensor dfeatures,
         cr_decoder_ffn_bwd(s->dx, g, &s->f[at], s->mid[at], layer, &pass);
         cr_decoder_attention_bwd(s->dx, g, &s->a[at], s->x[l], layer, &pass);
     }
+    cr_stack_return(t, mark);
     if (grads->embed.data)
         cr_embed_bwd(grads->embed, t->ids, s->dx, t->ex);
     if (pictures_train(t, grads))

@@ -22,30 +22,37 @@ static struct cr_tensor matrix(struct cr_train *t, enum cr_dtype dtype, size_t r
     return m;
 }
 
-/* What the two kinds of blocks differ in. */
-struct dims {
-    size_t n_layers, width, q_width, kv_width, ffn_width, n_heads;
-    bool gated;
-};
-
-static struct dims decoder_dims(const struct cr_decoder_config *c) {
-    return (struct dims){c->n_layers,
-                         c->width,
-                         c->n_heads * c->head_dim,
-                         c->n_kv_heads * c->head_dim,
-                         c->ffn_width,
-                         c->n_heads,
-                         true};
+static struct cr_block_dims decoder_dims(const struct cr_decoder_config *c) {
+    return (struct cr_block_dims){c->n_layers,
+                                  c->width,
+                                  c->n_heads * c->head_dim,
+                                  c->n_kv_heads * c->head_dim,
+                                  c->ffn_width,
+                                  c->n_heads,
+                                  true};
 }
 
-static struct dims tower_dims(const struct cr_vision_config *c) {
-    return (struct dims){c->n_layers,  c->width,   c->width, c->width,
-                         c->ffn_width, c->n_heads, false};
+static struct cr_block_dims tower_dims(const struct cr_vision_config *c) {
+    return (struct cr_block_dims){c->n_layers,  c->width,   c->width, c->width,
+                                  c->ffn_width, c->n_heads, false};
 }
 
-static void make_stack(struct cr_train *t, struct cr_block_stack *s, const struct dims *d,
-                       size_t rows, enum cr_keep keep) {
-    *s = (struct cr_block_stack){.keep = keep, .n_layers = d->n_layers};
+/* One block's activations. Roundings are the same whatever is kept, so that the same weights have the same
+ * loss: scores in one type, and the feed-forward's first products rounded before their activation. */
+static void make_acts(struct cr_block_stack *s, size_t at, bool kept,
+                      struct cr_arena *arena, enum cr_dtype act) {
+    const struct cr_block_dims *d = &s->dims;
+    struct cr_attention_types types = {act, act, act, act};
+    s->a[at] = cr_attention_acts_make(s->n_rows, d->width, d->q_width, d->kv_width,
+                                      d->n_heads, kept, types, arena, act);
+    s->f[at] =
+        cr_ffn_acts_make(s->n_rows, d->width, d->ffn_width, d->gated, true, arena, act);
+}
+
+static void make_stack(struct cr_train *t, struct cr_block_stack *s,
+                       const struct cr_block_dims *d, size_t rows, enum cr_keep keep) {
+    *s = (struct cr_block_stack){
+        .keep = keep, .dims = *d, .n_layers = d->n_layers, .n_rows = rows};
     size_t n = keep == CR_KEEP_ALL ? d->n_layers : 1;
     s->x = take(t, d->n_layers + 1, sizeof *s->x);
     s->mid = take(t, n, sizeof *s->mid);
@@ -54,20 +61,24 @@ static void make_stack(struct cr_train *t, struct cr_block_stack *s, const struc
     for (size_t l = 0; l <= d->n_layers; l++)
         s->x[l] =
             l && keep == CR_KEEP_NOTHING ? s->x[0] : matrix(t, CR_F32, rows, d->width);
-    /* Roundings are the same whatever is kept, so that the same weights have the same loss: scores in
-     * one type, and the feed-forward's first products rounded before their activation. */
-    enum cr_dtype act = t->ex->act;
-    struct cr_attention_types types = {act, act, act, act};
     for (size_t l = 0; l < n; l++) {
-        bool kept = keep != CR_KEEP_NOTHING;
-        s->mid[l] = kept ? matrix(t, CR_F32, rows, d->width) : s->x[0];
-        s->a[l] = cr_attention_acts_make(rows, d->width, d->q_width, d->kv_width,
-                                         d->n_heads, kept, types, &t->arena, t->ex->act);
-        s->f[l] = cr_ffn_acts_make(rows, d->width, d->ffn_width, d->gated, true,
-                                   &t->arena, t->ex->act);
+        s->mid[l] = keep == CR_KEEP_NOTHING ? s->x[0] : matrix(t, CR_F32, rows, d->width);
+        if (keep == CR_KEEP_ALL)
+            make_acts(s, l, true, &t->arena, t->ex->act);
     }
     if (keep != CR_KEEP_NOTHING)
         s->dx = matrix(t, CR_F32, rows, d->width);
+}
+
+size_t cr_stack_borrow(struct cr_train *t, struct cr_block_stack *s) {
+    size_t mark = cr_arena_mark(&t->ex->scratch);
+    if (s->keep != CR_KEEP_ALL)
+        make_acts(s, 0, s->keep == CR_KEEP_INPUTS, &t->ex->scratch, t->ex->act);
+    return mark;
+}
+
+void cr_stack_return(struct cr_train *t, size_t mark) {
+    cr_arena_release(&t->ex->scratch, mark);
 }
 
 static size_t patches_of(const struct cr_vision_config *c) {
@@ -76,7 +87,7 @@ static size_t patches_of(const struct cr_vision_config *c) {
 
 static void tower_parts(struct cr_train *t, size_t n_tiles, enum cr_keep keep) {
     const struct cr_vision_config *c = &t->m->config->vision;
-    struct dims d = tower_dims(c);
+    struct cr_block_dims d = tower_dims(c);
     size_t rows = n_tiles * patches_of(c);
     t->patches = matrix(t, t->ex->act, rows, 3 * c->patch_px * c->patch_px);
     make_stack(t, &t->tower, &d, rows, keep);
@@ -112,7 +123,7 @@ void cr_train_allocate(struct cr_train *t, const struct cr_train_sizes *sizes,
     t->cos_table = take(t, rows, config->text.head_dim / 2 * sizeof(float));
     t->sin_table = take(t, rows, config->text.head_dim / 2 * sizeof(float));
     t->sequences = take(t, sizes->n_sequences, sizeof *t->sequences);
-    struct dims d = decoder_dims(&config->text);
+    struct cr_block_dims d = decoder_dims(&config->text);
     make_stack(t, &t->decoder, &d, rows, keep);
     t->target_rows = take(t, n, sizeof *t->target_rows);
     t->targets = take(t, n, sizeof *t->targets);
@@ -140,12 +151,27 @@ size_t cr_train_head_rows(const struct cr_train *t, size_t n_targets) {
 /* ---- the plan ---- */
 
 /* Scratch of one block's backward, over all its moments; and of its forward, which is less. */
-static size_t block_scratch(const struct dims *d, size_t rows, size_t act) {
+static size_t block_scratch(const struct cr_block_dims *d, size_t rows, size_t act) {
     size_t base = d->width * (4 + act); /* dh, and dx in act */
     size_t attention = d->q_width * (2 * act + 4) + d->kv_width * (2 * act + 4);
     /* An adapted linear sums in f32 before it is rounded. */
     size_t ffn = d->ffn_width * (2 * act + 4);
     return rows * (base + CR_MAX(attention, ffn));
+}
+
+/* What cr_stack_borrow takes, from an arena of which no page is touched. */
+static size_t borrowed_bytes(const struct cr_train *t, const struct cr_block_dims *d,
+                             size_t rows) {
+    struct cr_arena arena;
+    struct cr_attention_acts a;
+    struct cr_ffn_acts f;
+    struct cr_block_stack s = {.dims = *d, .n_rows = rows, .a = &a, .f = &f};
+    if (cr_arena_init(&arena, t->arena.limit, NULL) != CRITIC_OK)
+        return 0;
+    make_acts(&s, 0, true, &arena, t->ex->act);
+    size_t bytes = arena.used;
+    cr_arena_fini(&arena);
+    return bytes;
 }
 
 /* A thread's panels and sums in backward of attention. */
@@ -173,24 +199,26 @@ static size_t scratch_bytes(const struct cr_train *t,
     const struct cr_config *config = t->m->config;
     struct cr_params params = t->m->params;
     size_t act = cr_dtype_block_bytes(t->ex->act);
-    struct dims d = decoder_dims(&config->text);
-    size_t most =
-        block_scratch(&d, sizes->n_rows, act) +
-        attention_scratch(sizes->longest, config->text.head_dim, t->ex->n_threads);
+    /* Products by own kernels turn their operands and go through f32. */
+    size_t times = t->ex->gemm ? 1 : 4;
+    struct cr_block_dims d = decoder_dims(&config->text);
+    size_t most = times * (block_scratch(&d, sizes->n_rows, act) +
+                           attention_scratch(sizes->longest, config->text.head_dim,
+                                             t->ex->n_threads)) +
+                  borrowed_bytes(t, &d, sizes->n_rows);
     size_t head = CR_MIN(cr_train_head_rows(t, sizes->n_targets), sizes->n_targets) *
                   config->text.vocab;
-    most = CR_MAX(most, head * (act == 4 ? 4 : 4 + act));
+    most = CR_MAX(most, times * head * (act == 4 ? 4 : 4 + act));
     if (sizes->n_tiles) {
         const struct cr_vision_config *c = &config->vision;
+        size_t rows = sizes->n_tiles * patches_of(c);
         d = tower_dims(c);
-        size_t tower =
-            block_scratch(&d, sizes->n_tiles * patches_of(c), act) +
-            attention_scratch(patches_of(c), c->width / c->n_heads, t->ex->n_threads);
+        size_t tower = times * (block_scratch(&d, rows, act) +
+                                attention_scratch(patches_of(c), c->width / c->n_heads,
+                                                  t->ex->n_threads)) +
+                       borrowed_bytes(t, &d, rows);
         most = CR_MAX(most, tower);
     }
-    /* Products by own kernels turn their operands and go through f32. */
-    if (!t->ex->gemm)
-        most = 4 * most;
     return most + conversion_scratch(&params, config, t->ex) + ((size_t)16 << 20);
 }
 

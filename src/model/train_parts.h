@@ -12,11 +12,20 @@ enum cr_keep {
     CR_KEEP_ALL
 };
 
+/* What the two kinds of blocks differ in. */
+struct cr_block_dims {
+    size_t n_layers, width, q_width, kv_width, ffn_width, n_heads;
+    bool gated;
+};
+
 struct cr_block_stack {
     enum cr_keep keep;
-    size_t n_layers;
-    struct cr_tensor *x;   /* (n_layers + 1): input of each block, then the result */
-    struct cr_tensor *mid; /* after the attention half; one or n_layers, as a and f */
+    struct cr_block_dims dims;
+    size_t n_layers, n_rows;
+    struct cr_tensor *x; /* (n_layers + 1): input of each block, then the result */
+    /* After the attention half. mid, a, f: n_layers of them where all are kept; else one, from scratch, between
+     * cr_stack_borrow and cr_stack_return. */
+    struct cr_tensor *mid;
     struct cr_attention_acts *a;
     struct cr_ffn_acts *f;
     struct cr_tensor dx; /* (T, D) F32: the residual stream's gradient */
@@ -56,6 +65,10 @@ struct cr_train {
 /* Starts anew: everything that a pass over `sizes` keeps, from the arena. */
 void cr_train_allocate(struct cr_train *t, const struct cr_train_sizes *sizes,
                        enum cr_keep keep);
+/* Activations for one block at a time where they are not kept; nothing where they are. What else is taken from scratch
+ * in between lies behind them. */
+size_t cr_stack_borrow(struct cr_train *t, struct cr_block_stack *s);
+void cr_stack_return(struct cr_train *t, size_t mark);
 /* The tower's part alone. */
 void cr_train_allocate_tower(struct cr_train *t, size_t n_tiles, enum cr_keep keep);
 /* Rows of logits at a time, of n_targets: chunks as equal as can be. */

@@ -22,8 +22,10 @@ void cr_train_tower_fwd(struct cr_train *t) {
     struct cr_block_stack *s = &t->tower;
     cr_linear_fwd(s->x[0], t->patches, &t->m->params.patch, CR_ASSIGN, CR_PREFILL, t->ex);
     cr_add_rows_fwd(s->x[0], t->m->params.position, t->ex);
+    size_t mark = cr_stack_borrow(t, s);
     for (size_t l = 0; l < s->n_layers; l++)
         block_fwd(t, l, s->x[l + 1]);
+    cr_stack_return(t, mark);
 }
 
 static bool layer_trains(const struct cr_vision_layer *g) {
@@ -56,6 +58,7 @@ void cr_train_tower_bwd(struct cr_train *t, struct cr_params *grads) {
     const struct cr_vision_config *c = &t->m->config->vision;
     struct cr_block_stack *s = &t->tower;
     struct cr_exec *ex = t->ex;
+    size_t mark = cr_stack_borrow(t, s);
     for (size_t l = s->n_layers; l-- > lowest(t, grads);) {
         size_t at = cr_stack_at(s, l);
         const struct cr_vision_layer *layer = &t->m->params.tower[l],
@@ -66,9 +69,10 @@ void cr_train_tower_bwd(struct cr_train *t, struct cr_params *grads) {
         cr_vision_attention_bwd(s->dx, g, &s->a[at], s->x[l], layer, patches_of(t), c,
                                 ex);
     }
+    cr_stack_return(t, mark);
     if (!input_trains(grads))
         return;
-    size_t mark = cr_arena_mark(&ex->scratch);
+    mark = cr_arena_mark(&ex->scratch);
     if (grads->position.data)
         cr_add_rows_bwd(grads->position, s->dx, ex);
     cr_linear_bwd((struct cr_tensor){0}, &grads->patch, cr_cast_act(s->dx, ex),
