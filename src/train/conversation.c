@@ -221,12 +221,18 @@ static enum critic_status check_marks(size_t n_marks, size_t n_images,
 static enum critic_status check_answers(const struct cr_conversation *c, size_t first,
                                         critic_error *err) {
     struct turn turn;
+    size_t n = 0;
     for (size_t i = first; i < json_array_size(c->turns); i++) {
         CR_TRY(get_turn(c, i, &turn, err));
-        if (turn.role == CR_ROLE_ASSISTANT)
-            return CRITIC_OK;
+        if (turn.role != CR_ROLE_ASSISTANT)
+            continue;
+        if (strip(turn.text).len == 0)
+            return cr_fail(err, CRITIC_BAD_DATA, "turn %zu: an empty answer", i + 1);
+        n++;
     }
-    return cr_fail(err, CRITIC_BAD_DATA, "no assistant turn to learn from");
+    if (n == 0)
+        return cr_fail(err, CRITIC_BAD_DATA, "no assistant turn to learn from");
+    return CRITIC_OK;
 }
 
 /* *last is where the last turn begins. */

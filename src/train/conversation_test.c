@@ -240,6 +240,9 @@ static void test_faults(void **state) {
     (void)state;
     refuse("[]", 0, "no turns");
     refuse("[{\"from\":\"human\",\"value\":\"x\"}]", 0, "no assistant turn");
+    refuse("[{\"from\":\"human\",\"value\":\"x\"},{\"from\":\"gpt\",\"value\":\"y\"},"
+           "{\"from\":\"human\",\"value\":\"x\"},{\"from\":\"gpt\",\"value\":\" \\n\"}]",
+           0, "turn 4: an empty answer");
     refuse("[{\"from\":\"human\",\"value\":3}]", 0, "turn 1: expected");
     refuse("[{\"from\":\"human\",\"value\":\"x\"},{\"from\":\"bird\",\"value\":\"y\"}]",
            0, "'from' is 'bird'");
