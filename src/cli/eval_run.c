@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "cli/eval.h"
 #include "cli/eval_judges.h"
 #include "cli/eval_output.h"
@@ -199,6 +200,15 @@ fail:
     return status;
 }
 
+/* --force must not empty the file that is judged. */
+static enum critic_status check_outputs(const struct run_flags *f, critic_error *err) {
+    const char *const outputs[] = {f->run.output, f->panel.output};
+    for (size_t i = 0; f->load.data && i < CR_COUNT(outputs); i++)
+        if (outputs[i])
+            CR_TRY(cr_file_apart(f->load.data, outputs[i], err));
+    return CRITIC_OK;
+}
+
 /* POPE, MME, MMBench: no judge, a model that answers. */
 static int run_quiz(struct run_flags *f, const struct cr_quiz *quiz) {
     critic_error err = {0};
@@ -325,7 +335,11 @@ int cr_eval_run(int n_args, const char *const *args) {
         f.judge.opts.max_new_tokens = longest;
     f.panel.resume = f.run.resume;
     f.panel.force = f.run.force;
-    status = quiz ? run_quiz(&f, quiz) : run_parsed(&f, parsed.positional[0]);
+    critic_error err = {0};
+    if (check_outputs(&f, &err) != CRITIC_OK)
+        status = cr_report(&err);
+    else
+        status = quiz ? run_quiz(&f, quiz) : run_parsed(&f, parsed.positional[0]);
     cr_args_fini(&parsed);
     return cr_finish(status);
 }

@@ -224,6 +224,14 @@ sed 's,images/,,' "$data/pair.jsonl" >Dataset/Benchmark/pair.jsonl
 run 0 mllm-judge-pair -d . --limit 2 -m "$tiny/ov-lmms" --verdict-only --threads 1
 contains "$out" '2 of 2 judged'
 
+# What is judged is not written over, --force or not.
+head -n 6 sizes.jsonl >own.jsonl
+cp own.jsonl own.kept
+run 2 vl-rewardbench -d own.jsonl --baseline coin -o ./own.jsonl --force
+contains "$err" "own.jsonl: is the input as well"
+run 2 vl-rewardbench -d own.jsonl --baseline coin --panel own.jsonl --force
+cmp own.jsonl own.kept || fail "eval run wrote over the file that it judges"
+
 # What is there from other items stays; what was judged later goes to its place.
 run 0 vl-rewardbench -d "$data" --baseline coin --seed 3 -o whole.jsonl --force
 run 0 vl-rewardbench -d "$data" --baseline coin --seed 3 -o late.jsonl --limit 1 --shard 1/1
