@@ -245,9 +245,9 @@ enum critic_mode {
 
 typedef struct critic_judge_options {
     enum critic_mode mode;
-    const char *template_name; /* a built-in name or a file; NULL: what the checkpoint names,
-                                  else the mode's own */
-    const char *scale;         /* "1-10", "0-1:0.1"; NULL: the template's */
+    /* a built-in name or a file; NULL: what the checkpoint names, else the mode's own */
+    const char *template_name;
+    const char *scale;  /* "1-10", "0-1:0.1"; NULL: the template's */
     bool verdict_only;  /* no reason: the probability of every verdict in one pass */
     bool probabilities; /* the reason, and probabilities at the verdict as well */
     bool both_orders;   /* pairs both ways round */

@@ -19,18 +19,19 @@
 
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
-#define RED_ZONE 64u
-#define POISON(p, n) ASAN_POISON_MEMORY_REGION((p), (n))
+#define RED_ZONE       64u
+#define POISON(p, n)   ASAN_POISON_MEMORY_REGION((p), (n))
 #define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION((p), (n))
 #else
-#define RED_ZONE 0u
-#define POISON(p, n) ((void)(p), (void)(n))
+#define RED_ZONE       0u
+#define POISON(p, n)   ((void)(p), (void)(n))
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
 
 #define ALIGNMENT 64u
 
-enum critic_status cr_arena_init(struct cr_arena *a, size_t limit_bytes, critic_error *err) {
+enum critic_status cr_arena_init(struct cr_arena *a, size_t limit_bytes,
+                                 critic_error *err) {
     memset(a, 0, sizeof *a);
     size_t limit;
     if (!cr_round_up_size(limit_bytes, 4096, &limit))

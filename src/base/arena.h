@@ -12,11 +12,12 @@ struct cr_arena {
     size_t used;       /* bytes handed out, padding included */
     size_t high_water; /* the most that `used` ever was */
     size_t n_allocs;   /* blocks handed out so far */
-    size_t fail_at;    /* test aid: block number `fail_at` (from 1) is refused; 0 = never */
+    size_t fail_at; /* test aid: block number `fail_at` (from 1) is refused; 0 = never */
 };
 
 /* Reserves limit_bytes. Errors: CRITIC_NO_MEMORY. On failure *a is zeroed. */
-enum critic_status cr_arena_init(struct cr_arena *a, size_t limit_bytes, critic_error *err);
+enum critic_status cr_arena_init(struct cr_arena *a, size_t limit_bytes,
+                                 critic_error *err);
 /* Safe on a zeroed arena. */
 /* Asks for large pages where the system has them: memory is then taken 2 MiB at a time, and
  * strided access costs fewer page walks. */

@@ -55,7 +55,8 @@ void cr_buf_clear(struct cr_buf *b) {
 static enum critic_status reserve(struct cr_buf *b, size_t more, critic_error *err) {
     size_t need;
     if (!cr_add_size(b->len, more, &need) || need > b->max)
-        return cr_fail(err, CRITIC_NO_MEMORY, "buffer limit of %zu bytes exceeded", b->max);
+        return cr_fail(err, CRITIC_NO_MEMORY, "buffer limit of %zu bytes exceeded",
+                       b->max);
     if (need < b->cap)
         return CRITIC_OK;
     size_t cap = CR_MAX(need + 1, b->cap + b->cap / 2);
@@ -83,7 +84,8 @@ enum critic_status cr_buf_append_c(struct cr_buf *b, const char *terminated,
     return cr_buf_append(b, terminated, strlen(terminated), err);
 }
 
-enum critic_status cr_buf_printf(struct cr_buf *b, critic_error *err, const char *fmt, ...) {
+enum critic_status cr_buf_printf(struct cr_buf *b, critic_error *err, const char *fmt,
+                                 ...) {
     va_list args;
     va_start(args, fmt);
     int n = vsnprintf(NULL, 0, fmt, args);

@@ -42,8 +42,8 @@ enum critic_status cr_buf_append(struct cr_buf *b, const void *data, size_t len,
                                  critic_error *err);
 enum critic_status cr_buf_append_c(struct cr_buf *b, const char *terminated,
                                    critic_error *err);
-enum critic_status cr_buf_printf(struct cr_buf *b, critic_error *err, const char *fmt, ...)
-    CR_PRINTF(3, 4);
+enum critic_status cr_buf_printf(struct cr_buf *b, critic_error *err, const char *fmt,
+                                 ...) CR_PRINTF(3, 4);
 struct cr_str cr_buf_str(const struct cr_buf *b);
 
 /* The first byte offset at which s is not valid UTF-8 (surrogates and overlong forms are

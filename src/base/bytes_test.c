@@ -15,12 +15,13 @@ static void test_utf8(void **state) {
         size_t len, invalid_at;
     } cases[] = {
         {"", 0, SIZE_MAX},          {"aé漢😀", 10, SIZE_MAX}, {"a\0b", 3, SIZE_MAX},
-        {"\xC0\x80", 2, 0},         {"a\xED\xA0\x80", 4, 1},  {"ab\xF4\x90\x80\x80", 6, 2},
-        {"x\xE6\xBC", 3, 1},        {"\x80", 1, 0},           {"\xE0\x9F\xBF", 3, 0},
+        {"\xC0\x80", 2, 0},         {"a\xED\xA0\x80", 4, 1}, {"ab\xF4\x90\x80\x80", 6, 2},
+        {"x\xE6\xBC", 3, 1},        {"\x80", 1, 0},          {"\xE0\x9F\xBF", 3, 0},
         {"\xF0\x8F\xBF\xBF", 4, 0}, {"abc\xFF", 4, 3},
     };
     for (size_t i = 0; i < CR_COUNT(cases); i++)
-        assert_int_equal(cr_utf8_invalid_at(cases[i].text, cases[i].len), cases[i].invalid_at);
+        assert_int_equal(cr_utf8_invalid_at(cases[i].text, cases[i].len),
+                         cases[i].invalid_at);
     for (uint32_t c = 1; c < 0x110000; c += c < 0x3000 ? 1 : 97) {
         if (c >= 0xD800 && c < 0xE000)
             continue;

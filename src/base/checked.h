@@ -21,9 +21,9 @@ static inline bool cr_round_up_size(size_t a, size_t to, size_t *out) {
     return true;
 }
 
-#define CR_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define CR_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define CR_MIN(a, b)      ((a) < (b) ? (a) : (b))
+#define CR_MAX(a, b)      ((a) > (b) ? (a) : (b))
 #define CR_CEIL_DIV(a, b) (((a) + (b)-1) / (b))
-#define CR_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define CR_COUNT(array)   (sizeof(array) / sizeof((array)[0]))
 
 #endif

@@ -67,9 +67,10 @@ static bool has_avx2(const struct cpu_words *w) {
 
 static bool has_avx512(const struct cpu_words *w) {
     return has_avx2(w) && (w->xcr0 & 0xE0) == 0xE0 &&
-           has_bits(w->leaf7_ebx, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31) && /* F DQ BW VL */
-           has_bits(w->leaf7_ecx, 1u << 11) &&  /* VNNI */
-           has_bits(w->leaf7_1_eax, 1u << 5);   /* BF16 */
+           has_bits(w->leaf7_ebx,
+                    1u << 16 | 1u << 17 | 1u << 30 | 1u << 31) && /* F DQ BW VL */
+           has_bits(w->leaf7_ecx, 1u << 11) &&                    /* VNNI */
+           has_bits(w->leaf7_1_eax, 1u << 5);                     /* BF16 */
 }
 #endif
 

@@ -15,9 +15,8 @@
 
 enum cr_isa {
 #define CR_ISA_ENUM(id, name) id,
-    CR_ISA_LIST(CR_ISA_ENUM)
+    CR_ISA_LIST(CR_ISA_ENUM) CR_ISA_COUNT
 #undef CR_ISA_ENUM
-    CR_ISA_COUNT
 };
 
 const char *cr_isa_name(enum cr_isa isa);

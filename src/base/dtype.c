@@ -38,7 +38,8 @@ bool cr_dtype_row_bytes(enum cr_dtype dtype, size_t n, size_t *bytes) {
 
 bool cr_dtype_parse(const char *name, size_t len, enum cr_dtype *dtype) {
     for (int i = 0; i < CR_DTYPE_COUNT; i++) {
-        if (strlen(dtype_table[i].name) == len && memcmp(dtype_table[i].name, name, len) == 0) {
+        if (strlen(dtype_table[i].name) == len &&
+            memcmp(dtype_table[i].name, name, len) == 0) {
             *dtype = (enum cr_dtype)i;
             return true;
         }

@@ -30,9 +30,8 @@
 
 enum cr_dtype {
 #define CR_DTYPE_ENUM(id, name, block_len, block_bytes) id,
-    CR_DTYPE_LIST(CR_DTYPE_ENUM)
+    CR_DTYPE_LIST(CR_DTYPE_ENUM) CR_DTYPE_COUNT
 #undef CR_DTYPE_ENUM
-    CR_DTYPE_COUNT
 };
 
 const char *cr_dtype_name(enum cr_dtype dtype);

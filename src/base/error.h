@@ -14,7 +14,8 @@
 
 /* Fills err (if not NULL) and returns status, so that a fault is one line:
  *   return cr_fail(err, CRITIC_BAD_FILE, "tensor '%s' ends at byte %zu of %zu", …); */
-#define cr_fail(err, status, ...) cr_fail_at((err), (status), __FILE__, __LINE__, __VA_ARGS__)
+#define cr_fail(err, status, ...)                                                        \
+    cr_fail_at((err), (status), __FILE__, __LINE__, __VA_ARGS__)
 
 enum critic_status cr_fail_at(critic_error *err, enum critic_status status,
                               const char *file, int line, const char *fmt, ...)

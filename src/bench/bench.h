@@ -39,8 +39,8 @@ struct cr_bench_report {
 /* What prompts that share their beginning save; NAN where a phase was not run. */
 struct cr_bench_ratios {
     double answers_8; /* seconds of 8 answers on one picture over those of 1 */
-    double
-        pairs_20; /* seconds of 20 ordered pairs each alone over those of all together */
+    /* seconds of 20 ordered pairs each alone over those of all together */
+    double pairs_20;
 };
 
 struct cr_bench_opts {

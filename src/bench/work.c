@@ -49,9 +49,8 @@ double cr_work_step_weights(const struct cr_model *m) {
     double bytes = bytes_of(&m->params.head);
     for (size_t l = 0; l < m->config->text.n_layers; l++) {
         const struct cr_decoder_layer *d = &m->params.layers[l];
-        bytes += bytes_of(&d->q) + bytes_of(&d->k) + bytes_of(&d->v) +
-                 bytes_of(&d->o) + bytes_of(&d->gate) + bytes_of(&d->up) +
-                 bytes_of(&d->down);
+        bytes += bytes_of(&d->q) + bytes_of(&d->k) + bytes_of(&d->v) + bytes_of(&d->o) +
+                 bytes_of(&d->gate) + bytes_of(&d->up) + bytes_of(&d->down);
     }
     return bytes;
 }

@@ -8,8 +8,8 @@
 
 struct cr_quiz_flags {
     struct cr_common *common;
-    const struct cr_judge_flags
-        *judge; /* sampling, seed; sources other than a model are refused */
+    /* sampling, seed; sources other than a model are refused */
+    const struct cr_judge_flags *judge;
     const struct cr_result_flags *result;
     struct cr_quiz_load load;
     const char *output;

@@ -26,7 +26,8 @@ struct cr_convert_options {
      * formats become F16 in safetensors). GGUF keeps vectors, positions and the patch kernel
      * plain as llama.cpp wants them, and the embedding and head of Q4_0 in Q8_0. */
     enum cr_dtype dtype;
-    const char *merge_lora; /* folder of a PEFT adapter to add to the weights; NULL: none */
+    /* folder of a PEFT adapter to add to the weights; NULL: none */
+    const char *merge_lora;
     size_t max_shard_bytes; /* of a safetensors file; 0: 5e9 */
 };
 
@@ -34,8 +35,8 @@ struct cr_convert_result {
     size_t n_tensors;
     size_t n_files; /* of weights */
     size_t bytes;   /* of tensors */
-    size_t
-        n_not_quantised; /* matrices whose width is no multiple of 32, kept as they were */
+    /* matrices whose width is no multiple of 32, kept as they were */
+    size_t n_not_quantised;
 };
 
 /* out: the folder to make (absent or empty), or the .gguf file (replaced if there).

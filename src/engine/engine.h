@@ -49,8 +49,8 @@ enum cr_kv_type {
 };
 
 struct cr_engine_opts {
-    struct cr_exec_opts
-        exec; /* n_threads 0: one for networks under 16 million parameters */
+    /* n_threads 0: one for networks under 16 million parameters */
+    struct cr_exec_opts exec;
     enum cr_weights weights;
     enum cr_kv_type kv_type;
     enum cr_preprocess preprocess;
@@ -59,11 +59,12 @@ struct cr_engine_opts {
     size_t kv_bytes;    /* most memory for keys and values; 0: half of physical memory */
     size_t cache_bytes; /* most memory for remembered prompts, and as much again for kept
                              picture features; 0: 1 GiB */
-    const char *cache_dir;  /* picture features are kept here for later runs, too; NULL: nowhere
-                               (feature_files.h) */
+    /* picture features are kept here for later runs, too; NULL: nowhere (feature_files.h)
+       */
+    const char *cache_dir;
     size_t cache_dir_bytes; /* most bytes of them; 0: 4 GiB */
-    size_t prefill_chunk; /* rows a pass; 0: 2048 */
-    cr_log_fn *log;       /* may be NULL */
+    size_t prefill_chunk;   /* rows a pass; 0: 2048 */
+    cr_log_fn *log;         /* may be NULL */
     void *log_user;
     cr_cancel_fn *cancel; /* may be NULL */
     void *cancel_user;

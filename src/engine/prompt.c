@@ -35,11 +35,12 @@ void cr_prompt_free(struct cr_prompt *p) {
     free(p);
 }
 
-enum critic_status cr_prompt_text(struct cr_prompt *p, struct cr_str text, bool parse_special,
-                                  critic_error *err) {
+enum critic_status cr_prompt_text(struct cr_prompt *p, struct cr_str text,
+                                  bool parse_special, critic_error *err) {
     CR_ASSERT(!p->finished);
     if (!p->engine->tokenizer)
-        return cr_fail(err, CRITIC_BAD_ARGUMENT, "a model of random weights has no tokenizer");
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "a model of random weights has no tokenizer");
     return cr_tokenizer_encode(p->engine->tokenizer, text, parse_special, &p->raw, err);
 }
 
@@ -69,7 +70,8 @@ enum critic_status cr_prompt_image(struct cr_prompt *p, const struct cr_image *i
     struct cr_prompt_image *own = &images[p->n_images];
     memset(own, 0, sizeof *own);
     size_t bytes = 3 * image->width * image->height; /* exists, so it fits */
-    own->image = (struct cr_image){malloc(CR_MAX(bytes, (size_t)1)), image->width, image->height};
+    own->image =
+        (struct cr_image){malloc(CR_MAX(bytes, (size_t)1)), image->width, image->height};
     if (!own->image.rgb)
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a picture");
     memcpy(own->image.rgb, image->rgb, bytes);
@@ -84,8 +86,8 @@ enum critic_status cr_prompt_image(struct cr_prompt *p, const struct cr_image *i
 }
 
 enum critic_status cr_prompt_chat(struct cr_prompt *p, const struct cr_image *images,
-                                  size_t n_images, struct cr_str system, struct cr_str user,
-                                  critic_error *err) {
+                                  size_t n_images, struct cr_str system,
+                                  struct cr_str user, critic_error *err) {
     struct cr_chat chat;
     struct cr_turn turn = {.role = CR_ROLE_USER, .text = user, .images_first = n_images};
     if (!system.data)
@@ -123,10 +125,11 @@ enum critic_status cr_prompt_raw(struct cr_prompt *p, struct cr_str text,
         text = (struct cr_str){text.data + len + mark.len, text.len - len - mark.len};
     }
     if (used != n_images)
-        return cr_fail(err, CRITIC_BAD_DATA,
-                       "prompt has %zu \"<image>\" mark%s and %zu picture%s; expected as many "
-                       "of one as of the other",
-                       used, used == 1 ? "" : "s", n_images, n_images == 1 ? "" : "s");
+        return cr_fail(
+            err, CRITIC_BAD_DATA,
+            "prompt has %zu \"<image>\" mark%s and %zu picture%s; expected as many "
+            "of one as of the other",
+            used, used == 1 ? "" : "s", n_images, n_images == 1 ? "" : "s");
     return CRITIC_OK;
 }
 
@@ -144,7 +147,8 @@ void cr_picture_anyres(struct cr_anyres_config *out, const struct cr_config *c,
     memcpy(out->normalize.std, c->picture.std, sizeof c->picture.std);
 }
 
-struct cr_anyres_config cr_engine_picture_config(const struct cr_engine *e, size_t n_images) {
+struct cr_anyres_config cr_engine_picture_config(const struct cr_engine *e,
+                                                 size_t n_images) {
     struct cr_anyres_config config;
     cr_picture_anyres(&config, &e->config, n_images);
     if (e->opts.preprocess == CR_PREPROCESS_LMMS)
@@ -189,12 +193,14 @@ enum critic_status cr_prompt_finish(struct cr_prompt *p, critic_error *err) {
     CR_TRY(plan_images(p, &n_rows, err));
     size_t n = p->raw.len - p->n_images + n_rows;
     if (n > p->engine->context)
-        return cr_fail(err, CRITIC_CONTEXT_FULL,
-                       "the prompt has %zu tokens (%zu of pictures); the context holds %zu", n,
-                       n_rows, p->engine->context);
+        return cr_fail(
+            err, CRITIC_CONTEXT_FULL,
+            "the prompt has %zu tokens (%zu of pictures); the context holds %zu", n,
+            n_rows, p->engine->context);
     p->keys = malloc(n * sizeof *p->keys);
     if (!p->keys)
-        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a prompt of %zu tokens", n);
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a prompt of %zu tokens",
+                       n);
     size_t next_image = 0;
     for (size_t i = 0; i < p->raw.len; i++) {
         int32_t id = p->raw.data[i];
@@ -207,7 +213,8 @@ enum critic_status cr_prompt_finish(struct cr_prompt *p, critic_error *err) {
         image->first = p->ids.len;
         for (size_t r = 0; r < image->plan.n_tokens; r++) {
             /* The top bit keeps picture rows apart from ids. */
-            p->keys[p->ids.len] = (image->key[0] ^ (image->key[1] + r)) | (uint64_t)1 << 63;
+            p->keys[p->ids.len] =
+                (image->key[0] ^ (image->key[1] + r)) | ((uint64_t)1 << 63);
             CR_TRY(cr_ids_push(&p->ids, p->engine->config.image_token_id, err));
         }
     }

@@ -12,15 +12,16 @@ struct preset {
 
 #define SO400M                                                                           \
     {                                                                                    \
-        .present = true, .width = 1152, .n_layers = 26, .n_heads = 16, .ffn_width = 4304, \
-        .image_px = 384, .patch_px = 14, .layer_norm_eps = 1e-6, .act = CR_ACT_GELU_TANH \
+        .present = true, .width = 1152, .n_layers = 26, .n_heads = 16,                   \
+        .ffn_width = 4304, .image_px = 384, .patch_px = 14, .layer_norm_eps = 1e-6,      \
+        .act = CR_ACT_GELU_TANH                                                          \
     }
 
 #define QWEN2(d, l, h, g, e, f, v, tie)                                                  \
     {                                                                                    \
-        .width = (d), .n_layers = (l), .n_heads = (h), .n_kv_heads = (g), .head_dim = (e), \
-        .ffn_width = (f), .vocab = (v), .max_positions = 32768, .rope_theta = 1e6,       \
-        .rms_eps = 1e-6, .tied = (tie)                                                   \
+        .width = (d), .n_layers = (l), .n_heads = (h), .n_kv_heads = (g),                \
+        .head_dim = (e), .ffn_width = (f), .vocab = (v), .max_positions = 32768,         \
+        .rope_theta = 1e6, .rms_eps = 1e-6, .tied = (tie)                                \
     }
 
 /* clang-format off */
@@ -47,7 +48,8 @@ enum critic_status cr_config_preset(struct cr_config *out, const char *name,
         out->projector_act = CR_ACT_GELU_ERF;
         out->image_token_id = 0;
         out->bos_id = out->pad_id = -1;
-        out->generation = (struct cr_generation_config){.repetition_penalty = 1, .top_p = 1};
+        out->generation =
+            (struct cr_generation_config){.repetition_penalty = 1, .top_p = 1};
         out->picture.aspect = CR_ASPECT_ANYRES;
         out->picture.max_tiles = 9;
         for (size_t w = 1; w <= 6 && out->vision.present; w++)
@@ -60,8 +62,9 @@ enum critic_status cr_config_preset(struct cr_config *out, const char *name,
             out->picture.mean[c] = out->picture.std[c] = 0.5f;
         return CRITIC_OK;
     }
-    return cr_fail(err, CRITIC_BAD_ARGUMENT,
-                   "unknown shape '%s'; expected onevision-0.5b, onevision-7b, onevision-72b, "
-                   "qwen-1.5b or tiny",
-                   name);
+    return cr_fail(
+        err, CRITIC_BAD_ARGUMENT,
+        "unknown shape '%s'; expected onevision-0.5b, onevision-7b, onevision-72b, "
+        "qwen-1.5b or tiny",
+        name);
 }

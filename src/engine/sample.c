@@ -6,8 +6,9 @@
 
 #include "base/checked.h"
 
-enum critic_status cr_sampler_init(struct cr_sampler *s, const struct cr_generate_opts *opts,
-                                   size_t n_ids, critic_error *err) {
+enum critic_status cr_sampler_init(struct cr_sampler *s,
+                                   const struct cr_generate_opts *opts, size_t n_ids,
+                                   critic_error *err) {
     *s = (struct cr_sampler){.opts = opts, .n_ids = n_ids};
     s->logits = malloc(n_ids * sizeof *s->logits);
     s->candidates = malloc(n_ids * sizeof *s->candidates);
@@ -24,7 +25,8 @@ void cr_sampler_fini(struct cr_sampler *s) {
 }
 
 /* Keskar et al. 2019 as transformers does it: every id seen, once. */
-static void penalise(struct cr_sampler *s, const float *logits, const struct cr_ids *seen) {
+static void penalise(struct cr_sampler *s, const float *logits,
+                     const struct cr_ids *seen) {
     float penalty = (float)s->opts->repetition_penalty;
     for (size_t i = 0; i < seen->len; i++) {
         size_t id = (size_t)seen->data[i];
@@ -68,8 +70,8 @@ static size_t truncate_tail(const struct cr_sampler *s, size_t n, double total) 
     return n;
 }
 
-int32_t cr_sampler_draw(struct cr_sampler *s, const float *logits, const struct cr_ids *seen,
-                        struct cr_rng *rng) {
+int32_t cr_sampler_draw(struct cr_sampler *s, const float *logits,
+                        const struct cr_ids *seen, struct cr_rng *rng) {
     memcpy(s->logits, logits, s->n_ids * sizeof *logits);
     if (s->opts->repetition_penalty != 1)
         penalise(s, logits, seen);

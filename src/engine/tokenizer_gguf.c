@@ -26,8 +26,8 @@ static enum critic_status read_lists(const struct cr_gguf *g,
                        "no tokenizer.ggml.tokens and merges; expected both");
     if (kinds && kinds->n != tokens->n)
         return cr_fail(err, CRITIC_BAD_MODEL,
-                       "tokenizer.ggml.token_type has %zu entries; expected %zu", kinds->n,
-                       tokens->n);
+                       "tokenizer.ggml.token_type has %zu entries; expected %zu",
+                       kinds->n, tokens->n);
     if (kinds) {
         *types = malloc(CR_MAX(kinds->n, (size_t)1) * sizeof **types);
         if (!*types)
@@ -44,8 +44,8 @@ static enum critic_status read_lists(const struct cr_gguf *g,
 }
 
 enum critic_status cr_engine_tokenizer_from_gguf(struct cr_tokenizer **out,
-                                                 const struct cr_gguf *g, const char *name,
-                                                 critic_error *err) {
+                                                 const struct cr_gguf *g,
+                                                 const char *name, critic_error *err) {
     struct cr_tokenizer_lists lists = {.pre = {"", 0}};
     struct cr_str chat_template = {NULL, 0};
     enum cr_chat_format format;

@@ -67,8 +67,8 @@ enum cr_metric_rule {
 /* Fields by name: "a.b" goes down, "x|y" takes the first that is there. */
 struct cr_exam_keys {
     const char *id, *question, *context, *reference, *images, *criteria;
-    const char
-        *answers[2]; /* one that holds a list, or two; "@" is the candidate's answer */
+    /* one that holds a list, or two; "@" is the candidate's answer */
+    const char *answers[2];
     const char *models[2]; /* who wrote them */
     const char *label, *group, *subgroup, *cluster;
 };
@@ -144,8 +144,8 @@ void cr_exam_set_fini(struct cr_exam_set *set);
 struct cr_published {
     const char *bench, *judge, *metric;
     double value;
-    char
-        grade; /* A read in an official source, B reprinted in a paper, C in reading notes */
+    /* A read in an official source, B reprinted in a paper, C in reading notes */
+    char grade;
     const char *source;
 };
 /* Ended by a NULL bench; the rows of a bench stand together. */

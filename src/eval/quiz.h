@@ -27,8 +27,8 @@ struct cr_quiz {
     enum cr_quiz_kind kind;
     const char *files[8]; /* looked for in --data; POPE: all that are there are read */
     const char *source;   /* where they are to be had, for people */
-    const char
-        *instruction; /* stands on a line of its own below each question; "": none */
+    /* stands on a line of its own below each question; "": none */
+    const char *instruction;
     const char *id_key, *reply_key; /* of the output */
 };
 /* Ended by a NULL name. */
@@ -40,12 +40,12 @@ struct cr_quiz_item {
     struct cr_str id; /* as text */
     struct cr_str prompt;
     struct cr_str folder, source; /* of the picture; source.data NULL: none */
-    const char
-        *unit; /* what belongs together: a question's rotations, a picture's questions */
+    /* what belongs together: a question's rotations, a picture's questions */
+    const char *unit;
     const char *group; /* split, task, category; "": none */
-    struct cr_str
-        option[CR_MMBENCH_OPTIONS]; /* MMBench; data NULL: the question lacks it */
-    json_t *row;                    /* what the output repeats */
+    /* MMBench; data NULL: the question lacks it */
+    struct cr_str option[CR_MMBENCH_OPTIONS];
+    json_t *row; /* what the output repeats */
 };
 
 struct cr_quiz_set {

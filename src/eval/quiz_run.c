@@ -21,8 +21,8 @@ struct job {
     struct cr_jsonl_log log;
     json_t *there; /* id to its line, as it stands in the output */
     json_t *order; /* their ids */
-    bool
-        rewrite; /* the output is not the beginning of the whole: put in order at the end */
+    /* the output is not the beginning of the whole: put in order at the end */
+    bool rewrite;
     bool *is_there; /* of every item */
     char *settings; /* of sampling, as text */
 };

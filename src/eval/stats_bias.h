@@ -12,8 +12,8 @@
 struct cr_position {
     size_t n, n_left_out;
     struct cr_stat consistency; /* the same answer, or a tie, both times */
-    struct cr_stat
-        chance_corrected;        /* Cohen's kappa of the two verdicts on the answers */
+    /* Cohen's kappa of the two verdicts on the answers */
+    struct cr_stat chance_corrected;
     struct cr_stat primacy;      /* both times whatever stood first */
     struct cr_stat recency;      /* both times whatever stood second */
     struct cr_stat preference;   /* primacy - recency */

@@ -21,12 +21,12 @@ struct cr_boot {
     struct cr_stat estimate;     /* of all units */
     struct cr_interval interval; /* why: too few units, estimate undefined, … */
     double error;                /* standard deviation of the draws */
-    double
-        p_value; /* two-sided: twice the smaller share of draws at or beyond 0, at least
-                        2 / (n_draws + 1); for differences */
+    /* two-sided: twice the smaller share of draws at or beyond 0, at least 2 / (n_draws +
+       1); for differences */
+    double p_value;
     size_t n_units;
-    size_t
-        n_used; /* draws on which the statistic was defined; fewer than 90 %: refused */
+    /* draws on which the statistic was defined; fewer than 90 %: refused */
+    size_t n_used;
     const char *how; /* "percentile", "BCa", "little bags" (cr_boot_sums) */
 };
 

@@ -16,8 +16,8 @@ struct cr_pick_scores {
     struct cr_stat with_tie;                  /* 3 classes, all items */
     struct cr_stat no_tie_strict;   /* items whose reference is no tie; a tie is wrong */
     struct cr_stat no_tie_decisive; /* of these, items on which the judge decided */
-    struct cr_stat
-        decisive_rate;    /* share of these among items whose reference is no tie */
+    /* share of these among items whose reference is no tie */
+    struct cr_stat decisive_rate;
     struct cr_stat macro; /* mean recall of the classes that the reference has */
     struct cr_stat tie_precision, tie_recall;
     struct cr_stat kappa; /* Cohen's, 3 classes, parsed items */

@@ -49,9 +49,9 @@ struct cr_wildvision_model {
     size_t n_label_differs; /* text and recorded label name different verdicts */
     struct cr_stat score, win_rate, reward; /* in percent; reward -100 to 100 */
     struct cr_interval ci; /* absolute ends of the score, battles resampled */
-    struct cr_interval
-        ci_questions; /* the same with questions resampled: what it ought to be */
-    bool smoothed;    /* all battles won or all lost: see stats_rank.h */
+    /* the same with questions resampled: what it ought to be */
+    struct cr_interval ci_questions;
+    bool smoothed; /* all battles won or all lost: see stats_rank.h */
 };
 
 struct cr_wildvision {

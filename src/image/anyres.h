@@ -31,8 +31,8 @@ struct cr_anyres_config {
     enum cr_aspect aspect;
     size_t tile_px;  /* side of a tile: 384 */
     size_t patch_px; /* side of a tower patch: 14 */
-    size_t
-        max_tiles; /* 9 for "anyres_max_9"; 0 for plain "anyres": the map never shrinks */
+    /* 9 for "anyres_max_9"; 0 for plain "anyres": the map never shrinks */
+    size_t max_tiles;
     const size_t (*pinpoints)[2]; /* candidate canvases (width, height), in list order */
     size_t n_pinpoints;
     enum cr_rounding rounding;

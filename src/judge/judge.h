@@ -86,16 +86,17 @@ void cr_item_fini(struct cr_item *item);
 
 struct cr_judge_opts {
     enum cr_mode mode; /* AUTO: 1 answer pointwise, 2 pairwise, more ranking */
-    const char
-        *template_name; /* a built-in name or a file; NULL: what the checkpoint names for
-                                  mode, scale and verdict_only, else the mode's own */
+    /* a built-in name or a file; NULL: what the checkpoint names for mode, scale and
+       verdict_only, else the mode's own */
+    const char *template_name;
     enum cr_mode template_mode; /* without a name: this mode's template serves all modes;
                                    POINTWISE judges several answers each alone */
     bool has_scale;             /* replaces the template's scale */
     struct cr_scale scale;
-    bool verdict_only;  /* probabilities at the verdict position, no generation */
-    double explain_below; /* > 0: read as verdict_only, and where the most probable verdict has
-                             less, let the judge write its reason and verdict after all */
+    bool verdict_only; /* probabilities at the verdict position, no generation */
+    /* > 0: read as verdict_only, and where the most probable verdict has less, let the
+       judge write its reason and verdict after all */
+    double explain_below;
     bool probabilities; /* also when generating: read them at the verdict position */
     bool both_orders;   /* pairs are judged both ways round and combined */
     size_t n_samples;   /* > 1: distribution over samples (temperature > 0) */
@@ -104,7 +105,8 @@ struct cr_judge_opts {
     size_t top_k;
     uint64_t seed;
     size_t max_new_tokens;
-    size_t lookup; /* tokens drafted a step from prompt and reason (engine.h): same verdicts */
+    /* tokens drafted a step from prompt and reason (engine.h): same verdicts */
+    size_t lookup;
     struct cr_str system; /* data NULL: the chat format's own; len 0: none */
     const struct cr_image_limits *image_limits; /* NULL: the defaults */
     /* Before an item's first prompt, with its pictures (none where a voice answers); may be
@@ -192,7 +194,8 @@ struct cr_judge_usage {
     size_t cached_tiles;
     size_t n_prompts;
     size_t n_remembered; /* of them, answered by a cache of replies (voice.h) */
-    double seconds; /* of work; a step that served several items counts for each in part */
+    /* of work; a step that served several items counts for each in part */
+    double seconds;
 };
 
 /* sum += u */

@@ -27,8 +27,8 @@ struct cr_voice_ask {
 struct cr_reply {
     struct cr_buf text;
     bool cut; /* it ended at the limit of tokens */
-    struct cr_reply_tokens
-        tokens; /* of the text, where probabilities were asked for and given */
+    /* of the text, where probabilities were asked for and given */
+    struct cr_reply_tokens tokens;
     bool is_decision;
     struct cr_parsed decision;
     bool other_order;   /* a pair: it was asked with the answers the other way round */

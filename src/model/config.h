@@ -81,8 +81,8 @@ struct cr_config {
     int32_t eos_ids[CR_MAX_EOS]; /* generation_config.json first, then config.json */
     struct cr_generation_config generation;
     struct cr_template_names templates; /* "critic_templates"; n 0: none named */
-    bool
-        system_turn; /* the default prompt has a system turn (lmms-lab, plain Qwen2; not HF) */
+    /* the default prompt has a system turn (lmms-lab, plain Qwen2; not HF) */
+    bool system_turn;
     bool tower_named; /* tower sizes were taken from the tower's name */
     char absent_sizes
         [384]; /* keys of sizes that the file leaves to a class default; "": none */

@@ -47,7 +47,7 @@ enum cr_param_part { CR_PART_DECODER, CR_PART_PROJECTOR, CR_PART_TOWER };
 
 /* One parameter of one network. */
 struct cr_param_slot {
-    char name[96];            /* canonical (tensor/store.h) */
+    char name[96]; /* canonical (tensor/store.h) */
     enum cr_param_part part;
     int n_dim;
     size_t dim[CR_MAX_DIM];
@@ -73,8 +73,8 @@ enum critic_status cr_params_bind(struct cr_params *p, const struct cr_config *c
  * rows are no whole number of its blocks F16): for
  * benchmarks and tests of shapes whose weights are not at hand. The arena holds them. */
 enum critic_status cr_params_random(struct cr_params *p, const struct cr_config *config,
-                                    enum cr_dtype dtype, uint64_t seed, struct cr_arena *arena,
-                                    critic_error *err);
+                                    enum cr_dtype dtype, uint64_t seed,
+                                    struct cr_arena *arena, critic_error *err);
 /* Elements of all parameters of a config, before any is there. */
 double cr_params_elements(const struct cr_config *config);
 /* Bytes that cr_params_quantise takes of its arena. */
@@ -99,7 +99,7 @@ enum critic_status cr_params_make_panels(struct cr_params *p,
 /* Bytes that it takes of its arena. */
 size_t cr_params_panels_bytes(struct cr_params *p, const struct cr_config *config);
 /* Elements of all parameters, and their bytes as they are stored. */
-void cr_params_size(struct cr_params *p, const struct cr_config *config, size_t *n_elements,
-                    size_t *n_bytes);
+void cr_params_size(struct cr_params *p, const struct cr_config *config,
+                    size_t *n_elements, size_t *n_bytes);
 
 #endif

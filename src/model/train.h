@@ -51,8 +51,8 @@ struct cr_train_sequence {
                                  one row earlier, so that each branch has its own such row. */
     size_t n_prefix; /* n_rows where there are no branches */
     size_t n_branches;
-    const size_t
-        *branch_ends; /* (n_branches): end row of each, rising, the last one n_rows */
+    /* (n_branches): end row of each, rising, the last one n_rows */
+    const size_t *branch_ends;
     size_t n_pictures;
     const struct cr_train_picture *pictures; /* in order of rows; may stand anywhere */
 };

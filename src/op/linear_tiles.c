@@ -30,13 +30,13 @@ struct tiling {
     enum cr_linear_after after;
     struct map maps[CR_LINEAR_GROUP];
     size_t n_panels;
-    size_t
-        columns; /* of y in a panel: COLS, or half where gate and up lie side by side */
+    /* of y in a panel: COLS, or half where gate and up lie side by side */
+    size_t columns;
     struct cr_tensor x;
     size_t m, k; /* k as the tiles see it: even */
     size_t low;  /* terms of the widest low-rank term */
-    size_t
-        row_parts; /* pieces that the rows are cut into, so that every thread has work */
+    /* pieces that the rows are cut into, so that every thread has work */
+    size_t row_parts;
     struct cr_exec *ex;
 };
 

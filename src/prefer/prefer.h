@@ -26,8 +26,8 @@ struct cr_prefer_counts {
     size_t n_total; /* prompts */
     size_t n_there; /* of them, finished before this run */
     size_t n_done;  /* by this run, faults included */
-    size_t
-        n_faults; /* of all: a picture missing or broken, a prompt too long, a judge's failure */
+    /* of all: a picture missing or broken, a prompt too long, a judge's failure */
+    size_t n_faults;
     size_t n_skipped;           /* of all: no pair (score stage) */
     size_t n_pairs;             /* of all (score stage) */
     size_t n_drops[CR_N_DROPS]; /* answers by what became of them (score stage) */

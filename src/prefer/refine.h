@@ -15,8 +15,8 @@
 
 struct cr_refine_opts {
     size_t n_rounds;
-    struct cr_generate_opts
-        generate;         /* of draft and revisions; round r draws from seed + r */
+    /* of draft and revisions; round r draws from seed + r */
+    struct cr_generate_opts generate;
     struct cr_str system; /* of the policy; data NULL: the chat format's own */
 };
 

@@ -27,10 +27,10 @@ enum cr_pairing { CR_PAIR_BEST_WORST, CR_PAIR_ALL };
 
 struct cr_select_opts {
     enum cr_pairing pairing;
-    double
-        min_margin; /* a pair must differ by more than this; 0: only ties are dropped */
-    double
-        near_same; /* Jaccard index of word pairs from which answers are one; 1: equal only */
+    /* a pair must differ by more than this; 0: only ties are dropped */
+    double min_margin;
+    /* Jaccard index of word pairs from which answers are one; 1: equal only */
+    double near_same;
     bool keep_truncated;
 };
 

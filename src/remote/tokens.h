@@ -13,8 +13,8 @@ struct cr_token_choice {
 
 struct cr_reply_token {
     struct cr_token_choice said;
-    const struct cr_token_choice
-        *top; /* the most probable ones; said may be one of them */
+    /* the most probable ones; said may be one of them */
+    const struct cr_token_choice *top;
     size_t n_top;
 };
 

@@ -22,16 +22,17 @@ void cr_dataset_opts_default(struct cr_dataset_opts *o) {
     o->system = cr_str_of(cr_chat_default_system);
 }
 
+struct open_pack {
+    uint64_t key;
+    uint32_t pack; /* index + 1; 0: free */
+};
+
 /* What building needs beside the dataset. */
 struct builder {
     struct cr_dataset *d;
     const struct cr_dataset_opts *o;
     struct cr_encoder encoder;
-    /* Open packs by the hash of prefix and pictures. */
-    struct open_pack {
-        uint64_t key;
-        uint32_t pack; /* index + 1; 0: free */
-    } * open;
+    struct open_pack *open; /* by the hash of prefix and pictures */
     size_t n_open, open_cap;
     /* The record in work. */
     uint32_t record;

@@ -93,8 +93,8 @@ struct run {
     struct cr_buf options;
     struct cr_metrics metrics;
     struct job jobs[CR_TASK_SLOTS];
-    size_t
-        next_pass; /* of the whole run: the one that jobs[next_pass % 2] prepares or holds */
+    /* of the whole run: the one that jobs[next_pass % 2] prepares or holds */
+    size_t next_pass;
     struct cr_pass since; /* the last report */
     double started, reported;
     uint64_t tokens_at_report;
@@ -235,8 +235,9 @@ static enum critic_status report(struct run *r, critic_error *err) {
             spent > 0 ? (double)(r->state.n_tokens - r->tokens_at_report) / spent : 0,
         .seconds = now - r->started,
         .pass = &r->since};
-    const struct cr_loop_progress progress = {r->state.step, r->o.schedule.n_steps,
-                                              r->result->first_step, line.loss, line.lr, line.tokens_per_second};
+    const struct cr_loop_progress progress = {
+        r->state.step, r->o.schedule.n_steps, r->result->first_step, line.loss,
+        line.lr,       line.tokens_per_second};
     r->result->loss = line.loss;
     if (r->o.on_step)
         r->o.on_step(r->o.on_step_user, &progress);

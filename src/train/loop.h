@@ -63,8 +63,8 @@ struct cr_loop_opts {
     bool resume;
     uint64_t seed;
     struct cr_optim_opts optim;
-    struct cr_schedule_opts
-        schedule; /* n_steps 0: from epochs; warmup SIZE_MAX: from the ratio */
+    /* n_steps 0: from epochs; warmup SIZE_MAX: from the ratio */
+    struct cr_schedule_opts schedule;
     double epochs, warmup_ratio;
     size_t batch, accumulate;                       /* samples a pass, passes a step */
     size_t log_every, eval_every, save_every, keep; /* steps; 0: never (keep: all) */

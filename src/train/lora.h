@@ -11,8 +11,8 @@
 /* A new adapter, or (dir) one that is continued, whose configuration then holds. */
 struct cr_lora_opts {
     bool is_set;
-    const char
-        *dir; /* borrowed; adapter_config.json and adapter_model.safetensors; NULL: new */
+    /* borrowed; adapter_config.json and adapter_model.safetensors; NULL: new */
+    const char *dir;
     size_t rank;
     double alpha, dropout;
     char targets[256]; /* names joined by '+'; empty: the decoder's seven linears */

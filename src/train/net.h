@@ -11,16 +11,16 @@
 struct cr_net_opts {
     struct cr_exec_opts exec;
     const char *model; /* checkpoint to start from; or */
-    const char
-        *init; /* folder with config.json and tokenizer.json: seeded random weights */
+    /* folder with config.json and tokenizer.json: seeded random weights */
+    const char *init;
     uint64_t seed;
     bool frozen[3];     /* by enum cr_param_part */
     bool tower_only;    /* nothing but the tower is trained */
     enum cr_dtype save; /* CR_DTYPE_COUNT: as the checkpoint read; F32 from nothing */
     bool recompute;
     size_t head_rows;
-    bool
-        reference; /* nothing is trained: the model only computes, as one in training would */
+    /* nothing is trained: the model only computes, as one in training would */
+    bool reference;
     struct cr_template_names templates; /* for saved models; n 0: as the model read */
     struct cr_lora_opts lora; /* is_set: everything but the adapter stays as it is */
 };

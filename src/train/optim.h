@@ -34,9 +34,9 @@ enum cr_optimizer { CR_OPTIM_ADAMW, CR_OPTIM_MUON };
 struct cr_optim_opts {
     enum cr_optimizer kind;
     double lr[3]; /* by enum cr_param_part */
-    double
-        lr_vector; /* under Muon, of the tensors that AdamW takes, times the part's share of
-                         lr[CR_PART_DECODER]; 0: as the part */
+    /* under Muon, of the tensors that AdamW takes, times the part's share of
+       lr[CR_PART_DECODER]; 0: as the part */
+    double lr_vector;
     double beta1, beta2, eps;
     double momentum; /* Muon */
     double weight_decay;

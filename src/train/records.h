@@ -26,8 +26,8 @@ struct cr_records {
     const char **names;
     struct cr_map *maps;
     size_t n;
-    struct cr_record_ref
-        *refs; /* selected ones, in file order (random: in drawn order) */
+    /* selected ones, in file order (random: in drawn order) */
+    struct cr_record_ref *refs;
 };
 
 /* path: .json or .jsonl (told apart by content), a brace list, or .yaml/.yml. json_path is taken

@@ -98,8 +98,8 @@ enum { CR_MAX_CLAIMS = 12 };
 struct cr_answer {
     struct cr_claim claims[CR_MAX_CLAIMS];
     unsigned n;
-    bool
-        sentences; /* "There is a small red circle at the top." for "top: small red circle" */
+    /* "There is a small red circle at the top." for "top: small red circle" */
+    bool sentences;
     /* Found by the oracle: */
     unsigned n_claims, n_true, n_invented, n_found, n_statements, n_asked;
     unsigned found; /* bits of scene objects */

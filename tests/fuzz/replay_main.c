@@ -42,7 +42,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     if (replay(argv[1], &n_files, &err) != CRITIC_OK || n_files == 0) {
-        fprintf(stderr, "%s: %s\n", argv[1], n_files ? err.message : "no files to replay");
+        fprintf(stderr, "%s: %s\n", argv[1],
+                n_files ? err.message : "no files to replay");
         return 1;
     }
     printf("%zu files replayed\n", n_files);
