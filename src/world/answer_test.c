@@ -259,7 +259,7 @@ static void test_reasons_read_back(void **state) {
 
 /* The scan lists every object, in the order of the grid, for questions that are searched for. */
 static void test_scan_read_back(void **state) {
-    size_t n_scans = 0;
+    size_t n_scans = 0, n_ways = 0;
     (void)state;
     for (uint64_t i = 0; i < 600; i++) {
         struct cr_scene s;
@@ -276,7 +276,7 @@ static void test_scan_read_back(void **state) {
         bool lists_all = p.ask.kind == CR_ASK_ALL || p.ask.kind == CR_ASK_AT;
         assert_int_equal(l.len == 0, lists_all);
         n_scans += !lists_all;
-        size_t n_seen = lists_all ? 0 : s.n;
+        size_t n_seen = lists_all ? 0 : s.n, n_asked = 0;
         cr_reason_walk(&l, &s, &p.ask, &p.answers[0], CR_RELEVANCE, true);
         read_reason(&reason, facts, &l, s.side);
         for (size_t k = 0; k < n_seen; k++) {
@@ -289,10 +289,56 @@ static void test_scan_read_back(void **state) {
             assert_true(k == 0 || facts[k].cell > facts[k - 1].cell);
             assert_true(cr_fact_holds(&facts[k], &s, (struct cr_str){NULL, 0}));
         }
-        for (size_t k = n_seen; k < reason.n_facts; k++)
-            assert_int_not_equal(facts[k].kind, CR_FACT_SEEN);
+        for (size_t k = n_seen; k < reason.n_facts; k++) {
+            n_ways += facts[k].kind == CR_FACT_WAY;
+            n_asked += facts[k].kind == CR_FACT_SEEN;
+            assert_true(facts[k].kind < CR_FACT_SEEN || facts[k].kind > CR_FACT_WAY ||
+                        cr_fact_holds(&facts[k], &s, (struct cr_str){NULL, 0}));
+        }
+        unsigned n_fit = cr_desc_count(&p.ask.pick[0], &s, NULL);
+        assert_int_equal(n_asked, lists_all                       ? 0
+                                  : p.ask.kind == CR_ASK_RELATION ? 2
+                                                                  : n_fit);
     }
-    assert_true(n_scans > 200);
+    assert_true(n_scans > 200 && n_ways > 10);
+}
+
+/* What is asked is counted, and its places compared, right or wrong. */
+static void test_asked_read_back(void **state) {
+    static const struct {
+        const char *text;
+        unsigned n_facts, n_unread;
+        bool holds; /* of the last fact, in any scene */
+    } cases[] = {
+        {"Asked: none.", 0, 0, false},
+        {"Asked: one at top: small red circle; two at left: large blue ring; one above "
+         "two; "
+         "one right of two.",
+         4, 0, true},
+        {"Asked: one at top: small red circle; two at left: large blue ring; one below "
+         "two.",
+         3, 0, false},
+        {"Asked: one at top: small red circle; two at left: large blue ring; two below "
+         "one.",
+         2, 1, false},
+        {"Asked: one at top: small red circle; three at left: large blue ring.", 1, 1,
+         false},
+        {"Asked: one at top: small red circle; one above two.", 1, 1, false},
+        {"Asked: one at top: small red circle; none.", 1, 1, false},
+    };
+    const struct cr_scene none = {.side = 3};
+    (void)state;
+    for (size_t i = 0; i < CR_COUNT(cases); i++) {
+        struct cr_fact facts[8];
+        struct cr_reason r = {.facts = facts, .max_facts = 8};
+        cr_reason_read(&r, cr_str_of(cases[i].text), 3);
+        assert_int_equal(r.n_facts, cases[i].n_facts);
+        assert_int_equal(r.n_unread, cases[i].n_unread);
+        if (r.n_facts > 0)
+            assert_int_equal(
+                cr_fact_holds(&facts[r.n_facts - 1], &none, (struct cr_str){NULL, 0}),
+                cases[i].holds);
+    }
 }
 
 static void test_reader_on_other_text(void **state) {
@@ -403,6 +449,7 @@ int main(void) {
                                        cmocka_unit_test(test_scale),
                                        cmocka_unit_test(test_reasons_read_back),
                                        cmocka_unit_test(test_scan_read_back),
+                                       cmocka_unit_test(test_asked_read_back),
                                        cmocka_unit_test(test_reader_on_other_text),
                                        cmocka_unit_test(test_balance),
                                        cmocka_unit_test(test_swaps)};

@@ -85,7 +85,6 @@ static bool ask_exists(struct cr_ask *a, const struct cr_scene *s, struct cr_rng
 
 static bool ask_relation(struct cr_ask *a, const struct cr_scene *s, struct cr_rng *r,
                          struct cr_line *l) {
-    static const char *const words[] = {"left of", "right of", "above", "below"};
     const struct cr_object *o = any_object(s, r), *p = any_object(s, r);
     int side = s->side;
     if (o == p || !cr_desc_refer(r, s, o, &a->pick[0]) ||
@@ -97,7 +96,7 @@ static bool ask_relation(struct cr_ask *a, const struct cr_scene *s, struct cr_r
     set_value(a, CR_VALUE_YES_NO, (int)yes);
     cr_line_add(l, "Is the ");
     cr_desc_add(l, &a->pick[0]);
-    cr_line_addf(l, " %s the ", words[yes ? truth : truth ^ 1]);
+    cr_line_addf(l, " %s the ", cr_way_name(yes ? truth : truth ^ 1));
     cr_desc_add(l, &a->pick[1]);
     cr_line_add(l, "?");
     return true;

@@ -73,17 +73,11 @@ static bool read_list(struct cr_ask *a, const struct cr_scene *s, struct cr_str 
 
 static bool read_relation(struct cr_ask *a, const struct cr_scene *s,
                           struct cr_str text) {
-    static const struct {
-        const char *words;
-        int dx, dy;
-    } ways[] = {{" left of the ", -1, 0},
-                {" right of the ", 1, 0},
-                {" above the ", 0, -1},
-                {" below the ", 0, 1}};
     struct cr_str rest = between(text, "Is the ", "?");
-    for (size_t i = 0; rest.data && i < sizeof ways / sizeof ways[0]; i++) {
-        struct cr_str words = cr_str_of(ways[i].words);
-        size_t n = cr_str_find(rest, words);
+    for (unsigned way = 0; rest.data && way < CR_N_WAYS; way++) {
+        struct cr_line words = {0};
+        cr_line_addf(&words, " %s the ", cr_way_name(way));
+        size_t n = cr_str_find(rest, cr_line_str(&words));
         if (n == SIZE_MAX)
             continue;
         struct cr_str second = {rest.data + n + words.len, rest.len - n - words.len};
@@ -93,10 +87,8 @@ static bool read_relation(struct cr_ask *a, const struct cr_scene *s,
         const struct cr_object *o = only(s, &a->pick[0]), *p = only(s, &a->pick[1]);
         if (!o || !p)
             return false;
-        int dx = o->cell % s->side - p->cell % s->side,
-            dy = o->cell / s->side - p->cell / s->side;
         return set_value(a, CR_ASK_RELATION, CR_VALUE_YES_NO,
-                         dx * ways[i].dx + dy * ways[i].dy > 0);
+                         cr_lies(s->side, o->cell, p->cell, way));
     }
     return false;
 }

@@ -232,7 +232,6 @@ static bool two_objects(struct job *j, const struct cr_object *o[2],
 }
 
 static bool relation(struct job *j) {
-    static const char *const words[] = {"left of", "right of", "above", "below"};
     const struct cr_object *o[2];
     struct cr_desc d[2];
     if (!two_objects(j, o, d))
@@ -246,7 +245,7 @@ static bool relation(struct job *j) {
     bool yes = cr_chance(j->r, 50);
     cr_line_add(j->q, "Is the ");
     cr_desc_add(j->q, &d[0]);
-    cr_line_addf(j->q, " %s the ", words[yes ? truth : truth ^ 1]);
+    cr_line_addf(j->q, " %s the ", cr_way_name(yes ? truth : truth ^ 1));
     cr_desc_add(j->q, &d[1]);
     cr_line_add(j->q, "?");
     cr_line_add(j->a, yes ? "yes" : "no");

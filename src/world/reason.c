@@ -25,6 +25,42 @@ static bool needs_scan(const struct cr_ask *ask) {
     return ask->kind != CR_ASK_ALL && ask->kind != CR_ASK_AT;
 }
 
+static void add_hit(struct cr_line *l, const struct cr_scene *s, unsigned n,
+                    const struct cr_object *o) {
+    struct cr_desc d = cr_desc_of(o);
+    cr_line_addf(l, "%s%s at %s: ", n > 1 ? "; " : "", cr_number_name(n),
+                 cr_place_name(s->side, o->cell));
+    cr_desc_add(l, &d);
+}
+
+/* Two places compared, each axis on which they differ. */
+static void add_ways(struct cr_line *l, unsigned side, unsigned a, unsigned b) {
+    for (unsigned way = 0; way < CR_N_WAYS; way++)
+        if (cr_lies(side, a, b, way))
+            cr_line_addf(l, "; one %s two", cr_way_name(way));
+}
+
+static void add_asked(struct cr_line *l, const struct cr_scene *s,
+                      const struct cr_ask *ask) {
+    unsigned n = 0;
+    cr_line_add(l, "Asked: ");
+    if (ask->kind == CR_ASK_RELATION) {
+        const struct cr_object *o[2];
+        for (unsigned i = 0; i < 2; i++) {
+            cr_desc_count(&ask->pick[i], s, &o[i]);
+            add_hit(l, s, i + 1, o[i]);
+        }
+        add_ways(l, s->side, o[0]->cell, o[1]->cell);
+    } else {
+        for (unsigned i = 0; i < s->n; i++)
+            if (cr_desc_fits(&ask->pick[0], &s->objects[i]))
+                add_hit(l, s, ++n, &s->objects[i]);
+        if (n == 0)
+            cr_line_add(l, "none");
+    }
+    cr_line_add(l, ".\n");
+}
+
 void cr_reason_scan(struct cr_line *l, const struct cr_scene *s,
                     const struct cr_ask *ask) {
     if (!needs_scan(ask))
@@ -37,6 +73,7 @@ void cr_reason_scan(struct cr_line *l, const struct cr_scene *s,
         cr_desc_add(l, &d);
     }
     cr_line_add(l, ".\n");
+    add_asked(l, s, ask);
 }
 
 static void add_value_item(struct walk *w, const struct cr_claim *c) {
@@ -172,6 +209,13 @@ void cr_reason_faults(struct cr_line *l, const struct cr_scene *s,
 
 /* ---- reading ---------------------------------------------------------------------------------------- */
 
+enum part { IN_WALK, IN_SCAN, IN_ASKED };
+
+/* What was asked, as far as it is read: how many, and where the first two are. */
+struct hits {
+    unsigned n, cells[2];
+};
+
 static bool at_end(struct cr_str s, size_t at) {
     return at == s.len;
 }
@@ -275,14 +319,46 @@ static bool read_place_item(struct cr_fact *f, struct cr_str s, unsigned side,
     return read_object_item(f, s, at);
 }
 
-/* True where the item states a fact; *known tells whether the grammar has it at all. */
-static bool read_item(struct cr_fact *f, struct cr_str s, unsigned side, bool in_scan,
-                      bool *known) {
+/* "one above two", of the hits before. */
+static bool read_way(struct cr_fact *f, struct cr_str s, const struct hits *hits) {
+    struct cr_str two = cr_str_of(" two");
     size_t at = 0;
-    *f = (struct cr_fact){.kind = in_scan ? CR_FACT_SEEN : CR_FACT_OBJECT};
+    if (!cr_read_literal(s, &at, "one ") || s.len < at + two.len ||
+        !cr_str_eq((struct cr_str){s.data + s.len - two.len, two.len}, two))
+        return false;
+    struct cr_str way = {s.data + at, s.len - at - two.len};
+    *f = (struct cr_fact){
+        .kind = CR_FACT_WAY, .cell = hits->cells[0], .other = hits->cells[1]};
+    while (f->way < CR_N_WAYS && !cr_str_eq_c(way, cr_way_name(f->way)))
+        f->way++;
+    return f->way < CR_N_WAYS && hits->n == 2;
+}
+
+/* An item of what is asked; hits are counted from one up. */
+static bool read_hit(struct cr_fact *f, struct cr_str s, unsigned side,
+                     struct hits *hits) {
+    size_t at = 0;
+    if (cr_read_number(s, &at) != (int)hits->n + 1 || !cr_read_literal(s, &at, "at ") ||
+        !read_place_item(f, s, side, at))
+        return false;
+    if (hits->n < 2)
+        hits->cells[hits->n] = f->cell;
+    hits->n++;
+    return true;
+}
+
+/* True where the item states a fact; *known tells whether the grammar has it at all. */
+static bool read_item(struct cr_fact *f, struct cr_str s, unsigned side, enum part part,
+                      struct hits *hits, bool *known) {
+    size_t at = 0;
+    *f = (struct cr_fact){.kind = part == IN_WALK ? CR_FACT_OBJECT : CR_FACT_SEEN};
     *known = true;
-    if (in_scan)
+    if (part == IN_SCAN)
         return *known = read_place_item(f, s, side, at);
+    if (part == IN_ASKED && hits->n == 0 && cr_str_eq_c(s, "none"))
+        return false;
+    if (part == IN_ASKED)
+        return *known = read_hit(f, s, side, hits) || read_way(f, s, hits);
     if (is_plain_item(s))
         return false;
     if (cr_read_literal(s, &at, "missing answer: ")) {
@@ -320,8 +396,11 @@ static bool is_verdict(struct cr_str s) {
 static void read_sentence(struct cr_reason *out, struct cr_str s, unsigned side,
                           unsigned *answer) {
     size_t at = 0;
-    bool in_scan = cr_read_literal(s, &at, "Picture: ");
-    int heading = in_scan ? -1 : read_heading(s, &at);
+    struct hits hits = {0};
+    enum part part = cr_read_literal(s, &at, "Picture: ") ? IN_SCAN
+                     : cr_read_literal(s, &at, "Asked: ") ? IN_ASKED
+                                                          : IN_WALK;
+    int heading = part == IN_WALK ? read_heading(s, &at) : -1;
     if (heading >= 0)
         *answer = (unsigned)heading;
     while (at < s.len) {
@@ -330,7 +409,7 @@ static void read_sentence(struct cr_reason *out, struct cr_str s, unsigned side,
         struct cr_str item = {rest.data, n == SIZE_MAX ? rest.len : n};
         struct cr_fact f;
         bool known;
-        if (read_item(&f, item, side, in_scan, &known)) {
+        if (read_item(&f, item, side, part, &hits, &known)) {
             f.answer = *answer;
             if (out->n_facts < out->max_facts)
                 out->facts[out->n_facts++] = f;
@@ -364,6 +443,8 @@ bool cr_fact_holds(const struct cr_fact *f, const struct cr_scene *s,
                    struct cr_str value) {
     if (f->kind == CR_FACT_ANSWER || f->kind == CR_FACT_NO_ANSWER)
         return value.data && cr_str_eq(f->value, value);
+    if (f->kind == CR_FACT_WAY)
+        return cr_lies(s->side, f->cell, f->other, f->way);
     const struct cr_object *o = cr_scene_at(s, f->cell);
     if (f->kind == CR_FACT_NOTHING)
         return !o;

@@ -1,8 +1,12 @@
 /* Reasons: a walk through an answer that restates what the picture shows at each place, and the
  * grammar that reads it back. Where what is asked must be searched for (a count, a place, those of
- * a colour), the picture's objects come first, so that the judging is done on words.
+ * a colour), the picture's objects come first, then those that the question means, counted, and of
+ * two how they lie to each other, so that the judging is done on words.
  *
  *   scan    := "Picture: " place ": " object {"; " place ": " object} "."
+ *   asked   := "Asked: " ("none" | hit {"; " hit} {"; one " way " two"}) "."
+ *   hit     := number " at " place ": " object               one, two, … of those that fit
+ *   way     := "left of" | "right of" | "above" | "below"
  *   walk    := item {"; " item} "."
  *   item    := place ": " object ", ok" [", extra"]          the claim is right and full
  *            | place ": " object ", partial" [", extra"]     right, but leaves something out
@@ -24,7 +28,8 @@
 /* What the reason is about: a criterion, or the 0 to 6 rubric. */
 enum { CR_RUBRIC = CR_N_CRITERIA };
 
-/* The scan and a line feed, for questions whose answer is searched for; nothing for others. */
+/* The scan and the line of what is asked, each with a line feed, for questions whose answer is searched
+ * for; nothing for others. */
 void cr_reason_scan(struct cr_line *l, const struct cr_scene *s,
                     const struct cr_ask *ask);
 /* Every claim, what is missing where the criterion asks for it, the counts, and with `score`
@@ -40,7 +45,8 @@ void cr_reason_faults(struct cr_line *l, const struct cr_scene *s,
 
 enum cr_fact_kind {
     CR_FACT_OBJECT,  /* something is at a place */
-    CR_FACT_SEEN,    /* the same, in the scan */
+    CR_FACT_SEEN,    /* the same, in the scan or among what is asked */
+    CR_FACT_WAY,     /* how the first of what is asked lies to the second */
     CR_FACT_NOTHING, /* nothing is there */
     CR_FACT_MISSING, /* something is there that the answer does not say */
     CR_FACT_ANSWER,  /* the short answer */
@@ -54,6 +60,7 @@ struct cr_fact {
     enum cr_fact_mark mark;
     unsigned answer; /* 0: no heading yet or the first; 1: behind the second heading */
     unsigned cell;
+    unsigned other, way;  /* WAY: of the second, and cr_way_name's index */
     struct cr_desc shown; /* OBJECT, SEEN, MISSING: stated to be there */
     struct cr_desc wrong; /* with MARK_NOT: the words said to be wrong */
     struct cr_str value;  /* ANSWER: the true one; borrowed from the text */

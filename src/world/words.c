@@ -20,6 +20,7 @@ static const char *const places3[] = {"top-left",    "top",    "top-right",
                                       "bottom-left", "bottom", "bottom-right"};
 static const char *const places4[] = {"a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4",
                                       "c1", "c2", "c3", "c4", "d1", "d2", "d3", "d4"};
+static const char *const ways[CR_N_WAYS] = {"left of", "right of", "above", "below"};
 
 const char *cr_shape_name(unsigned shape) {
     CR_ASSERT(shape >= 1 && shape <= CR_N_SHAPES);
@@ -44,6 +45,18 @@ const char *cr_number_name(unsigned n) {
 const char *cr_place_name(unsigned side, unsigned cell) {
     CR_ASSERT((side == 3 || side == 4) && cell < side * side);
     return side == 3 ? places3[cell] : places4[cell];
+}
+
+const char *cr_way_name(unsigned way) {
+    CR_ASSERT(way < CR_N_WAYS);
+    return ways[way];
+}
+
+bool cr_lies(unsigned side, unsigned cell, unsigned other, unsigned way) {
+    CR_ASSERT(way < CR_N_WAYS);
+    int dx = (int)(cell % side) - (int)(other % side),
+        dy = (int)(cell / side) - (int)(other / side), d = way < 2 ? dx : dy;
+    return way & 1 ? d > 0 : d < 0;
 }
 
 void cr_line_add(struct cr_line *l, const char *text) {

@@ -24,6 +24,11 @@ const char *cr_number_name(unsigned n);      /* 0..16: zero, one, … */
  * column from the left. Cells count row by row. */
 const char *cr_place_name(unsigned side, unsigned cell);
 
+/* How one cell lies to another: 0 left of, 1 right of, 2 above, 3 below. */
+enum { CR_N_WAYS = 4 };
+const char *cr_way_name(unsigned way);
+bool cr_lies(unsigned side, unsigned cell, unsigned other, unsigned way);
+
 /* Text of bounded length, built from our own words only. */
 enum { CR_LINE_MAX = 4096 };
 struct cr_line {
