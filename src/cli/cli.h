@@ -255,8 +255,13 @@ enum critic_status cr_prompt_from_flags(struct cr_prompt **out, struct cr_engine
  * the exit status to end with (args are then released). */
 int cr_command_begin(struct cr_args *args, const struct cr_args_spec *spec, int n_args,
                      const char *const *argv);
+/* The end of what cr_command_begin let go on: releases args and flushes standard output; the
+ * exit status, as cr_finish. */
+int cr_command_end(struct cr_args *args, int exit_status);
 /* "critic: MESSAGE" on standard error, one line whatever the message holds; the exit status. */
 int cr_report(const critic_error *err);
+/* The exit status of a call: CR_EXIT_DONE, or of cr_report where it failed. */
+int cr_outcome(enum critic_status status, const critic_error *err);
 /* Flushes standard output: `exit_status`, or 4 with a message where not all could be
  * written (a full disk, a closed descriptor). */
 int cr_finish(int exit_status);

@@ -282,6 +282,5 @@ int cr_cmd_align(int n_args, const char *const *args) {
                                   : cr_report(&err);
     json_decref(f.prompts);
     json_decref(f.held_out);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, status);
 }

@@ -115,7 +115,5 @@ int cr_cmd_convert(int n_args, const char *const *args) {
         return status;
     f.model = parsed.positional[0];
     f.out = parsed.positional[1];
-    status = run_parsed(&f, &err) == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, cr_outcome(run_parsed(&f, &err), &err));
 }

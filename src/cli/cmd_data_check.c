@@ -165,9 +165,7 @@ int cr_cmd_data_stats(int n_args, const char *const *args) {
     if (status >= 0)
         return status;
     f.opts.path = parsed.positional[0];
-    status = run_stats(&f, &err) == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, cr_outcome(run_stats(&f, &err), &err));
 }
 
 /* ---- lint ------------------------------------------------------------------------------------------------- */
@@ -267,6 +265,5 @@ int cr_cmd_data_lint(int n_args, const char *const *args) {
     else
         status = print_lint(&f, &result, &err) > 0 ? CR_EXIT_FAILED : CR_EXIT_DONE;
     json_decref(f.list);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, status);
 }

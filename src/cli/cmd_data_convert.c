@@ -100,10 +100,8 @@ int cr_cmd_data_convert(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = run_convert(&f, parsed.positional[0], &err) == CRITIC_OK ? CR_EXIT_DONE
-                                                                      : cr_report(&err);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed,
+                          cr_outcome(run_convert(&f, parsed.positional[0], &err), &err));
 }
 
 /* ---- split ---- */
@@ -173,7 +171,5 @@ int cr_cmd_data_split(int n_args, const char *const *args) {
     if (status >= 0)
         return status;
     f.opts.in = parsed.positional[0];
-    status = run_split(&f, &err) == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, cr_outcome(run_split(&f, &err), &err));
 }

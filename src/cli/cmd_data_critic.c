@@ -116,7 +116,5 @@ int cr_cmd_data_critic(int n_args, const char *const *args) {
     if (status >= 0)
         return status;
     f.opts.scenes = parsed.positional[0];
-    status = run_parsed(&f, &err) == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, cr_outcome(run_parsed(&f, &err), &err));
 }

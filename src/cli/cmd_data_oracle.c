@@ -127,6 +127,5 @@ int cr_cmd_data_oracle(int n_args, const char *const *args) {
     status = run(&f, &err) != CRITIC_OK ? cr_report(&err)
              : f.n_failed               ? CR_EXIT_FAILED
                                         : CR_EXIT_DONE;
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, status);
 }

@@ -41,7 +41,5 @@ int cr_cmd_data_prompts(int n_args, const char *const *args) {
             json_pack("{s:s,s:I}", "scenes", o.scenes, "prompts", (json_int_t)n), &err);
     else if (done == CRITIC_OK && !common.quiet)
         printf("%zu prompts\n", n);
-    status = done == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, cr_outcome(done, &err));
 }

@@ -319,12 +319,10 @@ int cr_cmd_inspect(int n_args, const char *const *args) {
     if (parsed.n_positional > 0 && common.model)
         status = cr_report(&(critic_error){.status = CRITIC_BAD_ARGUMENT,
                                            .message = "the model is given twice"});
-    else if (run_parsed(&common,
-                        parsed.n_positional ? parsed.positional[0] : common.model,
-                        with_tensors, &err) == CRITIC_OK)
-        status = CR_EXIT_DONE;
     else
-        status = cr_report(&err);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+        status = cr_outcome(
+            run_parsed(&common, parsed.n_positional ? parsed.positional[0] : common.model,
+                       with_tensors, &err),
+            &err);
+    return cr_command_end(&parsed, status);
 }

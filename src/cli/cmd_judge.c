@@ -116,9 +116,7 @@ int cr_cmd_judge(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = run_parsed(&f);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, run_parsed(&f));
 }
 
 /* ---- printing a verdict for a person -------------------------------------------------------- */
@@ -416,7 +414,7 @@ static int run_parsed(struct judge_flags *f) {
     critic_error err = {0};
     int exit_status = CR_EXIT_DONE;
     if (f->list)
-        return list_templates(&err) == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
+        return cr_outcome(list_templates(&err), &err);
     cr_progress_begin(&f->progress, "judging", f->batch.input ? "items" : "prompts",
                       f->common.quiet);
     f->opts.user = f;

@@ -198,7 +198,5 @@ int cr_cmd_prefer(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = run_parsed(&f);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, run_parsed(&f));
 }

@@ -168,7 +168,5 @@ int cr_cmd_tokenize(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = run_parsed(&f, &err) == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, cr_outcome(run_parsed(&f, &err), &err));
 }

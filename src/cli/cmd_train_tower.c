@@ -66,8 +66,6 @@ int cr_train_tower(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = cr_train_with_net(&f, run_with, &f, &err) == CRITIC_OK ? CR_EXIT_DONE
-                                                                    : cr_report(&err);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed,
+                          cr_outcome(cr_train_with_net(&f, run_with, &f, &err), &err));
 }

@@ -24,10 +24,17 @@ int cr_eval_list(int n_args, const char *const *args);
 
 /* What the eval commands share. ---------------------------------------------------------- */
 
-/* The faults, one line each on standard error, with their number. */
-void cr_eval_print_faults(const struct cr_faults *faults);
-/* The exit status of a command that is done: 1 where there are faults. */
-int cr_eval_exit(const struct cr_faults *faults);
+/* The exit status of a command whose work ended with `status`: 1 where there are faults. Prints the
+ * faults, one line a kind with their number, and the error, and releases the faults. */
+int cr_eval_end(enum critic_status status, struct cr_faults *faults,
+                const critic_error *err);
+/* Says that a flag without which the command does nothing is not there; the exit status. */
+int cr_eval_missing(const char *flag);
+#define CR_REPORT_FLAG(report)                                                           \
+    {                                                                                    \
+        "report", 0, CR_FLAG_STR, &(report), "OUT.html",                                 \
+            "a page that stands alone, and OUT.json with the same", 0, 0                 \
+    }
 /* OUT.html, filled by `fill`, and OUT.json with `twin` (taken) in it. */
 enum critic_status
 cr_eval_write_report(const char *report, const char *title,

@@ -131,10 +131,7 @@ static int run_compare(struct compare_flags *f, const struct cr_args *args) {
     }
     free(j);
     cr_exam_set_fini(&set);
-    cr_eval_print_faults(&faults);
-    int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
-    cr_faults_fini(&faults);
-    return rc;
+    return cr_eval_end(status, &faults, &err);
 }
 
 int cr_eval_compare(int n_args, const char *const *args) {
@@ -168,7 +165,5 @@ int cr_eval_compare(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = run_compare(&f, &parsed);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, run_compare(&f, &parsed));
 }

@@ -22,6 +22,21 @@ void cr_judge_flags_init(struct cr_judge_flags *f, struct cr_common *common) {
     common->judges = true;
 }
 
+enum critic_status cr_eval_exam(const struct cr_exam **out, const char *name,
+                                struct cr_judge_flags *f, struct cr_exam_load *load,
+                                critic_error *err) {
+    *out = cr_exam_find(name);
+    if (!*out)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "no benchmark is called '%.60s'; 'critic eval list' names them",
+                       name);
+    f->opts.mode = (*out)->mode;
+    if (!f->opts.template_name)
+        f->opts.template_name = (*out)->template_name;
+    load->seed = f->opts.seed;
+    return CRITIC_OK;
+}
+
 /* ---- endpoints ----------------------------------------------------------------------------------- */
 
 static void on_log(void *user, const char *line) {

@@ -4,6 +4,7 @@
 #define CR_CLI_EVAL_JUDGES_H
 
 #include "cli/cli.h"
+#include "eval/exam.h"
 #include "judge/judge.h"
 #include "rater/rater.h"
 #include "remote/reply_cache.h"
@@ -195,6 +196,12 @@ void cr_judge_flags_init(struct cr_judge_flags *f, struct cr_common *common);
         "sample", 0, CR_FLAG_SIZE, &(l).sample, "N",                                     \
             "N items drawn by --seed, every group in its share", 1, 1e9                  \
     }
+
+/* The benchmark called `name`, and what its judge starts from: mode, template, seed.
+ * Errors: CRITIC_BAD_ARGUMENT (there is none of that name). */
+enum critic_status cr_eval_exam(const struct cr_exam **out, const char *name,
+                                struct cr_judge_flags *f, struct cr_exam_load *load,
+                                critic_error *err);
 
 struct cr_eval_judges {
     struct cr_engine *engine;

@@ -72,7 +72,7 @@ static int run_parsed(const struct cr_common *c) {
             &err);
     json_decref(list);
     json_decref(not_given);
-    return status == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
+    return cr_outcome(status, &err);
 }
 
 int cr_eval_list(int n_args, const char *const *args) {
@@ -92,7 +92,5 @@ int cr_eval_list(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = run_parsed(&c);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, run_parsed(&c));
 }

@@ -176,10 +176,7 @@ static int run_parsed(const struct cr_common *c, const struct cr_args *args) {
     if (status == CRITIC_OK && c->json)
         status = cr_print_json_exact(report_json(&totals, files), &err);
     json_decref(files);
-    cr_eval_print_faults(&faults);
-    int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
-    cr_faults_fini(&faults);
-    return rc;
+    return cr_eval_end(status, &faults, &err);
 }
 
 int cr_eval_llava_reviews(int n_args, const char *const *args) {
@@ -202,7 +199,5 @@ int cr_eval_llava_reviews(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = run_parsed(&c, &parsed);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, run_parsed(&c, &parsed));
 }

@@ -137,7 +137,7 @@ static int run_merge(const char *output, const struct cr_args *args) {
     }
     free(shards);
     json_decref(first);
-    return status == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
+    return cr_outcome(status, &err);
 }
 
 int cr_eval_merge(int n_args, const char *const *args) {
@@ -162,7 +162,5 @@ int cr_eval_merge(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = run_merge(output, &parsed);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, run_merge(output, &parsed));
 }

@@ -297,7 +297,7 @@ static int run_parsed(struct flags *f) {
         status = cr_print_json_exact(report_json(f, judged, n), &err);
     else if (status == CRITIC_OK)
         print_table(judged, n);
-    return status == CRITIC_OK ? CR_EXIT_DONE : cr_report(&err);
+    return cr_outcome(status, &err);
 }
 
 int cr_eval_micro(int n_args, const char *const *args) {
@@ -341,7 +341,5 @@ int cr_eval_micro(int n_args, const char *const *args) {
     if (status >= 0)
         return status;
     f.opts.qa = (unsigned)qa;
-    status = run_parsed(&f);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, run_parsed(&f));
 }

@@ -2,7 +2,7 @@
 #ifndef CR_CLI_EVAL_OUTPUT_H
 #define CR_CLI_EVAL_OUTPUT_H
 
-#include "cli/cli.h"
+#include "cli/eval.h"
 #include "eval/result.h"
 
 struct cr_result_flags {
@@ -10,18 +10,17 @@ struct cr_result_flags {
     size_t n_draws;
 };
 
-#define CR_RESULT_FLAGS(f)                                                                \
-    {"where results go", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},                                \
-        {"report",    0,          CR_FLAG_STR,                                            \
-         &(f).report, "OUT.html", "a page that stands alone, and OUT.json with the same", \
-         0,           0},                                                                 \
-        {"csv", 0, CR_FLAG_STR, &(f).csv, "FILE", "a line an item", 0, 0},                \
-        {"markdown", 0, CR_FLAG_STR, &(f).markdown, "FILE", "the table for a paper",      \
-         0,          0},                                                                  \
-    {                                                                                     \
-        "draws", 0, CR_FLAG_SIZE, &(f).n_draws, "N",                                      \
-            "bootstrap draws of the intervals (default 2000)", 100, 1e6                   \
+#define CR_DRAWS_FLAG(n)                                                                 \
+    {                                                                                    \
+        "draws", 0, CR_FLAG_SIZE, &(n), "N",                                             \
+            "bootstrap draws of the intervals (default 2000)", 100, 1e6                  \
     }
+#define CR_RESULT_FLAGS(f)                                                               \
+    {"where results go", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0}, CR_REPORT_FLAG((f).report),   \
+        {"csv", 0, CR_FLAG_STR, &(f).csv, "FILE", "a line an item", 0, 0},               \
+        {"markdown", 0, CR_FLAG_STR, &(f).markdown, "FILE", "the table for a paper",     \
+         0,          0},                                                                 \
+        CR_DRAWS_FLAG((f).n_draws)
 
 /* Writes what the flags ask for. */
 enum critic_status cr_result_files(const struct cr_result_flags *f,

@@ -101,32 +101,20 @@ static int run_parsed(struct panel_flags *f, const char *name) {
     struct cr_faults faults = {0};
     critic_error err = {0};
     int exit_status = CR_EXIT_DONE;
-    const struct cr_exam *exam = cr_exam_find(name);
-    enum critic_status status = CRITIC_OK;
+    const struct cr_exam *exam = NULL;
     cr_progress_begin(&f->progress, "asking", "items", f->common.quiet);
     f->common.progress = &f->progress;
-    if (!exam)
-        status = cr_fail(&err, CRITIC_BAD_ARGUMENT,
-                         "no benchmark is called '%.60s'; 'critic eval list' names them",
-                         name);
-    else if (f->judge.verdicts)
+    enum critic_status status = cr_eval_exam(&exam, name, &f->judge, &f->load, &err);
+    if (status == CRITIC_OK && f->judge.verdicts)
         status =
             cr_fail(&err, CRITIC_BAD_ARGUMENT,
                     "the panel asks about changed items, which a file of verdicts does "
                     "not have; expected --model, --endpoint or --baseline");
-    if (status == CRITIC_OK) {
-        f->judge.opts.mode = exam->mode;
-        if (!f->judge.opts.template_name)
-            f->judge.opts.template_name = exam->template_name;
-        f->load.seed = f->judge.opts.seed;
+    if (status == CRITIC_OK)
         status = run_panel(f, exam, &faults, &exit_status, &err);
-    }
     cr_progress_clear(&f->progress);
-    cr_eval_print_faults(&faults);
-    if (cr_faults_total(&faults) > 0)
-        exit_status = CR_EXIT_FAILED;
-    cr_faults_fini(&faults);
-    return status == CRITIC_OK ? exit_status : cr_report(&err);
+    int rc = cr_eval_end(status, &faults, &err);
+    return rc == CR_EXIT_DONE ? exit_status : rc;
 }
 
 int cr_eval_panel(int n_args, const char *const *args) {
@@ -134,27 +122,24 @@ int cr_eval_panel(int n_args, const char *const *args) {
     cr_common_init(&f.common);
     cr_judge_flags_init(&f.judge, &f.common);
     f.result.n_draws = 2000;
-    const struct cr_flag flags[] = {
-        {"what is judged", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},
-        CR_DATA_FLAGS(f.load),
-        CR_PANEL_FLAGS(f.panel),
-        CR_JUDGE_SOURCE_FLAGS(f.judge),
-        CR_JUDGE_HOW_FLAGS(f.judge),
-        {"output", 'o', CR_FLAG_STR, &f.panel.output, "FILE",
-         "a line an item, appended one by one", 0, 0},
-        {"resume", 0, CR_FLAG_BOOL, &f.panel.resume, NULL,
-         "go on with an output that is there", 0, 0},
-        {"force", 0, CR_FLAG_BOOL, &f.panel.force, NULL, "empty an output that is there",
-         0, 0},
-        {"where results go", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},
-        {"report", 0, CR_FLAG_STR, &f.result.report, "OUT.html",
-         "a page that stands alone, and OUT.json with the same", 0, 0},
-        {"draws", 0, CR_FLAG_SIZE, &f.result.n_draws, "N",
-         "bootstrap draws of the intervals (default 2000)", 100, 1e6},
-        CR_MACHINE_FLAGS(f.common),
-        CR_PICTURE_FLAGS(f.common),
-        CR_OUTPUT_FLAGS(f.common),
-        CR_END_FLAGS};
+    const struct cr_flag flags[] = {{"what is judged", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},
+                                    CR_DATA_FLAGS(f.load),
+                                    CR_PANEL_FLAGS(f.panel),
+                                    CR_JUDGE_SOURCE_FLAGS(f.judge),
+                                    CR_JUDGE_HOW_FLAGS(f.judge),
+                                    {"output", 'o', CR_FLAG_STR, &f.panel.output, "FILE",
+                                     "a line an item, appended one by one", 0, 0},
+                                    {"resume", 0, CR_FLAG_BOOL, &f.panel.resume, NULL,
+                                     "go on with an output that is there", 0, 0},
+                                    {"force", 0, CR_FLAG_BOOL, &f.panel.force, NULL,
+                                     "empty an output that is there", 0, 0},
+                                    {"where results go", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},
+                                    CR_REPORT_FLAG(f.result.report),
+                                    CR_DRAWS_FLAG(f.result.n_draws),
+                                    CR_MACHINE_FLAGS(f.common),
+                                    CR_PICTURE_FLAGS(f.common),
+                                    CR_OUTPUT_FLAGS(f.common),
+                                    CR_END_FLAGS};
     const struct cr_args_spec spec = {
         .command = "eval panel",
         .usage = "BENCH --data FOLDER [--model M | --endpoint URL | --baseline NAME]",
@@ -175,7 +160,5 @@ int cr_eval_panel(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = run_parsed(&f, parsed.positional[0]);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, run_parsed(&f, parsed.positional[0]));
 }

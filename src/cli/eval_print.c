@@ -4,7 +4,7 @@
 #include "cli/eval.h"
 #include "io/json.h"
 
-void cr_eval_print_faults(const struct cr_faults *faults) {
+static void print_faults(const struct cr_faults *faults) {
     for (size_t i = 0; i < faults->n; i++) {
         const struct cr_fault *f = &faults->items[i];
         critic_error err = {0};
@@ -17,8 +17,18 @@ void cr_eval_print_faults(const struct cr_faults *faults) {
     }
 }
 
-int cr_eval_exit(const struct cr_faults *faults) {
-    return faults->n > 0 ? CR_EXIT_FAILED : CR_EXIT_DONE;
+int cr_eval_end(enum critic_status status, struct cr_faults *faults,
+                const critic_error *err) {
+    print_faults(faults);
+    int exit_status = faults->n > 0 ? CR_EXIT_FAILED : CR_EXIT_DONE;
+    cr_faults_fini(faults);
+    return status == CRITIC_OK ? exit_status : cr_report(err);
+}
+
+int cr_eval_missing(const char *flag) {
+    critic_error err = {0};
+    cr_fail(&err, CRITIC_BAD_ARGUMENT, "%s is needed", flag);
+    return cr_report(&err);
 }
 
 json_t *cr_eval_json_interval(struct cr_interval i) {

@@ -240,31 +240,22 @@ static int run_parsed(struct run_flags *f, const char *name) {
     struct cr_faults faults = {0};
     critic_error err = {0};
     int exit_status = CR_EXIT_DONE;
-    const struct cr_exam *bench = cr_exam_find(name);
-    enum critic_status status = CRITIC_OK;
-    if (!bench)
-        status = cr_fail(&err, CRITIC_BAD_ARGUMENT,
-                         "no benchmark is called '%.60s'; 'critic eval list' names them",
-                         name);
+    const struct cr_exam *bench = NULL;
+    enum critic_status status = cr_eval_exam(&bench, name, &f->judge, &f->load, &err);
     cr_progress_begin(&f->progress, "judging", "items", f->common.quiet);
     f->common.progress = &f->progress;
     if (status == CRITIC_OK) {
-        f->judge.opts.mode = bench->mode;
-        if (!f->judge.opts.template_name)
-            f->judge.opts.template_name = bench->template_name;
         bool both = f->judge.orders == CR_ORDERS_BOTH ||
                     (f->judge.orders == CR_ORDERS_DEFAULT && bench->both_orders &&
                      !f->judge.verdicts);
         f->judge.opts.both_orders = both && bench->mode != CR_MODE_POINTWISE;
-        f->load.seed = f->judge.opts.seed;
         status = parse_shard(f, &err);
     }
     if (status == CRITIC_OK)
         status = run_bench(f, bench, &faults, &exit_status, &err);
     cr_progress_clear(&f->progress);
-    cr_eval_print_faults(&faults);
-    cr_faults_fini(&faults);
-    return status == CRITIC_OK ? exit_status : cr_report(&err);
+    int rc = cr_eval_end(status, &faults, &err);
+    return rc == CR_EXIT_DONE ? exit_status : rc;
 }
 
 int cr_eval_run(int n_args, const char *const *args) {
@@ -340,6 +331,5 @@ int cr_eval_run(int n_args, const char *const *args) {
         status = cr_report(&err);
     else
         status = quiz ? run_quiz(&f, quiz) : run_parsed(&f, parsed.positional[0]);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, status);
 }

@@ -104,8 +104,7 @@ int cr_eval_run_quiz(struct cr_quiz_flags *f, const struct cr_quiz *quiz) {
         status = cr_quiz_load(&set, quiz, &f->load, &faults, &err);
     if (status == CRITIC_OK)
         status = ask(f, &set, &counts, &err);
-    cr_eval_print_faults(&faults);
-    int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
+    int rc = cr_eval_end(status, &faults, &err);
     if (status == CRITIC_OK && f->load.n_shards > 1) {
         if (!f->common->quiet)
             fprintf(stderr,
@@ -118,7 +117,6 @@ int cr_eval_run_quiz(struct cr_quiz_flags *f, const struct cr_quiz *quiz) {
     }
     if (status == CRITIC_OK && counts.n_failed > 0 && rc == CR_EXIT_DONE)
         rc = CR_EXIT_FAILED;
-    cr_faults_fini(&faults);
     cr_quiz_set_fini(&set);
     return rc;
 }

@@ -6,20 +6,8 @@
 #include "eval/pope.h"
 #include "eval/quiz_page.h"
 
-#define REPORT_FLAG(report)                                                              \
-    {                                                                                    \
-        "report", 0, CR_FLAG_STR, &(report), "OUT.html",                                 \
-            "a page that stands alone, and OUT.json with the same", 0, 0                 \
-    }
-
 static json_t *count_json(size_t n) {
     return json_integer((json_int_t)n);
-}
-
-static int missing_flag(const char *flags) {
-    critic_error err = {0};
-    cr_fail(&err, CRITIC_BAD_ARGUMENT, "%s needed", flags);
-    return cr_report(&err);
 }
 
 /* ---- MME ------------------------------------------------------------------------------------ */
@@ -100,10 +88,7 @@ int cr_eval_show_mme(const struct cr_common *c, const char *predictions,
         print_mme(&m);
     if (status == CRITIC_OK && report)
         status = cr_eval_write_report(report, "MME", fill_mme, &m, mme_json(&m), &err);
-    cr_eval_print_faults(&faults);
-    int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
-    cr_faults_fini(&faults);
-    return rc;
+    return cr_eval_end(status, &faults, &err);
 }
 
 int cr_eval_score_mme(int n_args, const char *const *args) {
@@ -116,7 +101,7 @@ int cr_eval_score_mme(int n_args, const char *const *args) {
          "official result files TASK.txt: picture, question, answer, prediction; or the "
          "file that critic eval run mme wrote",
          0, 0},
-        REPORT_FLAG(report),
+        CR_REPORT_FLAG(report),
         CR_OUTPUT_FLAGS(c),
         CR_END_FLAGS};
     const struct cr_args_spec spec = {
@@ -131,9 +116,8 @@ int cr_eval_score_mme(int n_args, const char *const *args) {
     if (status >= 0)
         return status;
     status = predictions ? cr_eval_show_mme(&c, predictions, report)
-                         : missing_flag("--predictions DIR is");
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+                         : cr_eval_missing("--predictions DIR");
+    return cr_command_end(&parsed, status);
 }
 
 /* ---- POPE ----------------------------------------------------------------------------------- */
@@ -211,11 +195,8 @@ int cr_eval_show_pope(const struct cr_common *c, const char *predictions,
         print_pope(&p);
     if (status == CRITIC_OK && report)
         status = cr_eval_write_report(report, "POPE", fill_pope, &p, pope_json(&p), &err);
-    cr_eval_print_faults(&faults);
-    int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
     cr_pope_fini(&p);
-    cr_faults_fini(&faults);
-    return rc;
+    return cr_eval_end(status, &faults, &err);
 }
 
 int cr_eval_score_pope(int n_args, const char *const *args) {
@@ -231,7 +212,7 @@ int cr_eval_score_pope(int n_args, const char *const *args) {
          "the benchmark's file: question_id, label, perhaps category; needed unless the "
          "predictions hold them",
          0, 0},
-        REPORT_FLAG(report),
+        CR_REPORT_FLAG(report),
         CR_OUTPUT_FLAGS(c),
         CR_END_FLAGS};
     const struct cr_args_spec spec = {
@@ -249,7 +230,6 @@ int cr_eval_score_pope(int n_args, const char *const *args) {
     if (status >= 0)
         return status;
     status = predictions ? cr_eval_show_pope(&c, predictions, labels, report)
-                         : missing_flag("--predictions FILE is");
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+                         : cr_eval_missing("--predictions FILE");
+    return cr_command_end(&parsed, status);
 }

@@ -89,11 +89,8 @@ int cr_eval_show_mmbench(const struct cr_common *c, const char *predictions,
         print_report(&m);
     if (status == CRITIC_OK && report)
         status = cr_eval_write_report(report, "MMBench", fill, &m, report_json(&m), &err);
-    cr_eval_print_faults(&faults);
-    int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
     cr_mmbench_fini(&m);
-    cr_faults_fini(&faults);
-    return rc;
+    return cr_eval_end(status, &faults, &err);
 }
 
 int cr_eval_score_mmbench(int n_args, const char *const *args) {
@@ -106,8 +103,7 @@ int cr_eval_score_mmbench(int n_args, const char *const *args) {
          "TSV or JSON lines: index, A to E, answer, prediction, perhaps category, "
          "l2-category, split, choice",
          0, 0},
-        {"report", 0, CR_FLAG_STR, &report, "OUT.html",
-         "a page that stands alone, and OUT.json with the same", 0, 0},
+        CR_REPORT_FLAG(report),
         CR_OUTPUT_FLAGS(c),
         CR_END_FLAGS};
     const struct cr_args_spec spec = {
@@ -125,13 +121,7 @@ int cr_eval_score_mmbench(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    if (path) {
-        status = cr_eval_show_mmbench(&c, path, report);
-    } else {
-        critic_error err = {0};
-        cr_fail(&err, CRITIC_BAD_ARGUMENT, "--predictions FILE is needed");
-        status = cr_report(&err);
-    }
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    status = path ? cr_eval_show_mmbench(&c, path, report)
+                  : cr_eval_missing("--predictions FILE");
+    return cr_command_end(&parsed, status);
 }

@@ -219,11 +219,8 @@ static int run_parsed(struct stats_flags *f, const char *path) {
     enum critic_status status = cr_pairs_read(&pairs, path, &f->keys, &faults, &err);
     if (status == CRITIC_OK)
         status = report(f, &pairs, &err);
-    cr_eval_print_faults(&faults);
-    int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
     cr_pairs_fini(&pairs);
-    cr_faults_fini(&faults);
-    return rc;
+    return cr_eval_end(status, &faults, &err);
 }
 
 int cr_eval_stats(int n_args, const char *const *args) {
@@ -265,7 +262,5 @@ int cr_eval_stats(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    status = run_parsed(&f, parsed.positional[0]);
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    return cr_command_end(&parsed, run_parsed(&f, parsed.positional[0]));
 }

@@ -78,11 +78,8 @@ static int run_parsed(const struct cr_common *c, const char *folder,
         status = cr_print_json_exact(report_json(&w, o), &err);
     else if (status == CRITIC_OK)
         print_table(&w, o->baseline);
-    cr_eval_print_faults(&faults);
-    int rc = status == CRITIC_OK ? cr_eval_exit(&faults) : cr_report(&err);
     cr_wildvision_fini(&w);
-    cr_faults_fini(&faults);
-    return rc;
+    return cr_eval_end(status, &faults, &err);
 }
 
 int cr_eval_wildvision(int n_args, const char *const *args) {
@@ -118,13 +115,6 @@ int cr_eval_wildvision(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    if (folder) {
-        status = run_parsed(&c, folder, &o);
-    } else {
-        critic_error err = {0};
-        cr_fail(&err, CRITIC_BAD_ARGUMENT, "--judgements DIR is needed");
-        status = cr_report(&err);
-    }
-    cr_args_fini(&parsed);
-    return cr_finish(status);
+    status = folder ? run_parsed(&c, folder, &o) : cr_eval_missing("--judgements DIR");
+    return cr_command_end(&parsed, status);
 }

@@ -57,6 +57,15 @@ int cr_command_begin(struct cr_args *args, const struct cr_args_spec *spec, int 
     return status;
 }
 
+int cr_outcome(enum critic_status status, const critic_error *err) {
+    return status == CRITIC_OK ? CR_EXIT_DONE : cr_report(err);
+}
+
+int cr_command_end(struct cr_args *args, int exit_status) {
+    cr_args_fini(args);
+    return cr_finish(exit_status);
+}
+
 static enum critic_status
 print_json(json_t *value,
            enum critic_status (*append)(struct cr_buf *, const json_t *, critic_error *),
