@@ -132,12 +132,13 @@ const char *cr_padding_text(int i) {
 }
 
 static void add_terse(struct cr_line *l, const struct cr_claim *c,
-                      const struct cr_ask *ask, unsigned side) {
+                      const struct cr_ask *ask, unsigned side, bool bare) {
     if (c->kind == CR_CLAIM_VALUE) {
         cr_value_add(l, ask, side, c->value);
         return;
     }
-    cr_line_addf(l, "%s: ", cr_place_name(side, c->cell));
+    if (!bare || ask->kind != CR_ASK_AT || c->cell != ask->cell)
+        cr_line_addf(l, "%s: ", cr_place_name(side, c->cell));
     cr_desc_add(l, &c->said);
 }
 
@@ -170,10 +171,10 @@ static void write_text(struct cr_answer *a, const struct cr_scene *s,
         else if (sentence)
             add_sentence(&l, c, ask, s->side);
         else
-            add_terse(&l, c, ask, s->side);
+            add_terse(&l, c, ask, s->side, a->bare);
         open = !sentence;
     }
-    if (open)
+    if (open && !a->bare)
         cr_line_add(&l, ".");
     CR_ASSERT(l.len < sizeof a->text);
     a->len = l.len;
@@ -408,6 +409,21 @@ void cr_answer_speak(struct cr_answer *a, const struct cr_scene *s,
             add_extra(&j, a);
     }
     a->sentences = cr_chance(r, 18);
+    a->bare = !a->sentences && cr_chance(r, cr_ask_is_short(ask) ? 40 : 10);
+    cr_answer_judge(a, s, ask);
+}
+
+void cr_answer_bare(struct cr_answer *a, const struct cr_scene *s,
+                    const struct cr_ask *ask, bool right, struct cr_rng *r,
+                    bool novel_ok) {
+    struct job j = {s, ask, r, novel_ok};
+    CR_ASSERT(cr_ask_is_short(ask));
+    cr_answer_perfect(a, s, ask);
+    if (!right && ask->has_value)
+        a->claims[0].value = other_value(&j, ask->value);
+    else if (!right)
+        change_part(&j, &a->claims[0].said);
+    a->bare = true;
     cr_answer_judge(a, s, ask);
 }
 
@@ -427,6 +443,7 @@ void cr_answer_vary(struct cr_answer *a, const struct cr_scene *s,
         shuffle_objects(&j, a);
     } else {
         a->sentences = !a->sentences;
+        a->bare = false;
     }
     cr_answer_judge(a, s, ask);
 }

@@ -61,6 +61,8 @@ struct cr_ask {
 
 void cr_ask_draw(struct cr_ask *out, const struct cr_scene *s, struct cr_rng *r,
                  bool novel_ok);
+/* One value, or the object of one cell, answers it. */
+bool cr_ask_is_short(const struct cr_ask *ask);
 void cr_value_add(struct cr_line *l, const struct cr_ask *ask, unsigned side, int value);
 /* The question back from its text (ask_read.c); false where it is none that cr_ask_draw would put to
  * this scene. */
@@ -100,6 +102,8 @@ struct cr_answer {
     unsigned n;
     /* "There is a small red circle at the top." for "top: small red circle" */
     bool sentences;
+    bool
+        bare; /* no full stop at the end, and of a question about a cell its object alone */
     /* Found by the oracle: */
     unsigned n_claims, n_true, n_invented, n_found, n_statements, n_asked;
     unsigned found; /* bits of scene objects */
@@ -116,6 +120,11 @@ void cr_answer_perfect(struct cr_answer *a, const struct cr_scene *s,
 void cr_answer_speak(struct cr_answer *a, const struct cr_scene *s,
                      const struct cr_ask *ask, unsigned skill, struct cr_rng *r,
                      bool novel_ok);
+/* A short question's answer as a model gives it that was trained on the bare word: right, or with its one
+ * claim false. Not for questions that ask for a list. */
+void cr_answer_bare(struct cr_answer *a, const struct cr_scene *s,
+                    const struct cr_ask *ask, bool right, struct cr_rng *r,
+                    bool novel_ok);
 /* The same answer with one thing changed. */
 void cr_answer_vary(struct cr_answer *a, const struct cr_scene *s,
                     const struct cr_ask *ask, struct cr_rng *r, bool novel_ok);

@@ -18,6 +18,10 @@ const char *cr_ask_name(enum cr_ask_kind kind) {
     return ask_names[kind];
 }
 
+bool cr_ask_is_short(const struct cr_ask *ask) {
+    return ask->has_value || ask->kind == CR_ASK_AT;
+}
+
 void cr_value_add(struct cr_line *l, const struct cr_ask *ask, unsigned side, int value) {
     switch (ask->value_kind) {
     case CR_VALUE_NUMBER:

@@ -169,12 +169,33 @@ static void word(const struct job *j, struct judgement *g) {
     }
 }
 
-/* One answer whose score lies in a range drawn beforehand, so that all scores are about as common and
+/* A bare short answer, right or wrong, to any kind of short question alike: most of what a policy says to them,
+ * and rare among answers drawn by their score. */
+static void draw_short(const struct job *j, struct judgement *g) {
+    static const unsigned kinds[CR_N_ASKS] = {
+        [CR_ASK_AT] = 1,     [CR_ASK_COUNT] = 1, [CR_ASK_EXISTS] = 1,  [CR_ASK_WHERE] = 1,
+        [CR_ASK_COLOUR] = 1, [CR_ASK_DIGIT] = 1, [CR_ASK_RELATION] = 2};
+    unsigned want = cr_draw_weighted(j->r, kinds, CR_N_ASKS), tries = 0;
+    do { /* a scene may have no such question */
+        cr_ask_draw(&g->pair.ask, j->s, j->r, j->novel_ok);
+    } while (!cr_ask_is_short(&g->pair.ask) ||
+             (g->pair.ask.kind != want && ++tries < 60));
+    g->is_pair = g->pair.is_swap = false;
+    g->pair.criterion = CR_OVERALL;
+    cr_answer_bare(&g->pair.answers[0], j->s, &g->pair.ask, cr_chance(j->r, 50), j->r,
+                   j->novel_ok);
+}
+
+/* One answer, mostly one whose score lies in a range drawn beforehand, so that all scores are about as common and
  * full ones are not the rule. */
 static void draw_point(const struct job *j, struct judgement *g) {
     static const unsigned weights[6] = {14, 16, 17, 19, 20, 14}; /* 0-19 … 80-99, 100 */
     static const unsigned criteria[CR_N_CRITERIA] = {44, 14, 14, 10, 9, 9};
     static const unsigned skills[6] = {14, 20, 20, 18, 14, 14};
+    if (cr_chance(j->r, 22)) {
+        draw_short(j, g);
+        return;
+    }
     unsigned want = cr_draw_weighted(j->r, weights, 6);
     g->is_pair = false;
     g->pair.criterion =

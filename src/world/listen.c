@@ -122,8 +122,10 @@ void cr_answer_read(struct cr_answer *a, const struct cr_scene *s,
             break;
         size_t from = at;
         if (read_object(&e, &at, c)) {
-            a->sentences |=
-                e.text.data[from] == 't' && cr_read_literal(e.text, &from, "there");
+            size_t place = from;
+            bool is_sentence = cr_read_literal(e.text, &from, "there ");
+            a->sentences |= is_sentence;
+            a->bare |= !is_sentence && cr_read_place(s->side, e.text, &place) < 0;
         } else if (read_value(&e, &at, c)) {
             a->sentences |= cr_read_literal(e.text, &from, "the answer");
         } else if (!read_padding(&e, &at, c)) {
@@ -132,5 +134,7 @@ void cr_answer_read(struct cr_answer *a, const struct cr_scene *s,
         }
         a->n++;
     }
+    if (!a->sentences && e.text.len > 0)
+        a->bare |= low[e.text.len - 1] != '.';
     cr_answer_judge(a, s, ask);
 }

@@ -1,5 +1,7 @@
 /* What is written reads back: questions of drawn scenes, answers of speakers; and what others might
  * write. */
+#include <string.h>
+
 #include "base/checked.h"
 #include "t.h"
 #include "world/answer.h"
@@ -67,7 +69,7 @@ static void test_no_questions(void **state) {
 }
 
 static void test_answers(void **state) {
-    unsigned n_said = 0, n_padding = 0, n_sentences = 0;
+    unsigned n_said = 0, n_padding = 0, n_sentences = 0, n_bare = 0;
     (void)state;
     for (uint64_t i = 0; i < N; i++) {
         struct cr_scene s;
@@ -88,8 +90,37 @@ static void test_answers(void **state) {
         assert_memory_equal(b.scores, a.scores, sizeof a.scores);
         n_said += a.n;
         n_sentences += a.sentences;
+        n_bare += a.bare;
     }
-    assert_true(n_said > 2 * N && n_padding > N / 10 && n_sentences > N / 10);
+    assert_true(n_said > 2 * N && n_padding > N / 10 && n_sentences > N / 10 &&
+                n_bare > N / 10);
+}
+
+/* What a policy answers short questions with. */
+static void test_bare(void **state) {
+    unsigned n = 0, n_alone = 0;
+    (void)state;
+    for (uint64_t i = 0; i < N; i++) {
+        struct cr_scene s;
+        struct cr_ask ask;
+        struct cr_answer a, b;
+        struct cr_rng r;
+        bool right = i & 1;
+        draw(&s, &ask, &r, i);
+        if (!cr_ask_is_short(&ask))
+            continue;
+        cr_answer_bare(&a, &s, &ask, right, &r, i % 3 == 1);
+        assert_int_equal(a.n, 1);
+        assert_int_equal(a.scores[CR_OVERALL], right ? 100 : 0);
+        assert_true(a.len > 0 && a.text[a.len - 1] != '.' && !strchr(a.text, ':'));
+        cr_answer_read(&b, &s, &ask, (struct cr_str){a.text, a.len});
+        assert_true(b.n == 1 && same_claim(&a.claims[0], &b.claims[0]));
+        assert_string_equal(b.text, a.text);
+        assert_int_equal(b.scores[CR_OVERALL], a.scores[CR_OVERALL]);
+        n++;
+        n_alone += ask.kind == CR_ASK_AT;
+    }
+    assert_true(n > N / 3 && n_alone > N / 30);
 }
 
 /* overall, by hand, of what a model may write about one object at the top of a 3x3 grid */
@@ -149,7 +180,7 @@ static void test_long_text(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_questions), cmocka_unit_test(test_no_questions),
-        cmocka_unit_test(test_answers), cmocka_unit_test(test_free_text),
-        cmocka_unit_test(test_long_text)};
+        cmocka_unit_test(test_answers),   cmocka_unit_test(test_free_text),
+        cmocka_unit_test(test_long_text), cmocka_unit_test(test_bare)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
