@@ -322,6 +322,11 @@ enum critic_status cr_records_get(const struct cr_records *r, size_t i, json_t *
     cr_records_where(r, i, where);
     const char *text = (const char *)r->maps[ref->file].bytes.data + ref->at;
     enum critic_status status = cr_json_parse(out, text, ref->len, where, err);
+    if (status == CRITIC_BAD_FILE) { /* one record of many */
+        status = CRITIC_BAD_DATA;
+        if (err)
+            err->status = status;
+    }
     if (status == CRITIC_OK && !json_is_object(*out)) {
         json_decref(*out);
         *out = NULL;

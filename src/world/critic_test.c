@@ -8,9 +8,10 @@
 #include "image/image.h"
 #include "judge/template.h"
 #include "t_files.h"
+#include "train/records.h"
 #include "world/lint.h"
+#include "world/record.h"
 #include "world/stats.h"
-#include "world/talk.h"
 #include "world/world.h"
 
 enum { N_SCENES = 150 };
@@ -168,50 +169,50 @@ static void check_reason(const json_t *item, const struct cr_scene *s,
         assert_true(cr_fact_holds(&facts[i], s, text_of(item, "truth")));
 }
 
-static void open_records(struct cr_talk_reader *r, const char *dir, const char *split,
-                         const char *name, char path[1024]) {
+static void open_records(struct cr_records *r, const char *dir, const char *split,
+                         const char *name) {
     critic_error err;
-    snprintf(path, 1024, "%s/%s/%s", dir, split, name);
-    T_OK(cr_talk_open(r, path, &err));
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s/%s", dir, split, name);
+    T_OK(cr_records_open(r, path, 0, &err));
 }
 
 static void check_split(const char *dir, const char *split) {
-    struct cr_talk_reader talk, oracle, scenes;
-    char paths[3][1024];
-    const json_t *record, *item, *scene;
+    struct cr_records talk, oracle, scenes;
+    json_t *record, *item, *scene;
     struct cr_scene_line line = {.id = ""};
     critic_error err;
-    size_t n = 0;
-    open_records(&talk, dir, split, "critic.jsonl", paths[0]);
-    open_records(&oracle, dir, split, "critic-oracle.jsonl", paths[1]);
-    open_records(&scenes, dir, split, "scenes.jsonl", paths[2]);
-    for (;; n++) {
+    size_t n_scenes = 0;
+    open_records(&talk, dir, split, "critic.jsonl");
+    open_records(&oracle, dir, split, "critic-oracle.jsonl");
+    open_records(&scenes, dir, split, "scenes.jsonl");
+    assert_int_equal(talk.n, N_SCENES * (2 * 3 + 2));
+    assert_int_equal(oracle.n, talk.n);
+    for (size_t i = 0; i < talk.n; i++) {
         struct cr_template *t;
-        T_OK(cr_talk_next(&talk, &record, &err));
-        T_OK(cr_talk_next(&oracle, &item, &err));
-        assert_int_equal(!record, !item);
-        if (!record)
-            break;
+        T_OK(cr_records_get(&talk, i, &record, &err));
+        T_OK(cr_records_get(&oracle, i, &item, &err));
         assert_string_equal(text_of(record, "id").data, text_of(item, "id").data);
         while (strcmp(line.id, text_of(item, "scene").data) != 0) {
             struct cr_buf text;
-            T_OK(cr_talk_next(&scenes, &scene, &err));
-            assert_non_null(scene);
+            T_OK(cr_records_get(&scenes, n_scenes++, &scene, &err));
             cr_buf_init(&text, 1 << 16);
             T_OK(cr_json_append(&text, scene, &err));
             T_OK(cr_scene_read(&line, cr_buf_str(&text), "scene", &err));
             cr_buf_fini(&text);
+            json_decref(scene);
         }
         T_OK(cr_template_open(&t, text_of(item, "template").data, &err));
         check_prompt(t, item, cr_record_turn(record, 0, "human"));
         check_reply(t, item, cr_record_turn(record, 1, "gpt"));
         check_reason(item, &line.scene, cr_record_turn(record, 1, "gpt"));
         cr_template_free(t);
+        json_decref(record);
+        json_decref(item);
     }
-    assert_int_equal(n, N_SCENES * (2 * 3 + 2));
-    cr_talk_close(&talk);
-    cr_talk_close(&oracle);
-    cr_talk_close(&scenes);
+    cr_records_close(&talk);
+    cr_records_close(&oracle);
+    cr_records_close(&scenes);
 }
 
 static void test_records(void **state) {
@@ -291,7 +292,9 @@ static void test_lint_faults(void **state) {
         enum cr_lint_kind kind;
         size_t n;
     } cases[] = {
+        {"", CR_LINT_SYNTAX, 1},
         {"{\"id\":\"a\"", CR_LINT_SYNTAX, 1},
+        {"[{\"id\":\"a\"," TURNS("x", "y") "},", CR_LINT_SYNTAX, 1},
         {"[{\"id\":\"a\"," TURNS("x", "y") "}, 7]", CR_LINT_SYNTAX, 1},
         {"{\"id\":\"a\",\"conversations\":[]}", CR_LINT_SYNTAX, 1},
         {"{\"id\":\"a\",\"conversations\":[{\"from\":\"gpt\",\"value\":\"x\"},{\"from\":"

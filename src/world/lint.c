@@ -9,8 +9,10 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "judge/verdict.h"
+#include "train/records.h"
+#include "world/record.h"
 #include "world/scene.h"
-#include "world/talk.h"
+#include "world/seen.h"
 
 static const char *const kind_names[CR_N_LINT_KINDS] = {
 #define FAULT_TEXT(name, text) text,
@@ -34,6 +36,12 @@ struct job {
     size_t n_first, n_second; /* of this file */
 };
 
+static void note(struct job *j, enum cr_lint_kind kind, const char *message) {
+    j->result->faults[kind]++;
+    if (j->o->on_fault)
+        j->o->on_fault(j->o->user, kind, message);
+}
+
 CR_PRINTF(3, 4)
 static void fault(struct job *j, enum cr_lint_kind kind, const char *fmt, ...) {
     char message[1024];
@@ -42,9 +50,7 @@ static void fault(struct job *j, enum cr_lint_kind kind, const char *fmt, ...) {
     va_start(args, fmt);
     vsnprintf(message + n, sizeof message - (size_t)n, fmt, args);
     va_end(args);
-    j->result->faults[kind]++;
-    if (j->o->on_fault)
-        j->o->on_fault(j->o->user, kind, message);
+    note(j, kind, message);
 }
 
 static uint64_t hash_of(uint64_t seed, struct cr_str text) {
@@ -214,10 +220,6 @@ static enum critic_status check_scene(struct job *j, const json_t *record,
 static enum critic_status check_record(struct job *j, const json_t *record,
                                        critic_error *err) {
     j->result->n_records++;
-    if (!json_is_object(record)) {
-        fault(j, CR_LINT_SYNTAX, "not a JSON object");
-        return CRITIC_OK;
-    }
     if (json_object_get(record, "objects") && json_object_get(record, "grid"))
         return check_scene(j, record, err);
     /* Labels of cells, prompts and the oracle's items have no conversation. */
@@ -246,38 +248,49 @@ static void check_order(struct job *j) {
               j->n_first, n);
 }
 
+static enum critic_status check_records(struct job *j, const struct cr_records *records,
+                                        critic_error *err) {
+    char where[512];
+    j->where = where;
+    for (size_t i = 0; i < records->n; i++) {
+        json_t *record = NULL;
+        critic_error why = {0};
+        enum critic_status status = cr_records_get(records, i, &record, &why);
+        cr_records_where(records, i, where);
+        if (status == CRITIC_OK)
+            status = check_record(j, record, err);
+        else if (status == CRITIC_BAD_DATA)
+            note(j, CR_LINT_SYNTAX, why.message);
+        else if (err)
+            *err = why;
+        json_decref(record);
+        if (status != CRITIC_OK && status != CRITIC_BAD_DATA)
+            return status;
+        if (j->o->cancel && j->o->cancel(j->o->user))
+            return cr_fail(err, CRITIC_CANCELLED, "cancelled");
+    }
+    j->where = j->path;
+    check_order(j);
+    return CRITIC_OK;
+}
+
 static enum critic_status check_file(struct job *j, critic_error *err) {
-    struct cr_talk_reader reader;
-    const json_t *record = NULL;
+    struct cr_records records;
     critic_error why = {0};
     memset(&j->ids, 0, sizeof j->ids);
     memset(&j->bodies, 0, sizeof j->bodies);
     j->n_first = j->n_second = 0;
-    enum critic_status status = cr_talk_open(&reader, j->path, err);
-    while (status == CRITIC_OK) {
-        status = cr_talk_next(&reader, &record, &why);
-        j->where = reader.where;
-        if (status == CRITIC_BAD_DATA) {
-            const char *text = strstr(why.message, ": ");
-            fault(j, CR_LINT_SYNTAX, "%.300s", text ? text + 2 : why.message);
-            status = CRITIC_OK;
-            continue;
-        }
-        if (status != CRITIC_OK && err)
-            *err = why;
-        if (status != CRITIC_OK || !record)
-            break;
-        status = check_record(j, record, err);
-        if (j->o->cancel && j->o->cancel(j->o->user))
-            status = cr_fail(err, CRITIC_CANCELLED, "cancelled");
-    }
-    cr_talk_close(&reader);
-    j->where = j->path;
+    enum critic_status status = cr_records_open(&records, j->path, 0, &why);
     if (status == CRITIC_OK)
-        check_order(j);
+        status = check_records(j, &records, err);
+    else if (status == CRITIC_BAD_DATA)
+        note(j, CR_LINT_SYNTAX, why.message);
+    else if (err)
+        *err = why;
+    cr_records_close(&records);
     cr_seen_fini(&j->ids);
     cr_seen_fini(&j->bodies);
-    return status;
+    return status == CRITIC_BAD_DATA ? CRITIC_OK : status;
 }
 
 /* The split of every path, as the number of the first path that shares its folder. */

@@ -6,8 +6,10 @@
 #include "base/dir.h"
 #include "base/file.h"
 #include "image/image.h"
+#include "train/records.h"
+#include "world/record.h"
+#include "world/seen.h"
 #include "world/stats.h"
-#include "world/talk.h"
 
 enum { MARGIN = 4 };
 
@@ -49,13 +51,13 @@ static enum critic_status add_picture(struct sheet *s, const char *folder,
 
 static enum critic_status add_pictures(struct sheet *s, const char *path,
                                        const char *folder, critic_error *err) {
-    struct cr_talk_reader reader;
+    struct cr_records records;
     struct cr_seen seen = {0};
-    const json_t *record;
-    enum critic_status status = cr_talk_open(&reader, path, err);
-    while (status == CRITIC_OK && s->n_done < s->n) {
-        status = cr_talk_next(&reader, &record, err);
-        if (status != CRITIC_OK || !record)
+    enum critic_status status = cr_records_open(&records, path, 0, err);
+    for (size_t r = 0; status == CRITIC_OK && r < records.n && s->n_done < s->n; r++) {
+        json_t *record;
+        status = cr_records_get(&records, r, &record, err);
+        if (status != CRITIC_OK)
             break;
         struct cr_str name = cr_record_image(record, 0);
         uint32_t owner = 0;
@@ -67,8 +69,9 @@ static enum critic_status add_pictures(struct sheet *s, const char *path,
             status = cr_seen_put(&seen, key, &owner, &again, err);
         if (status == CRITIC_OK && !again)
             status = add_picture(s, folder, name, err);
+        json_decref(record);
     }
-    cr_talk_close(&reader);
+    cr_records_close(&records);
     cr_seen_fini(&seen);
     return status;
 }

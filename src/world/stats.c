@@ -7,8 +7,9 @@
 
 #include "base/checked.h"
 #include "judge/verdict.h"
+#include "train/records.h"
 #include "world/critic.h"
-#include "world/talk.h"
+#include "world/record.h"
 
 /* ---- sums ------------------------------------------------------------------------------------------------ */
 
@@ -83,14 +84,14 @@ static void bump(json_t *counts, const char *key, size_t most) {
 
 /* ---- conversations ---------------------------------------------------------------------------------------- */
 
-struct talk {
+struct conversations {
     json_t *sources, *formats, *verdicts, *scores, *openings;
     struct lengths prompts, replies;
     size_t n_records, n_turns, n_images;
 };
 
 /* Which verdict a reply holds, tried from the most particular format on. */
-static void count_verdict(struct talk *t, struct cr_str reply) {
+static void count_verdict(struct conversations *t, struct cr_str reply) {
     static const enum cr_format order[] = {
         CR_FORMAT_BETTER, CR_FORMAT_ARENA, CR_FORMAT_LETTER,  CR_FORMAT_FINAL_SCORE,
         CR_FORMAT_RATING, CR_FORMAT_SCORE, CR_FORMAT_BRACKETS};
@@ -114,7 +115,7 @@ static void count_verdict(struct talk *t, struct cr_str reply) {
     bump(t->formats, "none", 100);
 }
 
-static void count_opening(struct talk *t, struct cr_str prompt) {
+static void count_opening(struct conversations *t, struct cr_str prompt) {
     char line[96];
     size_t at = 0, n = 0;
     if (prompt.len >= 7 && memcmp(prompt.data, "<image>", 7) == 0)
@@ -129,7 +130,7 @@ static void count_opening(struct talk *t, struct cr_str prompt) {
     bump(t->openings, line, 200);
 }
 
-static enum critic_status add_record(struct talk *t, const json_t *record,
+static enum critic_status add_record(struct conversations *t, const json_t *record,
                                      critic_error *err) {
     const char *source = json_string_value(json_object_get(record, "source"));
     t->n_records++;
@@ -239,7 +240,7 @@ static json_t *oracle_json(const struct oracle *o) {
         share((double)o->n_swaps, (double)o->n));
 }
 
-static json_t *talk_json(struct talk *t) {
+static json_t *conversations_json(struct conversations *t) {
     return json_pack("{s:I,s:I,s:I,s:O,s:o,s:o,s:O,s:O,s:O,s:O}", "records",
                      (json_int_t)t->n_records, "turns", (json_int_t)t->n_turns, "images",
                      (json_int_t)t->n_images, "sources", t->sources, "prompt_characters",
@@ -249,14 +250,14 @@ static json_t *talk_json(struct talk *t) {
 }
 
 static enum critic_status read_all(const struct cr_data_stats_opts *opts,
-                                   const char *path, struct talk *t, struct oracle *o,
-                                   critic_error *err) {
-    struct cr_talk_reader reader;
-    const json_t *record;
-    enum critic_status status = cr_talk_open(&reader, path, err);
-    while (status == CRITIC_OK) {
-        status = cr_talk_next(&reader, &record, err);
-        if (status != CRITIC_OK || !record)
+                                   const char *path, struct conversations *t,
+                                   struct oracle *o, critic_error *err) {
+    struct cr_records records;
+    enum critic_status status = cr_records_open(&records, path, 0, err);
+    for (size_t i = 0; status == CRITIC_OK && i < records.n; i++) {
+        json_t *record;
+        status = cr_records_get(&records, i, &record, err);
+        if (status != CRITIC_OK)
             break;
         if (opts->cancel && opts->cancel(opts->user))
             status = cr_fail(err, CRITIC_CANCELLED, "cancelled");
@@ -265,12 +266,13 @@ static enum critic_status read_all(const struct cr_data_stats_opts *opts,
             add_oracle_item(o, record);
         else
             status = add_record(t, record, err);
+        json_decref(record);
     }
-    cr_talk_close(&reader);
+    cr_records_close(&records);
     return status;
 }
 
-static json_t **counters(struct talk *t, struct oracle *o, size_t i) {
+static json_t **counters(struct conversations *t, struct oracle *o, size_t i) {
     json_t **all[] = {&t->sources,   &t->formats,  &t->verdicts, &t->scores,
                       &t->openings,  &o->kinds,    &o->criteria, &o->manners,
                       &o->templates, &o->families, &o->verdicts, &o->gaps,
@@ -280,7 +282,7 @@ static json_t **counters(struct talk *t, struct oracle *o, size_t i) {
 
 enum critic_status cr_data_stats(json_t **out, const struct cr_data_stats_opts *opts,
                                  critic_error *err) {
-    struct talk t = {0};
+    struct conversations t = {0};
     struct oracle o = {0};
     *out = NULL;
     for (size_t i = 0; counters(&t, &o, i); i++)
@@ -289,7 +291,7 @@ enum critic_status cr_data_stats(json_t **out, const struct cr_data_stats_opts *
     if (status == CRITIC_OK && opts->oracle)
         status = read_all(opts, opts->oracle, &t, &o, err);
     if (status == CRITIC_OK) {
-        *out = t.n_records > 0 ? talk_json(&t) : json_object();
+        *out = t.n_records > 0 ? conversations_json(&t) : json_object();
         if (o.n > 0)
             json_object_set_new(*out, "oracle", oracle_json(&o));
         if (!*out)
