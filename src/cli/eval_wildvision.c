@@ -29,7 +29,8 @@ static json_t *model_json(const struct cr_wildvision_model *m) {
     json_object_set_new(out, "unparsed", count_json(m->n_unparsed));
     json_object_set_new(out, "from_label", count_json(m->n_from_label));
     json_object_set_new(out, "label_differs", count_json(m->n_label_differs));
-    json_object_set_new(out, "judged", count_json(m->n_items));
+    json_object_set_new(out, "judged", count_json(m->n_items - m->n_unknown));
+    json_object_set_new(out, "unknown", count_json(m->n_unknown));
     json_object_set_new(out, "missing", count_json(m->n_missing));
     json_object_set_new(out, "ci_questions", interval_json(m->ci_questions));
     json_object_set_new(out, "smoothed", json_boolean(m->smoothed));
@@ -63,7 +64,9 @@ static void print_table(const struct cr_wildvision *w, const char *baseline) {
                cr_stat_ok(m->score) ? cr_eval_text(m->score, 2).text : "-", ci,
                cr_eval_text(m->win_rate, 1).text, cr_eval_text(m->reward, 1).text,
                m->much_better, m->better, m->tie, m->worse, m->much_worse);
-        printf("  (%zu of %zu judged", m->n_items, w->n_questions);
+        printf("  (%zu of %zu judged", m->n_items - m->n_unknown, w->n_questions);
+        if (m->n_unknown)
+            printf(", %zu that no other has", m->n_unknown);
         printf(m->n_unparsed ? ", %zu unparsed)\n" : ")\n", m->n_unparsed);
     }
 }

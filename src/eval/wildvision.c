@@ -194,15 +194,15 @@ static enum critic_status check_questions(struct cr_wildvision *w, json_t *quest
     json_object_foreach(questions, id, n) w->n_questions += !is_unknown(w, questions, id);
     for (size_t i = 0; i < w->n_models; i++) {
         struct cr_wildvision_model *m = &w->models[i];
-        size_t n_known = 0;
         for (size_t j = 0; j < m->n_items; j++)
-            if (is_unknown(w, questions, m->items[j].question_id))
+            if (is_unknown(w, questions, m->items[j].question_id)) {
+                m->n_unknown++;
                 CR_TRY(
                     cr_faults_add(faults, m->file, "unknown", 0, err,
                                   "no other candidate has question_id '%.60s'; it counts",
                                   m->items[j].question_id));
-            else
-                n_known++;
+            }
+        size_t n_known = m->n_items - m->n_unknown;
         m->n_missing = w->n_questions - n_known;
         if (m->n_missing > 0)
             CR_TRY(cr_faults_add(faults, m->file, "missing", 0, err,

@@ -43,6 +43,7 @@ struct cr_wildvision_model {
     size_t n_items;
 
     size_t n_missing; /* questions that other candidates have and this one lacks */
+    size_t n_unknown; /* items of questions that no other candidate has; they count */
     size_t much_better, better, tie, worse, much_worse;
     size_t n_unparsed;      /* games whose text gives no verdict */
     size_t n_from_label;    /* of these, those whose recorded label counts */

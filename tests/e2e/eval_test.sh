@@ -76,7 +76,7 @@ printf '%s\n' \
     '{"question_id": "c", "model": "m", "judgment": "[[A>B]] or [[B>A]]", "score": null}' \
     '{"question_id": "d", "model": "m", "judgment": "$ERROR$", "score": "A>B"}' >"$tmp/wv/m.jsonl"
 expect 0 "$critic" eval wildvision --judgements "$tmp/wv" --json
-contains "$out" '"win_rate":50.0,"reward":37.5,"counts":{"much_better":1,"better":2,"tie":1,"worse":1,"much_worse":0},"unparsed":2,"from_label":1,"label_differs":1,"judged":4,"missing":0'
+contains "$out" '"win_rate":50.0,"reward":37.5,"counts":{"much_better":1,"better":2,"tie":1,"worse":1,"much_worse":0},"unparsed":2,"from_label":1,"label_differs":1,"judged":4,"unknown":0,"missing":0'
 contains "$out" '"score":83.333' # 5 of 6 battles
 printf '%s\n' '{"question_id": "a", "model": "k", "judgment": "nothing"}' \
     '{"question_id": "a", "model": "k", "judgment": "[[B>A]]"}' '{"model": "k"}' \
@@ -92,7 +92,7 @@ contains "$err" 'k.jsonl: 2 of 4 questions judged'
 contains "$err" 'empty.jsonl: is empty'
 contains "$err" 'wide.jsonl: is UTF-16'
 equal "$(wc -l <"$tmp/.err")" 7
-contains "$out" '"judged":2,"missing":2'
+contains "$out" '"judged":2,"unknown":0,"missing":2'
 contains "$out" '"counts":{"much_better":0,"better":1,"tie":1,"worse":0,"much_worse":0},"unparsed":0,'
 mkdir "$tmp/none"
 expect 3 "$critic" eval wildvision --judgements "$tmp/none"
@@ -113,8 +113,10 @@ done
 printf '%s\n' '{"question_id": "stray", "model": "x", "judgment": "[[A=B]]"}' >>"$tmp/three/x.jsonl"
 expect 1 "$critic" eval wildvision --judgements "$tmp/three" --json
 one_line_error "x.jsonl: no other candidate has question_id 'stray'; it counts"
-contains "$out" '"judged":2,"missing":0'
+contains "$out" '"judged":1,"unknown":1,"missing":0'
 contains "$out" '"questions":1'
+expect 1 "$critic" eval wildvision --judgements "$tmp/three"
+contains "$out" '(1 of 1 judged, 1 that no other has)'
 
 # ---- MME, POPE, MMBench (their scores: src/eval/plain_test.c)
 expect 0 "$critic" eval score mme --predictions "$data/mme" --json
