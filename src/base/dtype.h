@@ -1,6 +1,10 @@
-/* Element types of tensors: plain numbers and the block formats of GGUF.
+/* Element types of tensors: plain numbers, the block formats of GGUF, and whole matrices as the 8-bit
+ * products read them.
  * A block holds block_len consecutive elements of a row in block_bytes bytes. The
- * conversions live in kernel/quant.h; this table is only about sizes and names. */
+ * conversions live in kernel/quant.h; this table is only about sizes and names.
+ * PANEL8 and PANEL4 (kernel/int8.h) have no rows to address: panels of 64 rows of the matrix,
+ * then a scale for each (4 bits: scale, minimum, scale of the widened panel). Their line in the
+ * table says nothing; cr_dtype_matrix_bytes knows their size. */
 #ifndef CR_BASE_DTYPE_H
 #define CR_BASE_DTYPE_H
 
@@ -26,7 +30,9 @@
     X(CR_Q5_1, "Q5_1", 32, 24)                                                           \
     X(CR_Q4_K, "Q4_K", 256, 144)                                                         \
     X(CR_Q5_K, "Q5_K", 256, 176)                                                         \
-    X(CR_Q6_K, "Q6_K", 256, 210)
+    X(CR_Q6_K, "Q6_K", 256, 210)                                                         \
+    X(CR_PANEL8, "PANEL8", 1, 1)                                                         \
+    X(CR_PANEL4, "PANEL4", 1, 1)
 
 enum cr_dtype {
 #define CR_DTYPE_ENUM(id, name, block_len, block_bytes) id,
@@ -40,6 +46,11 @@ size_t cr_dtype_block_bytes(enum cr_dtype dtype);
 /* Bytes of a row of n elements; false where n is no whole number of blocks or the size
  * does not fit. */
 bool cr_dtype_row_bytes(enum cr_dtype dtype, size_t n, size_t *bytes);
+/* Is the matrix kept in panels? */
+bool cr_dtype_is_panels(enum cr_dtype dtype);
+/* Bytes of a dense matrix; false where a row is no whole number of blocks or the size does not
+ * fit. */
+bool cr_dtype_matrix_bytes(enum cr_dtype dtype, size_t rows, size_t cols, size_t *bytes);
 /* By name, case-sensitive; false where there is none. */
 bool cr_dtype_parse(const char *name, size_t len, enum cr_dtype *dtype);
 

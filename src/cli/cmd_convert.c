@@ -17,8 +17,8 @@ struct convert_flags {
 };
 
 /* In the order of the choices of --dtype; the first keeps each tensor's own. */
-static const enum cr_dtype dtypes[] = {CR_DTYPE_COUNT, CR_F32,  CR_F16,
-                                       CR_BF16,        CR_Q8_0, CR_Q4_0};
+static const enum cr_dtype dtypes[] = {CR_DTYPE_COUNT, CR_F32,  CR_F16,    CR_BF16,
+                                       CR_Q8_0,        CR_Q4_0, CR_PANEL8, CR_PANEL4};
 
 static enum critic_status print_result(const struct convert_flags *f,
                                        const struct cr_convert_result *r,
@@ -68,7 +68,8 @@ static enum critic_status run_parsed(const struct convert_flags *f, critic_error
     struct cr_buf path;
     if (f->to < 0)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
-                       "--to names the layout: safetensors-hf, safetensors-lmms or gguf");
+                       "--to names the layout: safetensors-hf, safetensors-lmms, gguf or "
+                       "packed");
     cr_buf_init(&path, MAX_PATH_BYTES);
     enum critic_status status = cr_model_path(f->model, &path, err);
     if (status == CRITIC_OK)
@@ -82,10 +83,12 @@ int cr_cmd_convert(int n_args, const char *const *args) {
     critic_error err = {0};
     cr_common_init(&f.common);
     const struct cr_flag flags[] = {
-        {"to", 0, CR_FLAG_CHOICE, &f.to, "safetensors-hf|safetensors-lmms|gguf",
+        {"to", 0, CR_FLAG_CHOICE, &f.to, "safetensors-hf|safetensors-lmms|gguf|packed",
          "layout of the result", 0, 0},
-        {"dtype", 0, CR_FLAG_CHOICE, &f.dtype, "keep|f32|f16|bf16|q8_0|q4_0",
-         "precision of the result; q8_0 and q4_0 for gguf only (default keep)", 0, 0},
+        {"dtype", 0, CR_FLAG_CHOICE, &f.dtype, "keep|f32|f16|bf16|q8_0|q4_0|int8|q4",
+         "precision of the result (default keep; of packed int8); q8_0 and q4_0 for gguf "
+         "only, int8 and q4 for packed only",
+         0, 0},
         {"merge-lora", 0, CR_FLAG_STR, &f.merge_lora, "DIR",
          "add the PEFT adapter in DIR to the weights", 0, 0},
         {"judge-template", 0, CR_FLAG_STRS, &f.templates, "NAME",
@@ -101,11 +104,13 @@ int cr_cmd_convert(int n_args, const char *const *args) {
         .usage = "MODEL OUT --to LAYOUT [--dtype TYPE]",
         .about =
             "Writes a checkpoint in another layout or precision, and reads back what it "
-            "wrote.\nOUT is a new folder, or a .gguf file (a tower goes into mmproj-OUT "
-            "beside it).",
+            "wrote.\nOUT is a new folder, a .gguf file (a tower goes into mmproj-OUT "
+            "beside it), or a\npacked file: quantised as --dtype int8 or q4 does, ready "
+            "to be used without any work\nat opening.",
         .example =
             "critic convert ./llava-critic-7b critic.gguf --to gguf --dtype q8_0\n"
-            "critic convert ./llava-critic-7b ./hf --to safetensors-hf --dtype bf16",
+            "critic convert ./llava-critic-7b ./hf --to safetensors-hf --dtype bf16\n"
+            "critic convert ./llava-critic-7b critic-7b.int8 --to packed",
         .flags = flags,
         .min_positional = 2,
         .max_positional = 2};

@@ -19,6 +19,12 @@ static const char *const layout_names[] = {
     [CR_LAYOUT_TEXT] = "Qwen2 safetensors (text only)",
     [CR_LAYOUT_GGUF] = "GGUF",
 };
+static const char *layout_name(const struct cr_store *s) {
+    if (cr_store_is_packed(s))
+        return cr_store_packing(s) == CR_PANEL8 ? "packed int8" : "packed q4";
+    return layout_names[cr_store_layout(s)];
+}
+
 static const char *const part_names[] = {[CR_PART_DECODER] = "decoder",
                                          [CR_PART_PROJECTOR] = "projector",
                                          [CR_PART_TOWER] = "tower"};
@@ -42,10 +48,6 @@ struct report {
 
 /* ---- gathering ---------------------------------------------------------------------------------- */
 
-static size_t tensor_bytes(const struct cr_tensor *t) {
-    return cr_tensor_rows(t) * t->row_bytes;
-}
-
 static void count_parameters(struct report *r) {
     size_t n = cr_params_count(&r->config);
     for (size_t i = 0; i < n; i++) {
@@ -55,7 +57,7 @@ static void count_parameters(struct report *r) {
         for (int d = 0; d < slot.n_dim; d++)
             elements *= slot.dim[d];
         r->n_parameters[slot.part] += elements;
-        r->parameter_bytes += tensor_bytes(slot.tensor);
+        r->parameter_bytes += cr_tensor_bytes(slot.tensor);
         for (size_t e = 0; e < cr_store_count(r->store); e++)
             if (cr_store_at(r->store, e)->tensor.data == slot.tensor->data)
                 r->surplus[e] = false;
@@ -83,8 +85,8 @@ static enum critic_status gather(struct report *r, const char *path,
     for (size_t i = 0; i < n; i++) {
         const struct cr_tensor *t = &cr_store_at(r->store, i)->tensor;
         r->by_dtype[t->dtype].count++;
-        r->by_dtype[t->dtype].bytes += tensor_bytes(t);
-        r->file_bytes += tensor_bytes(t);
+        r->by_dtype[t->dtype].bytes += cr_tensor_bytes(t);
+        r->file_bytes += cr_tensor_bytes(t);
         r->surplus[i] = true;
     }
     count_parameters(r);
@@ -177,13 +179,12 @@ static enum critic_status print_json(const struct report *r, const char *path,
         total += r->n_parameters[i];
     }
     json_object_set_new(parameters, "total", whole(total));
-    json_t *root = json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "path", path,
-                             "layout", layout_names[cr_store_layout(r->store)],
-                             "model_hash", hash, "text", text_config(&r->config.text),
-                             "vision", vision_config(&r->config.vision), "templates",
-                             template_list(&r->config.templates), "parameters",
-                             parameters, "tensors", tensor_summary(r), "surplus",
-                             whole(r->n_surplus), "memory", memory_table(r));
+    json_t *root = json_pack(
+        "{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "path", path, "layout",
+        layout_name(r->store), "model_hash", hash, "text", text_config(&r->config.text),
+        "vision", vision_config(&r->config.vision), "templates",
+        template_list(&r->config.templates), "parameters", parameters, "tensors",
+        tensor_summary(r), "surplus", whole(r->n_surplus), "memory", memory_table(r));
     if (root && with_tensors)
         json_object_set_new(root, "tensor_list", tensor_list(r));
     return cr_print_json(root, err);
@@ -239,8 +240,7 @@ static void print_text(const struct report *r, const char *path, bool with_tenso
     cr_store_hash(r->store, hash);
     printf("model      ");
     cr_print_text(cr_str_of(path));
-    printf("\nlayout     %s\nhash       %s\n", layout_names[cr_store_layout(r->store)],
-           hash);
+    printf("\nlayout     %s\nhash       %s\n", layout_name(r->store), hash);
     print_config(&r->config);
     for (size_t i = 0; i < CR_COUNT(part_names); i++)
         total += r->n_parameters[i];
@@ -268,8 +268,18 @@ static void print_text(const struct report *r, const char *path, bool with_tenso
 
 /* ---- command --------------------------------------------------------------------------------------------- */
 
+/* What the flag asks for is left out of `gather`: it reads gigabytes. */
+static enum critic_status check(const struct report *r, const char *path,
+                                critic_error *err) {
+    if (!cr_store_is_packed(r->store))
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "%s: --check reads the hashes of a packed file, which this is not",
+                       path);
+    return cr_store_verify(r->store, err);
+}
+
 static enum critic_status run_parsed(const struct cr_common *c, const char *model,
-                                     bool with_tensors, critic_error *err) {
+                                     bool with_tensors, bool checks, critic_error *err) {
     struct report *r = calloc(1, sizeof *r);
     struct cr_buf path;
     cr_buf_init(&path, PATH_BYTES);
@@ -277,6 +287,8 @@ static enum critic_status run_parsed(const struct cr_common *c, const char *mode
                                   : cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
     if (status == CRITIC_OK)
         status = gather(r, path.data, c, err);
+    if (status == CRITIC_OK && checks)
+        status = check(r, path.data, err);
     if (status == CRITIC_OK && c->json)
         status = print_json(r, path.data, with_tensors, err);
     else if (status == CRITIC_OK)
@@ -292,12 +304,14 @@ static enum critic_status run_parsed(const struct cr_common *c, const char *mode
 
 int cr_cmd_inspect(int n_args, const char *const *args) {
     struct cr_common common;
-    bool with_tensors = false;
+    bool with_tensors = false, checks = false;
     critic_error err = {0};
     cr_common_init(&common);
     const struct cr_flag flags[] = {
         CR_MODEL_FLAG(common),
         {"tensors", 0, CR_FLAG_BOOL, &with_tensors, NULL, "list every tensor", 0, 0},
+        {"check", 0, CR_FLAG_BOOL, &checks, NULL,
+         "read all of a packed file and compare its hashes", 0, 0},
         {"dtype", 0, CR_FLAG_CHOICE, &common.dtype, "auto|f32|bf16",
          "precision that memory is computed for (auto: bf16)", 0, 0},
         CR_OUTPUT_FLAGS(common),
@@ -322,7 +336,7 @@ int cr_cmd_inspect(int n_args, const char *const *args) {
     else
         status = cr_outcome(
             run_parsed(&common, parsed.n_positional ? parsed.positional[0] : common.model,
-                       with_tensors, &err),
+                       with_tensors, checks, &err),
             &err);
     return cr_command_end(&parsed, status);
 }

@@ -12,6 +12,7 @@
 #include "convert/tokens.h"
 #include "io/gguf.h"
 #include "io/safetensors.h"
+#include "tensor/packed_file.h"
 
 #define DEFAULT_SHARD_BYTES ((size_t)5000000000)
 #define MAX_FILE_BYTES      ((size_t)128 << 20)
@@ -66,7 +67,8 @@ static enum critic_status write_shard(struct job *j, const char *name, size_t fi
     cr_arena_release(&j->plan.arena, mark);
     enum critic_status status = CRITIC_OK;
     for (size_t i = 0; i < n && status == CRITIC_OK; i++)
-        status = cr_plan_stream(&j->plan.items[first + i], to_safetensors, &w, err);
+        status =
+            cr_plan_stream(&j->plan, &j->plan.items[first + i], to_safetensors, &w, err);
     if (status == CRITIC_OK)
         return cr_safetensors_commit(&w, err);
     cr_safetensors_abort(&w);
@@ -247,7 +249,7 @@ static enum critic_status write_part(struct job *j, const char *file, bool visio
     CR_TRY_GOTO(cr_gguf_begin(&w, j->path.data, err));
     for (size_t i = 0; i < j->plan.n_items; i++)
         if (j->plan.items[i].vision == vision)
-            CR_TRY_GOTO(cr_plan_stream(&j->plan.items[i], to_gguf, &w, err));
+            CR_TRY_GOTO(cr_plan_stream(&j->plan, &j->plan.items[i], to_gguf, &w, err));
     CR_TRY_GOTO(cr_gguf_commit(&w, err));
     j->result.n_files++;
 fail:
@@ -287,13 +289,89 @@ fail:
     return status;
 }
 
+/* ---- packed ---- */
+
+struct packed_out {
+    struct cr_gguf_writer w;
+    struct cr_hash digest;
+};
+
+static enum critic_status to_packed(void *user, const void *data, size_t bytes,
+                                    critic_error *err) {
+    struct packed_out *out = user;
+    cr_hash_update(&out->digest, data, bytes);
+    return cr_gguf_write(&out->w, data, bytes, err);
+}
+
+/* All tensors, then a digest of each. */
+static enum critic_status stream_packed(struct job *j, struct packed_out *out,
+                                        critic_error *err) {
+    size_t n = j->plan.n_items;
+    uint64_t(*digests)[2] = cr_arena_calloc(&j->plan.arena, n, sizeof *digests);
+    if (!digests)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for the hashes");
+    for (size_t i = 0; i < n; i++) {
+        cr_packed_file_digest(&out->digest, &j->plan.items[i].target);
+        CR_TRY(cr_plan_stream(&j->plan, &j->plan.items[i], to_packed, out, err));
+        cr_hash_final(&out->digest, digests[i]);
+    }
+    return cr_gguf_write(&out->w, digests, n * sizeof *digests, err);
+}
+
+static enum critic_status write_packed_file(struct job *j, const char *file,
+                                            critic_error *err) {
+    struct packed_out out;
+    const size_t digests[] = {j->plan.n_items, 2};
+    enum critic_status status;
+    cr_gguf_writer_init(&out.w);
+    CR_TRY_GOTO(cr_metadata_gguf_packed(&out.w, j->config, &j->tokens, file,
+                                        j->options->dtype, err));
+    for (size_t i = 0; i < j->plan.n_items; i++) {
+        const struct cr_file_tensor *t = &j->plan.items[i].target;
+        CR_TRY_GOTO(cr_gguf_add_tensor(&out.w, t->name, t->dtype, t->n_dim, t->dim, err));
+    }
+    CR_TRY_GOTO(cr_gguf_add_tensor(&out.w, CR_PACKED_DIGESTS, CR_I64, 2, digests, err));
+    CR_TRY_GOTO(cr_gguf_begin(&out.w, j->path.data, err));
+    CR_TRY_GOTO(stream_packed(j, &out, err));
+    CR_TRY_GOTO(cr_gguf_commit(&out.w, err));
+    j->result.n_files = 1;
+fail:
+    cr_gguf_writer_fini(&out.w);
+    return status;
+}
+
+/* Under another name, until it has been read back. */
+static enum critic_status write_packed(struct job *j, const char *out,
+                                       critic_error *err) {
+    struct cr_buf parts;
+    enum critic_status status;
+    cr_buf_init(&parts, 1 << 16);
+    CR_TRY_GOTO(cr_buf_printf(&parts, err, "%s.parts", out));
+    CR_TRY_GOTO(cr_out_dir_open(&j->dir, parts.data, err));
+    CR_TRY_GOTO(in_dir(j, cr_path_base(out), err));
+    CR_TRY_GOTO(write_packed_file(j, cr_path_base(out), err));
+    CR_TRY_GOTO(cr_plan_verify(&j->plan, j->config, j->path.data, err));
+    CR_TRY_GOTO(cr_file_rename(j->path.data, out, err));
+fail:
+    cr_out_dir_abort(&j->dir);
+    cr_buf_fini(&parts);
+    return status;
+}
+
 /* ---- */
 
 static enum critic_status check_options(const struct cr_convert_options *o,
                                         const char *out, critic_error *err) {
     bool gguf = o->target == CR_CONVERT_GGUF;
     bool blocks = o->dtype == CR_Q8_0 || o->dtype == CR_Q4_0;
+    bool panels = cr_dtype_is_panels(o->dtype);
     size_t len = strlen(out);
+    if (panels != (o->target == CR_CONVERT_PACKED))
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "a packed file holds int8 or q4, and no other layout does");
+    if (panels)
+        return len > 0 ? CRITIC_OK
+                       : cr_fail(err, CRITIC_BAD_ARGUMENT, "the output has no name");
     if (o->dtype != CR_DTYPE_COUNT && o->dtype != CR_F32 && o->dtype != CR_F16 &&
         o->dtype != CR_BF16 && !blocks)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
@@ -338,6 +416,12 @@ static enum critic_status run(struct job *j, struct cr_config *config, const cha
         j->result.bytes += j->plan.items[i].target.bytes;
     j->result.n_tensors = j->plan.n_items;
     j->result.n_not_quantised = j->plan.n_not_quantised;
+    if (j->options->target == CR_CONVERT_PACKED) {
+        config->text.tied = false; /* the head is written */
+        CR_TRY(
+            cr_exec_new(&j->plan.ex, &(struct cr_exec_opts){.isa = cr_isa_best()}, err));
+        return write_packed(j, out, err);
+    }
     return j->layout == CR_LAYOUT_GGUF ? write_pair(j, out, err)
                                        : write_folder(j, out, err);
 }
@@ -350,13 +434,22 @@ enum critic_status cr_convert(const struct cr_store *store,
         [CR_CONVERT_HF] = CR_LAYOUT_HF,
         [CR_CONVERT_LMMS] = CR_LAYOUT_LMMS,
         [CR_CONVERT_GGUF] = CR_LAYOUT_GGUF,
+        [CR_CONVERT_PACKED] = CR_LAYOUT_GGUF, /* names and keys */
     };
     struct cr_config copy = *config;
-    struct job j = {.store = store, .config = &copy, .options = options};
+    struct cr_convert_options own = *options;
+    struct job j = {.store = store, .config = &copy, .options = &own};
     if (result)
         memset(result, 0, sizeof *result);
-    CR_TRY(check_options(options, out, err));
-    j.layout = layouts[options->target];
+    if (own.target == CR_CONVERT_PACKED && own.dtype == CR_DTYPE_COUNT)
+        own.dtype = CR_PANEL8;
+    CR_TRY(check_options(&own, out, err));
+    if (cr_store_is_packed(store))
+        return cr_fail(err, CRITIC_UNSUPPORTED,
+                       "%s: a packed file is for judging only; expected the checkpoint "
+                       "that it was made from",
+                       cr_store_dir(store));
+    j.layout = layouts[own.target];
     if (!config->vision.present && j.layout != CR_LAYOUT_GGUF)
         j.layout = CR_LAYOUT_TEXT;
     cr_buf_init(&j.path, 1 << 16);

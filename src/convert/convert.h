@@ -6,6 +6,8 @@
  *          tokenizer files
  *   lmms   a folder: the same weights under lmms-lab's names, config.json flat, with a
  *          vision_config where the tower is not so400m/14 at 384
+ *   packed one file of everything, its matrices quantised and laid out as 8-bit products read them
+ *          (tensor/packed_file.h); nothing is converted when it is opened
  *   GGUF   NAME.gguf in llama.cpp's qwen2 form with tokenizer and chat template, and
  *          mmproj-NAME.gguf beside it where there is a tower
  * A text model without tower becomes plain Qwen2 safetensors under either of the first two.
@@ -18,12 +20,17 @@
 
 #include "model/config.h"
 
-enum cr_convert_target { CR_CONVERT_HF, CR_CONVERT_LMMS, CR_CONVERT_GGUF };
+enum cr_convert_target {
+    CR_CONVERT_HF,
+    CR_CONVERT_LMMS,
+    CR_CONVERT_GGUF,
+    CR_CONVERT_PACKED
+};
 
 struct cr_convert_options {
     enum cr_convert_target target;
-    /* F32, F16, BF16; Q8_0 and Q4_0 for GGUF. CR_DTYPE_COUNT keeps each tensor's own (block
-     * formats become F16 in safetensors). GGUF keeps vectors, positions and the patch kernel
+    /* F32, F16, BF16; Q8_0 and Q4_0 for GGUF; PANEL8 and PANEL4 for packed. CR_DTYPE_COUNT keeps each tensor's own (block
+     * formats become F16 in safetensors; packed: PANEL8). GGUF keeps vectors, positions and the patch kernel
      * plain as llama.cpp wants them, and the embedding and head of Q4_0 in Q8_0. */
     enum cr_dtype dtype;
     /* folder of a PEFT adapter to add to the weights; NULL: none */

@@ -26,5 +26,11 @@ enum critic_status cr_metadata_gguf_text(struct cr_gguf_writer *w,
 enum critic_status cr_metadata_gguf_vision(struct cr_gguf_writer *w,
                                            const struct cr_config *c, const char *name,
                                            enum cr_dtype dtype, critic_error *err);
+/* Everything of a packed file; dtype: PANEL8 or PANEL4. */
+enum critic_status cr_metadata_gguf_packed(struct cr_gguf_writer *w,
+                                           const struct cr_config *c,
+                                           const struct cr_tokens *tokens,
+                                           const char *name, enum cr_dtype dtype,
+                                           critic_error *err);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "convert/metadata.h"
+#include "tensor/packed_file.h"
 
 /* llama.cpp's number for the file as a whole (llama_ftype). */
 static uint32_t file_type(enum cr_dtype dtype) {
@@ -76,12 +77,9 @@ static enum critic_status add_templates(struct cr_gguf_writer *w,
                      : cr_gguf_add_str_array(w, "critic.templates", names, t->n, err);
 }
 
-enum critic_status cr_metadata_gguf_text(struct cr_gguf_writer *w,
-                                         const struct cr_config *c,
-                                         const struct cr_tokens *tokens, const char *name,
-                                         enum cr_dtype dtype, critic_error *err) {
+static enum critic_status add_decoder(struct cr_gguf_writer *w, const struct cr_config *c,
+                                      const struct cr_tokens *tokens, critic_error *err) {
     const struct cr_decoder_config *t = &c->text;
-    CR_TRY(add_general(w, "qwen2", name, dtype, err));
     CR_TRY(add_size(w, "qwen2.block_count", t->n_layers, err));
     CR_TRY(add_size(w, "qwen2.context_length", t->max_positions, err));
     CR_TRY(add_size(w, "qwen2.embedding_length", t->width, err));
@@ -99,6 +97,14 @@ enum critic_status cr_metadata_gguf_text(struct cr_gguf_writer *w,
     CR_TRY(add_id(w, "critic.image_token_id", c->image_token_id, err));
     CR_TRY(add_templates(w, &c->templates, err));
     return cr_gguf_add_bool(w, "critic.system_turn", c->system_turn, err);
+}
+
+enum critic_status cr_metadata_gguf_text(struct cr_gguf_writer *w,
+                                         const struct cr_config *c,
+                                         const struct cr_tokens *tokens, const char *name,
+                                         enum cr_dtype dtype, critic_error *err) {
+    CR_TRY(add_general(w, "qwen2", name, dtype, err));
+    return add_decoder(w, c, tokens, err);
 }
 
 static enum critic_status add_pictures(struct cr_gguf_writer *w,
@@ -126,13 +132,11 @@ static enum critic_status add_pictures(struct cr_gguf_writer *w,
                            cr_str_of(p->rounding == CR_ROUND_HF ? "hf" : "lmms"), err);
 }
 
-enum critic_status cr_metadata_gguf_vision(struct cr_gguf_writer *w,
-                                           const struct cr_config *c, const char *name,
-                                           enum cr_dtype dtype, critic_error *err) {
+static enum critic_status add_vision(struct cr_gguf_writer *w, const struct cr_config *c,
+                                     critic_error *err) {
     const struct cr_vision_config *v = &c->vision;
     /* llama.cpp uses one block less unless the hidden state is named. */
     const int32_t feature_layer = (int32_t)v->n_layers;
-    CR_TRY(add_general(w, "clip", name, dtype, err));
     CR_TRY(cr_gguf_add_bool(w, "clip.has_text_encoder", false, err));
     CR_TRY(cr_gguf_add_bool(w, "clip.has_vision_encoder", true, err));
     CR_TRY(cr_gguf_add_bool(w, "clip.has_llava_projector", true, err));
@@ -153,4 +157,28 @@ enum critic_status cr_metadata_gguf_vision(struct cr_gguf_writer *w,
     CR_TRY(cr_gguf_add_bool(w, "critic.projector_gelu_erf",
                             c->projector_act == CR_ACT_GELU_ERF, err));
     return add_pictures(w, &c->picture, err);
+}
+
+enum critic_status cr_metadata_gguf_vision(struct cr_gguf_writer *w,
+                                           const struct cr_config *c, const char *name,
+                                           enum cr_dtype dtype, critic_error *err) {
+    CR_TRY(add_general(w, "clip", name, dtype, err));
+    return add_vision(w, c, err);
+}
+
+enum critic_status cr_metadata_gguf_packed(struct cr_gguf_writer *w,
+                                           const struct cr_config *c,
+                                           const struct cr_tokens *tokens,
+                                           const char *name, enum cr_dtype dtype,
+                                           critic_error *err) {
+    CR_TRY(cr_gguf_align_to_pages(w, err));
+    CR_TRY(cr_gguf_add_str(w, "general.architecture", cr_str_of(CR_PACKED_ARCHITECTURE),
+                           err));
+    CR_TRY(cr_gguf_add_str(w, "general.name", cr_str_of(name), err));
+    CR_TRY(cr_gguf_add_u32(w, "critic.packed.version", CR_PACKED_VERSION, err));
+    CR_TRY(cr_gguf_add_str(w, "critic.packed.layout", cr_str_of(CR_PACKED_LAYOUT), err));
+    CR_TRY(cr_gguf_add_str(w, "critic.packed.dtype",
+                           cr_str_of(cr_packed_file_dtype(dtype)), err));
+    CR_TRY(add_decoder(w, c, tokens, err));
+    return c->vision.present ? add_vision(w, c, err) : CRITIC_OK;
 }

@@ -8,9 +8,11 @@
 
 #include "base/checked.h"
 #include "kernel/quant.h"
+#include "model/params.h"
 #include "tensor/names.h"
 
-#define ARENA_BYTES ((size_t)64 << 20)
+#define ARENA_BYTES  ((size_t)64 << 20)
+#define ARENA_MARGIN ((size_t)1024)
 /* Tensors of one decoder layer, of one tower block, and outside of both, at most. */
 #define PER_LAYER 12
 #define PER_BLOCK 16
@@ -23,6 +25,7 @@ struct planner {
     enum cr_layout layout;
     struct cr_buf name;
     const struct cr_tensor *constant; /* stands for the store's tensor; NULL: none */
+    const char *other;                /* its name in the store; NULL: the canonical one */
 };
 
 static bool is_float(enum cr_dtype dtype) {
@@ -59,8 +62,23 @@ static enum cr_dtype gguf_dtype(struct planner *p, const char *canonical,
     return want;
 }
 
+/* What is no product stays as it is, so that nothing but the panels can tell the file from its
+ * source. */
+static enum cr_dtype packed_dtype(const struct planner *p, const char *canonical,
+                                  const struct cr_tensor *t) {
+    if (t->n_dim != 2 || strcmp(canonical, "embed_tokens.weight") == 0 ||
+        strcmp(canonical, "vision_tower.embeddings.position_embedding.weight") == 0)
+        return t->dtype == CR_F64 ? CR_F32 : t->dtype;
+    bool in_decoder_block = strncmp(canonical, "layers.", 7) == 0;
+    return cr_packed_dtype(
+        cr_param_packing(t->dtype, cr_tensor_cols(t), in_decoder_block,
+                         p->options->dtype == CR_PANEL4 ? CR_PACK_INT4 : CR_PACK_INT8));
+}
+
 static enum cr_dtype choose_dtype(struct planner *p, const char *canonical,
                                   const struct cr_tensor *t) {
+    if (p->options->target == CR_CONVERT_PACKED)
+        return packed_dtype(p, canonical, t);
     if (p->layout == CR_LAYOUT_GGUF)
         return gguf_dtype(p, canonical, t);
     return p->options->dtype == CR_DTYPE_COUNT ? plain(t->dtype) : p->options->dtype;
@@ -86,7 +104,8 @@ static enum critic_status add(struct planner *p, int n_dim, size_t a, size_t b, 
     if (p->constant)
         item->source = *p->constant;
     else
-        CR_TRY(cr_store_get(p->store, canonical, n_dim, dim, &item->source, err));
+        CR_TRY(cr_store_get(p->store, p->other ? p->other : canonical, n_dim, dim,
+                            &item->source, err));
     CR_TRY(cr_name_to(&p->name, p->layout, canonical, err));
     item->vision = cr_name_is_vision(canonical);
     item->canonical = cr_arena_strndup(&p->plan->arena, canonical, strlen(canonical));
@@ -131,7 +150,14 @@ add_decoder(struct planner *p, const struct cr_decoder_config *t, critic_error *
             add(p, 2, t->width, t->ffn_width, 0, err, layer, i, "mlp.down_proj.weight"));
     }
     CR_TRY(add(p, 1, t->width, 0, 0, err, "norm.weight"));
-    return t->tied ? CRITIC_OK : add(p, 2, t->vocab, t->width, 0, err, "lm_head.weight");
+    bool is_packed = p->options->target == CR_CONVERT_PACKED;
+    if (t->tied && !is_packed)
+        return CRITIC_OK;
+    /* The rows of a tied embedding stay as they are, and the head is packed beside them. */
+    p->other = t->tied ? "embed_tokens.weight" : NULL;
+    enum critic_status status = add(p, 2, t->vocab, t->width, 0, err, "lm_head.weight");
+    p->other = NULL;
+    return status;
 }
 
 /* weight (rows, cols) and bias (rows) of one linear layer of block i. */
@@ -147,7 +173,8 @@ static enum critic_status add_block_linear(struct planner *p, size_t i, const ch
 static enum critic_status add_post_layernorm(struct planner *p, size_t width,
                                              critic_error *err) {
     bool is_there = cr_store_find(p->store, "vision_tower.post_layernorm.weight");
-    if (!is_there && p->layout == CR_LAYOUT_GGUF)
+    if (p->options->target == CR_CONVERT_PACKED ||
+        (!is_there && p->layout == CR_LAYOUT_GGUF))
         return CRITIC_OK;
     float *values = cr_arena_calloc(&p->plan->arena, 2 * width, sizeof *values);
     if (!values)
@@ -236,6 +263,7 @@ enum critic_status cr_plan_make(struct cr_plan *plan, const struct cr_store *sto
 }
 
 void cr_plan_fini(struct cr_plan *plan) {
+    cr_exec_free(plan->ex);
     cr_arena_fini(&plan->merged);
     cr_arena_fini(&plan->arena);
     memset(plan, 0, sizeof *plan);
@@ -256,10 +284,30 @@ static enum critic_status check_range(const struct cr_plan_item *item, const flo
     return CRITIC_OK;
 }
 
-enum critic_status cr_plan_stream(const struct cr_plan_item *item, cr_plan_sink *sink,
+/* A matrix in panels, as memory holds it when it is quantised on opening. */
+static enum critic_status stream_panels(const struct cr_plan *plan,
+                                        const struct cr_plan_item *item,
+                                        cr_plan_sink *sink, void *user,
+                                        critic_error *err) {
+    struct cr_arena arena;
+    struct cr_packed packed;
+    CR_TRY(cr_arena_init(&arena, item->target.bytes + ARENA_MARGIN, err));
+    enum critic_status status = cr_packed_new(
+        &packed, item->target.dtype == CR_PANEL4 ? CR_PACK_INT4 : CR_PACK_INT8,
+        &item->source, &arena, plan->ex, err);
+    if (status == CRITIC_OK)
+        status = sink(user, packed.panels, item->target.bytes, err);
+    cr_arena_fini(&arena);
+    return status;
+}
+
+enum critic_status cr_plan_stream(const struct cr_plan *plan,
+                                  const struct cr_plan_item *item, cr_plan_sink *sink,
                                   void *user, critic_error *err) {
     const struct cr_tensor *t = &item->source;
     size_t rows = cr_tensor_rows(t), cols = cr_tensor_cols(t), bytes;
+    if (cr_dtype_is_panels(item->target.dtype))
+        return stream_panels(plan, item, sink, user, err);
     CR_ASSERT(cr_dtype_row_bytes(item->target.dtype, cols, &bytes));
     if (t->dtype == item->target.dtype)
         return sink(user, t->data, rows * bytes, err);
@@ -297,7 +345,8 @@ static enum critic_status compare_bytes(void *user, const void *data, size_t byt
     return CRITIC_OK;
 }
 
-static enum critic_status verify_tensor(const struct cr_plan_item *item,
+static enum critic_status verify_tensor(const struct cr_plan *plan,
+                                        const struct cr_plan_item *item,
                                         const struct cr_store *store, critic_error *err) {
     struct cr_tensor t;
     CR_TRY(cr_store_get(store, item->canonical, item->target.n_dim, item->target.dim, &t,
@@ -307,7 +356,7 @@ static enum critic_status verify_tensor(const struct cr_plan_item *item,
         return cr_fail(err, CRITIC_IO, "tensor '%s' reads back as '%s' of type %s",
                        item->target.name, e->name, cr_dtype_name(t.dtype));
     struct compare c = {item, t.data};
-    return cr_plan_stream(item, compare_bytes, &c, err);
+    return cr_plan_stream(plan, item, compare_bytes, &c, err);
 }
 
 static bool same_templates(const struct cr_config *a, const struct cr_config *b) {
@@ -356,7 +405,7 @@ enum critic_status cr_plan_verify(const struct cr_plan *plan,
     if (status == CRITIC_OK && !same_config(config, &found))
         status = cr_fail(err, CRITIC_IO, "the configuration reads back differently");
     for (size_t i = 0; i < plan->n_items && status == CRITIC_OK; i++)
-        status = verify_tensor(&plan->items[i], store, err);
+        status = verify_tensor(plan, &plan->items[i], store, err);
     cr_store_close(store);
     if (status != CRITIC_OK)
         cr_error_wrap(err, status, "reading back: ");

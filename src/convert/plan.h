@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "convert/convert.h"
 #include "io/file_tensor.h"
+#include "op/exec.h"
 
 struct cr_plan_item {
     struct cr_tensor source;
@@ -19,6 +20,8 @@ struct cr_plan {
     struct cr_plan_item *items;
     size_t n_items;
     size_t n_not_quantised;
+    struct cr_exec
+        *ex; /* quantises the matrices of a packed file; NULL: another target */
 };
 
 /* Errors: as cr_convert. cr_plan_fini is safe on a zeroed plan. */
@@ -31,8 +34,10 @@ void cr_plan_fini(struct cr_plan *plan);
 /* Takes the converted bytes of a tensor in order. */
 typedef enum critic_status cr_plan_sink(void *user, const void *data, size_t bytes,
                                         critic_error *err);
-/* Converts row by row. Errors: the sink's; CRITIC_BAD_DATA, CRITIC_NO_MEMORY. */
-enum critic_status cr_plan_stream(const struct cr_plan_item *item, cr_plan_sink *sink,
+/* Converts row by row, matrices of a packed file as a whole.
+ * Errors: the sink's; CRITIC_BAD_DATA, CRITIC_BAD_MODEL, CRITIC_NO_MEMORY. */
+enum critic_status cr_plan_stream(const struct cr_plan *plan,
+                                  const struct cr_plan_item *item, cr_plan_sink *sink,
                                   void *user, critic_error *err);
 /* Opens `path` and compares configuration and every tensor with what was planned. */
 enum critic_status cr_plan_verify(const struct cr_plan *plan,

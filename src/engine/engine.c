@@ -77,8 +77,29 @@ static void set_ids(struct cr_engine *e) {
         e->end_ids[e->n_end_ids++] = cr_tokenizer_find(e->tokenizer, cr_str_of(ends[i]));
 }
 
+static bool is_packed(const struct cr_engine *e) {
+    return e->store && cr_store_is_packed(e->store);
+}
+
+/* A packed file is computed in what it holds: the options may say so or leave it open. */
+static enum critic_status use_packed(struct cr_engine *e, critic_error *err) {
+    bool four = cr_store_packing(e->store) == CR_PANEL4;
+    enum cr_weights own = four ? CR_WEIGHTS_Q4 : CR_WEIGHTS_INT8;
+    bool is_open =
+        e->opts.weights == CR_WEIGHTS_FILE && e->opts.exec.compute == CR_COMPUTE_AUTO;
+    if (!is_open && e->opts.weights != own)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "%s: a packed file of %s weights has no others; expected --dtype "
+                       "auto or %s",
+                       e->name, four ? "q4" : "int8", four ? "q4" : "int8");
+    e->opts.weights = own;
+    CR_TRY(cr_params_use_panels(&e->model.params, &e->config, &e->arena, err));
+    cr_engine_log(e, 1, "weights of %d bits used in place from the file", four ? 4 : 8);
+    return CRITIC_OK;
+}
+
 static enum critic_status quantise(struct cr_engine *e, critic_error *err) {
-    if (e->opts.weights == CR_WEIGHTS_FILE)
+    if (is_packed(e) || e->opts.weights == CR_WEIGHTS_FILE)
         return CRITIC_OK;
     bool four = e->opts.weights == CR_WEIGHTS_Q4;
     enum cr_packing packing = four ? CR_PACK_INT4 : CR_PACK_INT8;
@@ -186,6 +207,8 @@ static enum critic_status load(struct cr_engine *e, const char *model,
     CR_TRY(cr_arena_init(&e->arena, TABLE_BYTES, err));
     CR_TRY(cr_params_init(&e->model.params, &e->config, &e->arena, err));
     CR_TRY(cr_params_bind(&e->model.params, &e->config, e->store, err));
+    if (is_packed(e))
+        CR_TRY(use_packed(e, err));
     CR_TRY(open_tokenizer(e, err));
     cr_store_hash(e->store, e->hash);
     CR_TRY(set_up(e, err));

@@ -39,7 +39,7 @@ enum critic_status cr_open_tokenizer(struct cr_tokenizer **out, const char *mode
     *out = NULL;
     if (!cr_file_exists(model) && cr_embedded_find(model, &embedded))
         return from_gguf(out, model, &embedded, err);
-    if (ends_with(model, ".gguf"))
+    if (ends_with(model, ".gguf") || cr_gguf_is(model))
         return from_gguf(out, model, NULL, err);
     if (!ends_with(model, ".safetensors"))
         return cr_tokenizer_open(out, model, err);

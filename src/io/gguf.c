@@ -22,7 +22,9 @@ static const struct {
     [CR_GGUF_F64] = {8, "f64"},
 };
 
-/* ggml's numbers of tensor types; those without a dtype are only named in errors. */
+/* ggml's numbers of tensor types; those without a dtype are only named in errors. The panels are
+ * ours: no other program reads them (docs/formats.md). */
+/* clang-format off */
 static const struct {
     uint32_t id;
     const char *name;
@@ -34,7 +36,9 @@ static const struct {
     {22, "IQ2_S"},  {23, "IQ4_XS"},  {24, "I8"},    {25, "I16"},    {26, "I32"},
     {27, "I64"},    {28, "F64"},     {29, "IQ1_M"}, {30, "BF16"},   {34, "TQ1_0"},
     {35, "TQ2_0"},  {39, "MXFP4"},
+    {CR_GGUF_PANEL8, "PANEL8"}, {CR_GGUF_PANEL4, "PANEL4"},
 };
+/* clang-format on */
 
 /* A place in the file; all reading goes through take(). */
 struct reader {
@@ -313,6 +317,15 @@ static enum critic_status read_alignment(const struct reader *r, critic_error *e
             r->path, (unsigned long long)alignment, MAX_ALIGNMENT);
     r->out->alignment = (size_t)alignment;
     return CRITIC_OK;
+}
+
+bool cr_gguf_is(const char *path) {
+    struct cr_map map;
+    if (cr_map_open(&map, path, NULL) != CRITIC_OK)
+        return false;
+    bool is = map.bytes.len >= 4 && memcmp(map.bytes.data, "GGUF", 4) == 0;
+    cr_map_close(&map);
+    return is;
 }
 
 static enum critic_status read_preamble(struct reader *r, critic_error *err) {

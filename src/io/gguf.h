@@ -35,6 +35,10 @@ enum cr_gguf_type {
     CR_GGUF_TYPE_COUNT
 };
 
+/* Our own numbers of tensor types, far from ggml's. Another layout of panels gets another number, so
+ * that no version takes one for the other. */
+enum { CR_GGUF_PANEL4 = 43101, CR_GGUF_PANEL8 = 43102 };
+
 struct cr_gguf_value {
     struct cr_str key;
     enum cr_gguf_type type; /* of the value, or of a list's elements */
@@ -54,6 +58,8 @@ struct cr_gguf {
     struct cr_file_tensor *tensors; /* as in the file */
 };
 
+/* Does a file of any name begin as a GGUF does? */
+bool cr_gguf_is(const char *path);
 /* Maps and checks the file. Everything but the mapping lies in `a`.
  * Errors: CRITIC_BAD_FILE, CRITIC_UNSUPPORTED (version, tensor type), CRITIC_NO_MEMORY; the
  * message starts with path and names the key or tensor. */
@@ -97,6 +103,7 @@ struct cr_gguf_writer {
     struct cr_buf infos;
     size_t n_values;
     size_t n_tensors;
+    size_t alignment;    /* of tensors in the file */
     size_t next_offset;  /* of the next tensor, padding included */
     size_t data_left;    /* bytes of the current tensor still to come */
     struct cr_buf sizes; /* size_t per tensor */
@@ -107,6 +114,9 @@ void cr_gguf_writer_init(struct cr_gguf_writer *w);
 void cr_gguf_writer_fini(struct cr_gguf_writer *w); /* removes an output not committed */
 enum critic_status cr_gguf_add_u32(struct cr_gguf_writer *w, const char *key,
                                    uint32_t value, critic_error *err);
+/* Tensors on pages of CR_GGUF_PAGE bytes instead of at multiples of 32; before the first. */
+#define CR_GGUF_PAGE ((size_t)4096)
+enum critic_status cr_gguf_align_to_pages(struct cr_gguf_writer *w, critic_error *err);
 enum critic_status cr_gguf_add_f32(struct cr_gguf_writer *w, const char *key, float value,
                                    critic_error *err);
 enum critic_status cr_gguf_add_bool(struct cr_gguf_writer *w, const char *key, bool value,

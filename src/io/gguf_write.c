@@ -4,10 +4,10 @@
 #include "base/checked.h"
 #include "io/gguf.h"
 
-#define ALIGNMENT    32u
+#define ALIGNMENT    ((size_t)32)
 #define HEADER_LIMIT ((size_t)1 << 30)
 
-static const unsigned char zeros[ALIGNMENT];
+static const unsigned char zeros[CR_GGUF_PAGE];
 
 /* ggml's numbers; -1 for a dtype that GGUF lacks. */
 static int tensor_type(enum cr_dtype dtype) {
@@ -44,6 +44,10 @@ static int tensor_type(enum cr_dtype dtype) {
         return 28;
     case CR_BF16:
         return 30;
+    case CR_PANEL4:
+        return CR_GGUF_PANEL4;
+    case CR_PANEL8:
+        return CR_GGUF_PANEL8;
     default:
         return -1;
     }
@@ -51,6 +55,7 @@ static int tensor_type(enum cr_dtype dtype) {
 
 void cr_gguf_writer_init(struct cr_gguf_writer *w) {
     memset(w, 0, sizeof *w);
+    w->alignment = ALIGNMENT;
     cr_buf_init(&w->values, HEADER_LIMIT);
     cr_buf_init(&w->infos, HEADER_LIMIT);
     cr_buf_init(&w->sizes, HEADER_LIMIT);
@@ -88,6 +93,12 @@ enum critic_status cr_gguf_add_u32(struct cr_gguf_writer *w, const char *key,
                                    uint32_t value, critic_error *err) {
     CR_TRY(put_key(w, cr_str_of(key), CR_GGUF_U32, err));
     return put_uint(&w->values, value, 4, err);
+}
+
+enum critic_status cr_gguf_align_to_pages(struct cr_gguf_writer *w, critic_error *err) {
+    CR_ASSERT(w->n_tensors == 0);
+    w->alignment = CR_GGUF_PAGE;
+    return cr_gguf_add_u32(w, "general.alignment", (uint32_t)CR_GGUF_PAGE, err);
 }
 
 enum critic_status cr_gguf_add_f32(struct cr_gguf_writer *w, const char *key, float value,
@@ -180,7 +191,7 @@ enum critic_status cr_gguf_add_tensor(struct cr_gguf_writer *w, const char *name
                        cr_dtype_name(dtype));
     if (!cr_file_tensor_bytes(dtype, n_dim, dim, &bytes) ||
         !cr_add_size(w->next_offset, bytes, &end) ||
-        !cr_round_up_size(end, ALIGNMENT, &end))
+        !cr_round_up_size(end, w->alignment, &end))
         return cr_fail(
             err, CRITIC_BAD_ARGUMENT,
             "tensor '%s': its shape overflows or does not fill whole %s blocks", name,
@@ -198,7 +209,7 @@ enum critic_status cr_gguf_add_tensor(struct cr_gguf_writer *w, const char *name
 }
 
 static enum critic_status pad(struct cr_gguf_writer *w, critic_error *err) {
-    return cr_out_write(&w->out, zeros, -w->out.n_written & (ALIGNMENT - 1), err);
+    return cr_out_write(&w->out, zeros, -w->out.n_written & (w->alignment - 1), err);
 }
 
 /* Moves on while the current tensor is complete. */

@@ -60,7 +60,7 @@ static enum critic_status read_dtype(const json_t *info, struct cr_file_tensor *
                        r->path, t->name);
     const char *text = json_string_value(dtype);
     if (!cr_dtype_parse(text, json_string_length(dtype), &t->dtype) ||
-        cr_dtype_block_len(t->dtype) != 1)
+        cr_dtype_block_len(t->dtype) != 1 || cr_dtype_is_panels(t->dtype))
         return cr_fail(err, CRITIC_UNSUPPORTED,
                        "%s: tensor '%s': dtype '%.32s' is not supported", r->path,
                        t->name, text);
@@ -266,7 +266,7 @@ static enum critic_status append_tensor(struct cr_buf *out,
                                         const struct cr_file_tensor *t, size_t *offset,
                                         critic_error *err) {
     size_t bytes, end;
-    CR_ASSERT(cr_dtype_block_len(t->dtype) == 1);
+    CR_ASSERT(cr_dtype_block_len(t->dtype) == 1 && !cr_dtype_is_panels(t->dtype));
     if (!cr_file_tensor_bytes(t->dtype, t->n_dim, t->dim, &bytes) ||
         !cr_add_size(*offset, bytes, &end))
         return cr_fail(err, CRITIC_BAD_ARGUMENT, "tensor '%s': its shape overflows",

@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "io/gguf.h"
 #include "model/config_parts.h"
+#include "tensor/packed_file.h"
 
 static enum critic_status get_size(const struct cr_gguf *g, const char *key, size_t max,
                                    bool required, size_t *out, critic_error *err) {
@@ -58,7 +59,8 @@ static enum critic_status read_decoder(struct cr_config *c, const struct cr_stor
     if (!cr_gguf_find(g, "general.architecture"))
         return cr_fail(err, CRITIC_BAD_MODEL,
                        "GGUF key 'general.architecture' is missing");
-    CR_TRY(need_str(g, "general.architecture", "qwen2", err));
+    CR_TRY(need_str(g, "general.architecture",
+                    cr_store_is_packed(store) ? CR_PACKED_ARCHITECTURE : "qwen2", err));
     CR_TRY(need_str(g, "qwen2.rope.scaling.type", "none", err));
     t->rope_theta = 10000;
     CR_TRY(get_size(g, "qwen2.embedding_length", 1 << 24, true, &t->width, err));
@@ -163,11 +165,13 @@ static enum critic_status read_pictures(struct cr_config *c, const struct cr_ggu
     return CRITIC_OK;
 }
 
-static enum critic_status read_tower(struct cr_config *c, const struct cr_gguf *g,
+static enum critic_status read_tower(struct cr_config *c, const struct cr_store *store,
                                      critic_error *err) {
+    const struct cr_gguf *g = cr_store_gguf_vision(store);
     struct cr_vision_config *v = &c->vision;
     bool silu = false, erf = false;
-    CR_TRY(need_str(g, "general.architecture", "clip", err));
+    CR_TRY(need_str(g, "general.architecture",
+                    cr_store_is_packed(store) ? CR_PACKED_ARCHITECTURE : "clip", err));
     CR_TRY(need_str(g, "clip.projector_type", "mlp", err));
     CR_TRY(need_str(g, "clip.vision.mm_patch_merge_type", "spatial_unpad", err));
     CR_TRY(cr_gguf_bool(g, "clip.use_silu", &silu, err));
@@ -201,7 +205,7 @@ enum critic_status cr_config_from_gguf(struct cr_config *c, const struct cr_stor
     if (status == CRITIC_OK)
         status = read_templates(c, cr_store_gguf(store), err);
     if (status == CRITIC_OK && cr_store_gguf_vision(store))
-        status = read_tower(c, cr_store_gguf_vision(store), err);
+        status = read_tower(c, store, err);
     if (status != CRITIC_OK)
         cr_error_wrap(err, status, "%s: ", cr_store_dir(store));
     return status;

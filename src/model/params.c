@@ -225,7 +225,7 @@ enum critic_status cr_params_bind(struct cr_params *p, const struct cr_config *c
                           config->absent_sizes);
         CR_TRY(status);
         enum cr_dtype dtype = slot.tensor->dtype;
-        bool quantised = cr_dtype_block_len(dtype) > 1;
+        bool quantised = cr_dtype_block_len(dtype) > 1 || cr_dtype_is_panels(dtype);
         if (!is_plain_float(dtype) && !(quantised && slot.is_matrix))
             return cr_fail(err, CRITIC_BAD_MODEL,
                            "tensor '%s' has dtype %s; expected F32, F16%s",
@@ -234,6 +234,10 @@ enum critic_status cr_params_bind(struct cr_params *p, const struct cr_config *c
         if (slot.n_dim == 4 && quantised)
             return cr_fail(err, CRITIC_BAD_MODEL,
                            "tensor '%s' is a quantised convolution", slot.tensor->name);
+        if (slot.tensor == &p->embed && cr_dtype_is_panels(dtype))
+            return cr_fail(err, CRITIC_BAD_MODEL,
+                           "tensor '%s' has dtype %s; an embedding is read row by row",
+                           slot.tensor->name, cr_dtype_name(dtype));
         as_matrix(slot.tensor);
     }
     tie_head(p, config);
@@ -342,8 +346,7 @@ void cr_params_size(struct cr_params *p, const struct cr_config *config,
     for (size_t i = 0, n = cr_params_count(config); i < n; i++) {
         struct cr_param_slot slot;
         cr_params_slot(p, config, i, &slot);
-        size_t rows = cr_tensor_rows(slot.tensor);
-        *n_elements += rows * cr_tensor_cols(slot.tensor);
-        *n_bytes += rows * slot.tensor->row_bytes;
+        *n_elements += cr_tensor_rows(slot.tensor) * cr_tensor_cols(slot.tensor);
+        *n_bytes += cr_tensor_bytes(slot.tensor);
     }
 }

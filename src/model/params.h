@@ -90,6 +90,16 @@ enum critic_status cr_params_quantise(struct cr_params *p, const struct cr_confi
                                       enum cr_packing packing, struct cr_arena *arena,
                                       bool (*cancelled)(void *user), void *user,
                                       struct cr_exec *ex, critic_error *err);
+/* How it packs a matrix of `dtype` with rows of k: 4 bits for the decoder's blocks only. */
+enum cr_packing cr_param_packing(enum cr_dtype dtype, size_t k, bool in_decoder_block,
+                                 enum cr_packing wanted);
+/* The same from a packed file: every product uses its panels where they lie, nothing is copied.
+ * The arena takes a few bytes a product.
+ * Errors: CRITIC_BAD_MODEL (a product whose weights are no panels, a scale that is not finite),
+ * CRITIC_NO_MEMORY. */
+enum critic_status cr_params_use_panels(struct cr_params *p,
+                                        const struct cr_config *config,
+                                        struct cr_arena *arena, critic_error *err);
 /* Lays the weights of every product out as the tiles take them (op/linear.h), where they can be.
  * Errors: CRITIC_NO_MEMORY. */
 enum critic_status cr_params_make_panels(struct cr_params *p,

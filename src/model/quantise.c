@@ -1,4 +1,4 @@
-#include <string.h>
+#include <stdint.h>
 
 #include "base/checked.h"
 #include "model/params.h"
@@ -31,16 +31,21 @@ static enum critic_status each_product(struct cr_params *p,
     return visit(user, &p->head, CR_PART_DECODER, err);
 }
 
-/* 4 bits for the decoder's blocks; what a file keeps in 5 to 8 bits, it keeps so on purpose. */
-static enum cr_packing packing_of(const struct cr_linear *lin, enum cr_param_part part,
-                                  bool is_head, enum cr_packing wanted) {
-    enum cr_dtype dtype = lin->w.dtype;
+/* What a file keeps in 5 to 8 bits, it keeps so on purpose. */
+enum cr_packing cr_param_packing(enum cr_dtype dtype, size_t k, bool in_decoder_block,
+                                 enum cr_packing wanted) {
     bool is_fine = dtype == CR_Q5_0 || dtype == CR_Q5_1 || dtype == CR_Q5_K ||
                    dtype == CR_Q6_K || dtype == CR_Q8_0;
-    if (wanted == CR_PACK_INT4 && part == CR_PART_DECODER && !is_head && !is_fine &&
-        cr_packed_fits(CR_PACK_INT4, cr_tensor_cols(&lin->w)))
+    if (wanted == CR_PACK_INT4 && in_decoder_block && !is_fine &&
+        cr_packed_fits(CR_PACK_INT4, k))
         return CR_PACK_INT4;
     return CR_PACK_INT8;
+}
+
+static enum cr_packing packing_of(const struct cr_linear *lin, enum cr_param_part part,
+                                  bool is_head, enum cr_packing wanted) {
+    return cr_param_packing(lin->w.dtype, cr_tensor_cols(&lin->w),
+                            part == CR_PART_DECODER && !is_head, wanted);
 }
 
 struct quantiser {
@@ -53,13 +58,23 @@ struct quantiser {
     size_t bytes;
 };
 
+/* What an arena adds to two blocks, whatever it puts around them. */
+#define ARENA_MARGIN ((size_t)1024)
+
+/* The head's rounding decides between tokens that are nearly as likely: a fifth of all changes of
+ * the likeliest token were its own (docs/quantisation.md). */
+static void attach(struct quantiser *q, struct cr_linear *lin, struct cr_packed *packed) {
+    packed->is_fine = lin == &q->params->head;
+    lin->packed = packed;
+}
+
 static enum critic_status count(void *user, struct cr_linear *lin,
                                 enum cr_param_part part, critic_error *err) {
     (void)err;
     struct quantiser *q = user;
     enum cr_packing packing = packing_of(lin, part, lin == &q->params->head, q->wanted);
     q->bytes +=
-        sizeof(struct cr_packed) + 64 +
+        sizeof(struct cr_packed) + ARENA_MARGIN +
         cr_packed_bytes(packing, cr_tensor_rows(&lin->w), cr_tensor_cols(&lin->w));
     return CRITIC_OK;
 }
@@ -75,10 +90,7 @@ static enum critic_status quantise(void *user, struct cr_linear *lin,
     CR_TRY(cr_packed_new(packed,
                          packing_of(lin, part, lin == &q->params->head, q->wanted),
                          &lin->w, q->arena, q->ex, err));
-    /* The head's rounding decides between tokens that are nearly as likely: a fifth of all changes of
-     * the likeliest token were its own (docs/quantisation.md). */
-    packed->is_fine = lin == &q->params->head;
-    lin->packed = packed;
+    attach(q, lin, packed);
     return CRITIC_OK;
 }
 
@@ -101,6 +113,43 @@ enum critic_status cr_params_quantise(struct cr_params *p, const struct cr_confi
                           .cancelled = cancelled,
                           .user = user};
     return each_product(p, config, quantise, &q, err);
+}
+
+/* ---- panels that a file holds ---- */
+
+static enum critic_status use(void *user, struct cr_linear *lin, enum cr_param_part part,
+                              critic_error *err) {
+    struct quantiser *q = user;
+    const struct cr_tensor *w = &lin->w;
+    (void)part;
+    if (!cr_dtype_is_panels(w->dtype))
+        return cr_fail(err, CRITIC_BAD_MODEL,
+                       "tensor '%s' has dtype %s in a packed file; expected %s or %s",
+                       w->name, cr_dtype_name(w->dtype), cr_dtype_name(CR_PANEL8),
+                       cr_dtype_name(CR_PANEL4));
+    bool is_head = lin == &q->params->head;
+    if (is_head && w->dtype != CR_PANEL8)
+        return cr_fail(err, CRITIC_BAD_MODEL, "tensor '%s' has dtype %s; expected %s",
+                       w->name, cr_dtype_name(w->dtype), cr_dtype_name(CR_PANEL8));
+    struct cr_packed *packed = cr_arena_alloc(q->arena, sizeof *packed);
+    if (!packed)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for the parameter table");
+    *packed = cr_packed_view(w->dtype == CR_PANEL4 ? CR_PACK_INT4 : CR_PACK_INT8,
+                             cr_tensor_rows(w), cr_tensor_cols(w), w->data);
+    size_t bad = cr_packed_bad_column(packed);
+    if (bad != SIZE_MAX)
+        return cr_fail(err, CRITIC_BAD_MODEL,
+                       "tensor '%s': a scale of row %zu is not finite; expected numbers",
+                       w->name, bad);
+    attach(q, lin, packed);
+    return CRITIC_OK;
+}
+
+enum critic_status cr_params_use_panels(struct cr_params *p,
+                                        const struct cr_config *config,
+                                        struct cr_arena *arena, critic_error *err) {
+    struct quantiser q = {.params = p, .arena = arena};
+    return each_product(p, config, use, &q, err);
 }
 
 /* ---- panels of bf16 ---- */

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <omp.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -16,14 +17,51 @@ static size_t panel_bytes(enum cr_packing packing, size_t k) {
     return packing == CR_PACK_INT4 ? cr_int4_panel_bytes(k) : cr_int8_panel_bytes(k);
 }
 
-/* What an arena takes for a block, whatever it puts around it. */
-#define BLOCK_MARGIN ((size_t)256)
+enum cr_dtype cr_packed_dtype(enum cr_packing packing) {
+    CR_ASSERT(packing != CR_PACK_NONE);
+    return packing == CR_PACK_INT4 ? CR_PANEL4 : CR_PANEL8;
+}
+
+/* Numbers of one kind that a column has: a scale; 4 bits three. */
+static size_t n_kinds(enum cr_packing packing) {
+    return packing == CR_PACK_INT4 ? 3 : 1;
+}
+
+/* Columns with those that fill the last panel. */
+static size_t whole_columns(size_t n) {
+    return cr_int8_panels(n) * CR_INT8_COLS;
+}
 
 size_t cr_packed_bytes(enum cr_packing packing, size_t n, size_t k) {
-    size_t n_panels = cr_int8_panels(n);
-    size_t n_scales = packing == CR_PACK_INT4 ? 3 : 1;
-    return n_panels * panel_bytes(packing, k) +
-           n_scales * n_panels * CR_INT8_COLS * sizeof(float) + 4 * BLOCK_MARGIN;
+    size_t bytes = cr_int8_panels(n) * panel_bytes(packing, k) +
+                   n_kinds(packing) * whole_columns(n) * sizeof(float),
+           want;
+    CR_ASSERT(cr_dtype_matrix_bytes(cr_packed_dtype(packing), n, k, &want) &&
+              bytes == want);
+    return bytes;
+}
+
+/* ---- views ---------------------------------------------------------------------------------- */
+
+struct cr_packed cr_packed_view(enum cr_packing packing, size_t n, size_t k,
+                                const void *data) {
+    CR_ASSERT((uintptr_t)data % 64 == 0);
+    struct cr_packed p = {.packing = packing, .n = n, .k = k, .panels = data};
+    const unsigned char *behind = p.panels + cr_int8_panels(n) * panel_bytes(packing, k);
+    p.scale = (const float *)(const void *)behind;
+    if (packing == CR_PACK_INT4) {
+        p.min = p.scale + whole_columns(n);
+        p.scale8 = p.min + whole_columns(n);
+    }
+    return p;
+}
+
+size_t cr_packed_bad_column(const struct cr_packed *p) {
+    size_t n = n_kinds(p->packing) * whole_columns(p->n);
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(p->scale[i]))
+            return i % whole_columns(p->n);
+    return SIZE_MAX;
 }
 
 /* ---- packing -------------------------------------------------------------------------------- */
@@ -32,8 +70,8 @@ struct packer {
     enum cr_packing packing;
     const struct cr_tensor *w;
     unsigned char *panels;
-    float *scale, *min, *scale8;
-    size_t bad_row; /* the first with a number that is none; SIZE_MAX */
+    float *scale, *min, *scale8; /* min and scale8 of 4 bits only */
+    size_t bad_row;              /* the first with a number that is none; SIZE_MAX */
 };
 
 /* false where a weight is no finite number. */
@@ -93,26 +131,21 @@ enum critic_status cr_packed_new(struct cr_packed *out, enum cr_packing packing,
                                  const struct cr_tensor *w, struct cr_arena *arena,
                                  struct cr_exec *ex, critic_error *err) {
     memset(out, 0, sizeof *out);
-    size_t n = cr_tensor_rows(w), k = cr_tensor_cols(w), n_panels = cr_int8_panels(n);
+    size_t n = cr_tensor_rows(w), k = cr_tensor_cols(w), columns = whole_columns(n);
     CR_ASSERT(packing != CR_PACK_NONE && cr_packed_fits(packing, k));
     struct packer p = {.packing = packing, .w = w, .bad_row = SIZE_MAX};
-    size_t n_scales = packing == CR_PACK_INT4 ? 3 : 1;
-    p.panels = cr_arena_alloc(arena, n_panels * panel_bytes(packing, k));
-    p.scale = cr_arena_calloc(arena, n_scales * n_panels * CR_INT8_COLS, sizeof *p.scale);
-    if (!p.panels || !p.scale)
+    size_t panels = cr_int8_panels(n) * panel_bytes(packing, k);
+    p.panels = cr_arena_alloc(arena, cr_packed_bytes(packing, n, k));
+    if (!p.panels)
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for quantised weights");
-    p.min = p.scale + n_panels * CR_INT8_COLS;
-    p.scale8 = p.min + n_panels * CR_INT8_COLS;
+    p.scale = (float *)(void *)(p.panels + panels);
+    p.min = p.scale + columns;
+    p.scale8 = p.min + columns;
+    memset(p.scale, 0, n_kinds(packing) * columns * sizeof *p.scale);
     pack_all(&p, ex);
     if (p.bad_row != SIZE_MAX)
         return bad_number(&p, ex, err);
-    *out = (struct cr_packed){.packing = packing,
-                              .n = n,
-                              .k = k,
-                              .panels = p.panels,
-                              .scale = p.scale,
-                              .min = n_scales > 1 ? p.min : NULL,
-                              .scale8 = n_scales > 1 ? p.scale8 : NULL};
+    *out = cr_packed_view(packing, n, k, p.panels);
     return CRITIC_OK;
 }
 

@@ -26,7 +26,10 @@ struct cr_packed {
 
 /* Can rows of k elements be packed so? 4 bits want whole blocks of 32. */
 bool cr_packed_fits(enum cr_packing packing, size_t k);
-/* Bytes that cr_packed_new takes of an arena. */
+/* The dtype of a matrix that is kept so: a file's tensor of it holds, as memory does, the panels and
+ * behind them the scales, the minima, the scales of widened panels. One layout for every ISA. */
+enum cr_dtype cr_packed_dtype(enum cr_packing packing);
+/* Bytes of the matrix; cr_packed_new takes them of an arena, rounded up to its alignment. */
 size_t cr_packed_bytes(enum cr_packing packing, size_t n, size_t k);
 /* Quantises the matrix w (N, K) of any weight dtype over all threads; panels and scales lie in
  * the arena. Errors: CRITIC_BAD_MODEL naming w, row and element where a weight is NaN or
@@ -34,6 +37,12 @@ size_t cr_packed_bytes(enum cr_packing packing, size_t n, size_t k);
 enum critic_status cr_packed_new(struct cr_packed *out, enum cr_packing packing,
                                  const struct cr_tensor *w, struct cr_arena *arena,
                                  struct cr_exec *ex, critic_error *err);
+
+/* Weights (N, K) that lie ready at `data`, on a multiple of 64 bytes, cr_packed_bytes of them. */
+struct cr_packed cr_packed_view(enum cr_packing packing, size_t n, size_t k,
+                                const void *data);
+/* The first column (a row of the matrix) with a scale that is no finite number; SIZE_MAX: none. */
+size_t cr_packed_bad_column(const struct cr_packed *p);
 
 /* y (T, N) = or += x (T, K) w; the contract is op/linear.h's.
  * bias: (N) f32 or NULL; add: y +=. Where w is fine, y is F32. */

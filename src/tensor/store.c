@@ -13,6 +13,7 @@
 #include "io/safetensors.h"
 #include "tensor/embedded.h"
 #include "tensor/names.h"
+#include "tensor/packed_file.h"
 
 /* Address space for names, metadata and the tokenizer lists of GGUF. */
 #define ARENA_BYTES     ((size_t)256 << 20)
@@ -29,6 +30,7 @@ struct cr_store {
     size_t n_shards;
     struct cr_gguf text; /* map.bytes.data NULL: not a GGUF store */
     struct cr_gguf vision;
+    enum cr_dtype packing; /* of a packed file, whose `text` is everything; else CR_F32 */
     struct cr_store_entry *entries;
     size_t n_entries;
     const struct cr_store_entry **by_canonical;
@@ -99,11 +101,9 @@ static enum critic_status build_index(struct cr_store *s, critic_error *err) {
 }
 
 static size_t alignment_of(enum cr_dtype dtype) {
+    if (cr_dtype_is_panels(dtype))
+        return 64;
     return cr_dtype_block_len(dtype) == 1 ? cr_dtype_block_bytes(dtype) : 2;
-}
-
-static size_t tensor_bytes(const struct cr_tensor *t) {
-    return cr_tensor_rows(t) * t->row_bytes; /* proved when the file was read */
 }
 
 static bool is_misaligned(const struct cr_tensor *t) {
@@ -115,7 +115,7 @@ static enum critic_status align_entries(struct cr_store *s, critic_error *err) {
     size_t total = 0;
     for (size_t i = 0; i < s->n_entries; i++)
         if (is_misaligned(&s->entries[i].tensor) &&
-            !cr_add_size(total, tensor_bytes(&s->entries[i].tensor) + 192, &total))
+            !cr_add_size(total, cr_tensor_bytes(&s->entries[i].tensor) + 192, &total))
             return no_memory(s->dir, err);
     if (total == 0)
         return CRITIC_OK;
@@ -124,10 +124,10 @@ static enum critic_status align_entries(struct cr_store *s, critic_error *err) {
         struct cr_tensor *t = &s->entries[i].tensor;
         if (!is_misaligned(t))
             continue;
-        void *copy = cr_arena_alloc(&s->aligned, tensor_bytes(t));
+        void *copy = cr_arena_alloc(&s->aligned, cr_tensor_bytes(t));
         if (!copy)
             return no_memory(s->dir, err);
-        memcpy(copy, t->data, tensor_bytes(t));
+        memcpy(copy, t->data, cr_tensor_bytes(t));
         t->data = copy;
     }
     return CRITIC_OK;
@@ -317,6 +317,8 @@ static enum critic_status add_gguf(struct cr_store *s, const struct cr_gguf *g,
     enum critic_status status = CRITIC_OK;
     cr_buf_init(&canonical, 1 << 20);
     for (size_t i = 0; i < g->n_tensors && status == CRITIC_OK; i++) {
+        if (cr_store_is_packed(s) && strcmp(g->tensors[i].name, CR_PACKED_DIGESTS) == 0)
+            continue;
         status = cr_name_from_gguf(&canonical, g->tensors[i].name, swapped, err);
         if (status == CRITIC_OK)
             status = add_entry(s, &g->tensors[i], file, &canonical, err);
@@ -396,6 +398,10 @@ static enum critic_status open_gguf(struct cr_store *s, const char *path,
     uint64_t n_splits = 1;
     s->layout = CR_LAYOUT_GGUF;
     CR_TRY(cr_gguf_open(&s->text, s->arena, path, err));
+    if (cr_packed_file_is(&s->text)) {
+        CR_TRY(cr_packed_file_check(&s->text, path, &s->packing, err));
+        return add_parts(s, path, NULL, err);
+    }
     CR_TRY(cr_gguf_str(&s->text, "general.architecture", &architecture, err));
     if (cr_str_eq_c(architecture, "clip"))
         return cr_fail(
@@ -512,13 +518,15 @@ static enum critic_status open_file(struct cr_store *s, const char *path,
     CR_TRY(set_dir(s, path, is_dir, err));
     if (is_dir)
         return open_dir(s, err);
-    if (ends_with(path, ".gguf"))
-        return open_gguf(s, path, err);
     if (ends_with(path, ".safetensors"))
         return open_single(s, path, err);
+    if (ends_with(path, ".gguf") || cr_gguf_is(path))
+        return open_gguf(s, path, err);
     return cr_fail(
         err, CRITIC_BAD_FILE,
-        "%s: not a checkpoint; expected a folder, a .safetensors or a .gguf file", path);
+        "%s: not a checkpoint; expected a folder, a .safetensors, a .gguf or a "
+        "packed file",
+        path);
 }
 
 static enum critic_status open_path(struct cr_store *s, const char *path,
@@ -589,7 +597,23 @@ const struct cr_gguf *cr_store_gguf(const struct cr_store *s) {
     return s->text.map.bytes.data ? &s->text : NULL;
 }
 
+bool cr_store_is_packed(const struct cr_store *s) {
+    return cr_dtype_is_panels(s->packing);
+}
+
+enum cr_dtype cr_store_packing(const struct cr_store *s) {
+    return s->packing;
+}
+
+enum critic_status cr_store_verify(const struct cr_store *s, critic_error *err) {
+    CR_ASSERT(cr_store_is_packed(s));
+    const char *file = s->n_entries > 0 ? s->entries[0].file : s->dir;
+    return cr_packed_file_verify(&s->text, file, err);
+}
+
 const struct cr_gguf *cr_store_gguf_vision(const struct cr_store *s) {
+    if (cr_store_is_packed(s) && cr_gguf_find(&s->text, "clip.has_vision_encoder"))
+        return &s->text;
     return s->vision.map.bytes.data ? &s->vision : NULL;
 }
 
@@ -677,7 +701,7 @@ enum critic_status cr_store_get(const struct cr_store *s, const char *canonical,
 static void hash_tensor(struct cr_hash *h, const struct cr_store_entry *e) {
     const struct cr_tensor *t = &e->tensor;
     const unsigned char *data = t->data;
-    size_t bytes = tensor_bytes(t);
+    size_t bytes = cr_tensor_bytes(t);
     cr_hash_update(h, e->name, strlen(e->name) + 1);
     const char *dtype = cr_dtype_name(t->dtype);
     cr_hash_update(h, dtype, strlen(dtype) + 1);

@@ -45,7 +45,7 @@ struct cr_store_entry {
 struct cr_store;
 struct cr_gguf; /* io/gguf.h */
 
-/* path: a folder, a .safetensors file or a .gguf file. To x.gguf belongs the vision part
+/* path: a folder, a .safetensors file, a .gguf file or a packed file of any name. To x.gguf belongs the vision part
  * mmproj-x.gguf in the same folder, or else the only *mmproj*.gguf there, provided that its
  * projector ends in the width of x. A folder may also hold one .gguf instead of safetensors.
  * Where no such path exists, the name of a model that is compiled in (tensor/embedded.h).
@@ -64,7 +64,14 @@ enum cr_layout cr_store_layout(const struct cr_store *s);
 const char *cr_store_dir(const struct cr_store *s);
 /* NULL unless the layout is CR_LAYOUT_GGUF. */
 const struct cr_gguf *cr_store_gguf(const struct cr_store *s);
-/* The vision part's GGUF, NULL where there is none. */
+/* Do the matrices lie in panels, ready for 8-bit products (tensor/packed_file.h)? Then nothing but
+ * those products can be done with them. The layout is CR_LAYOUT_GGUF. */
+bool cr_store_is_packed(const struct cr_store *s);
+/* CR_PANEL8 or CR_PANEL4, in which its decoder blocks are. */
+enum cr_dtype cr_store_packing(const struct cr_store *s);
+/* Reads all of a packed file and compares its hashes. Errors: CRITIC_BAD_FILE naming the tensor. */
+enum critic_status cr_store_verify(const struct cr_store *s, critic_error *err);
+/* The vision part's GGUF, NULL where there is none; of a packed file the file itself. */
 const struct cr_gguf *cr_store_gguf_vision(const struct cr_store *s);
 size_t cr_store_count(const struct cr_store *s);
 const struct cr_store_entry *cr_store_at(const struct cr_store *s, size_t i);

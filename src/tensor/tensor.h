@@ -41,6 +41,15 @@ static inline void *cr_tensor_row(const struct cr_tensor *t, size_t row) {
     return (char *)t->data + row * t->row_bytes;
 }
 
+/* Bytes of a dense tensor, panels included. */
+static inline size_t cr_tensor_bytes(const struct cr_tensor *t) {
+    size_t bytes = cr_tensor_rows(t) * t->row_bytes;
+    if (cr_dtype_is_panels(t->dtype))
+        CR_ASSERT(cr_dtype_matrix_bytes(t->dtype, cr_tensor_rows(t), cr_tensor_cols(t),
+                                        &bytes));
+    return bytes;
+}
+
 /* Rows [first, first + n) of a matrix. */
 static inline struct cr_tensor cr_tensor_slice(const struct cr_tensor *t, size_t first,
                                                size_t n) {

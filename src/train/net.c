@@ -22,6 +22,11 @@ static enum critic_status no_memory(critic_error *err) {
 
 static enum critic_status open_checkpoint(struct cr_net *net, critic_error *err) {
     CR_TRY(cr_store_open(&net->store, net->opts.model, err));
+    if (cr_store_is_packed(net->store))
+        return cr_fail(err, CRITIC_UNSUPPORTED,
+                       "%s: a packed file is for judging only; expected the checkpoint "
+                       "that it was made from",
+                       net->opts.model);
     if (cr_store_gguf(net->store) && !net->opts.lora.is_set && !net->opts.reference)
         return cr_fail(err, CRITIC_UNSUPPORTED,
                        "%s: the weights of a GGUF cannot be trained, only an adapter on "
