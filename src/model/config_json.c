@@ -13,101 +13,8 @@
 #define MAX_SIZE       ((size_t)1 << 24) /* of a width, a vocabulary */
 #define MAX_LAYERS     ((size_t)4096)
 
-/* One object and what errors call it. */
-struct section {
-    const json_t *object;
-    const char *where;
-};
-
-static enum critic_status unsupported(struct section s, const char *key,
-                                      const char *value, const char *expected,
-                                      critic_error *err) {
-    return cr_fail(err, CRITIC_UNSUPPORTED, "%s: '%s' is %.64s; supported: %s", s.where,
-                   key, value, expected);
-}
-
-/* Null where the network needs a value is no way to ask for a default. */
-static enum critic_status not_null(struct section s, const char *key,
-                                   const char *expected, critic_error *err) {
-    if (!json_is_null(json_object_get(s.object, key)))
-        return CRITIC_OK;
-    return cr_fail(err, CRITIC_BAD_FILE, "%s: '%s' is null; expected %s", s.where, key,
-                   expected);
-}
-
-static enum critic_status get_size(struct section s, const char *key, size_t max,
-                                   size_t *out, critic_error *err) {
-    CR_TRY(not_null(s, key, "an integer", err));
-    return cr_json_size(s.object, key, 1, max, out, s.where, err);
-}
-
-static enum critic_status get_number(struct section s, const char *key, double *out,
-                                     critic_error *err) {
-    CR_TRY(not_null(s, key, "a number", err));
-    return cr_json_double(s.object, key, out, s.where, err);
-}
-
-static enum critic_status get_id(struct section s, const char *key, int32_t *out,
-                                 critic_error *err) {
-    size_t id = SIZE_MAX;
-    CR_TRY(cr_json_size(s.object, key, 0, INT32_MAX, &id, s.where, err));
-    if (id != SIZE_MAX)
-        *out = (int32_t)id;
-    return CRITIC_OK;
-}
-
-/* A string that must be one of the words (a comma-separated list), or absent. */
-static enum critic_status need_word(struct section s, const char *key, const char *words,
-                                    critic_error *err) {
-    struct cr_str text = {NULL, 0};
-    CR_TRY(not_null(s, key, words, err));
-    CR_TRY(cr_json_str(s.object, key, &text, s.where, err));
-    if (!text.data)
-        return CRITIC_OK;
-    const char *word = words;
-    for (;;) {
-        size_t len = strcspn(word, ",");
-        if (len == text.len && memcmp(word, text.data, len) == 0)
-            return CRITIC_OK;
-        if (word[len] == '\0')
-            return unsupported(s, key, text.data, words, err);
-        word += len + 1;
-    }
-}
-
-static enum critic_status need_false(struct section s, const char *key,
-                                     critic_error *err) {
-    bool value = false;
-    CR_TRY(cr_json_bool(s.object, key, &value, s.where, err));
-    return value ? unsupported(s, key, "true", "false", err) : CRITIC_OK;
-}
-
-static enum critic_status need_true(struct section s, const char *key,
-                                    critic_error *err) {
-    bool value = true;
-    CR_TRY(cr_json_bool(s.object, key, &value, s.where, err));
-    return value ? CRITIC_OK : unsupported(s, key, "false", "true", err);
-}
-
-static enum critic_status need_null(struct section s, const char *key,
-                                    critic_error *err) {
-    const json_t *value = json_object_get(s.object, key);
-    return !value || json_is_null(value) ? CRITIC_OK
-                                         : unsupported(s, key, "set", "null", err);
-}
-
-static enum critic_status get_activation(struct section s, const char *key,
-                                         enum cr_activation *out, critic_error *err) {
-    struct cr_str text = {NULL, 0};
-    CR_TRY(need_word(s, key, "gelu,gelu_pytorch_tanh", err));
-    CR_TRY(cr_json_str(s.object, key, &text, s.where, err));
-    if (text.data)
-        *out = cr_str_eq_c(text, "gelu") ? CR_ACT_GELU_ERF : CR_ACT_GELU_TANH;
-    return CRITIC_OK;
-}
-
 /* eos_token_id: a number or a list. Ids that are there already are not repeated. */
-static enum critic_status add_eos(struct cr_config *c, struct section s,
+static enum critic_status add_eos(struct cr_config *c, struct cr_section s,
                                   critic_error *err) {
     json_t *value = json_object_get(s.object, "eos_token_id");
     if (!value || json_is_null(value))
@@ -138,12 +45,12 @@ static enum critic_status add_eos(struct cr_config *c, struct section s,
 
 /* transformers 4: rope_theta and rope_scaling; 5: rope_parameters. LLaVA-NeXT's model class
  * sets rope_scaling to none whatever the file says (llava_qwen.py): there it is not read. */
-static enum critic_status read_rope(struct cr_decoder_config *t, struct section s,
+static enum critic_status read_rope(struct cr_decoder_config *t, struct cr_section s,
                                     bool lmms, critic_error *err) {
     static const char *const keys[] = {"rope_parameters", "rope_scaling"};
-    CR_TRY(get_number(s, "rope_theta", &t->rope_theta, err));
+    CR_TRY(cr_section_number(s, "rope_theta", &t->rope_theta, err));
     for (size_t i = 0; i < (lmms ? 1 : CR_COUNT(keys)); i++) {
-        struct section rope = {NULL, s.where};
+        struct cr_section rope = {NULL, s.where};
         json_t *object;
         double partial = 1;
         CR_TRY(cr_json_object(s.object, keys[i], &object, s.where, err));
@@ -160,30 +67,32 @@ static enum critic_status read_rope(struct cr_decoder_config *t, struct section 
                                "supported",
                                s.where, keys[i], key);
         }
-        CR_TRY(need_word(rope, "rope_type", "default", err));
-        CR_TRY(need_word(rope, "type", "default", err));
+        CR_TRY(cr_section_need_word(rope, "rope_type", "default", err));
+        CR_TRY(cr_section_need_word(rope, "type", "default", err));
         CR_TRY(cr_json_double(object, "partial_rotary_factor", &partial, s.where, err));
         if (partial != 1)
-            return unsupported(rope, "partial_rotary_factor", "not 1", "1", err);
-        CR_TRY(get_number(rope, "rope_theta", &t->rope_theta, err));
+            return cr_section_unsupported(rope, "partial_rotary_factor", "not 1", "1",
+                                          err);
+        CR_TRY(cr_section_number(rope, "rope_theta", &t->rope_theta, err));
     }
     return CRITIC_OK;
 }
 
-static enum critic_status need_full_attention(struct section s, critic_error *err) {
+static enum critic_status need_full_attention(struct cr_section s, critic_error *err) {
     json_t *types;
-    CR_TRY(need_false(s, "use_sliding_window", err));
+    CR_TRY(cr_section_need_false(s, "use_sliding_window", err));
     CR_TRY(cr_json_array(s.object, "layer_types", &types, s.where, err));
     for (size_t i = 0; i < json_array_size(types); i++) {
         const char *type = json_string_value(json_array_get(types, i));
         if (!type || strcmp(type, "full_attention") != 0)
-            return unsupported(s, "layer_types", type ? type : "no list of strings",
-                               "full_attention", err);
+            return cr_section_unsupported(s, "layer_types",
+                                          type ? type : "no list of strings",
+                                          "full_attention", err);
     }
     return CRITIC_OK;
 }
 
-static enum critic_status read_decoder(struct cr_decoder_config *t, struct section s,
+static enum critic_status read_decoder(struct cr_decoder_config *t, struct cr_section s,
                                        bool lmms, critic_error *err) {
     /* Qwen2Config's defaults: files of transformers leave out what equals them. */
     *t = (struct cr_decoder_config){.width = 4096,
@@ -194,23 +103,23 @@ static enum critic_status read_decoder(struct cr_decoder_config *t, struct secti
                                     .max_positions = 32768,
                                     .rope_theta = 10000,
                                     .rms_eps = 1e-6};
-    CR_TRY(get_size(s, "hidden_size", MAX_SIZE, &t->width, err));
-    CR_TRY(get_size(s, "num_hidden_layers", MAX_LAYERS, &t->n_layers, err));
-    CR_TRY(get_size(s, "num_attention_heads", MAX_LAYERS, &t->n_heads, err));
+    CR_TRY(cr_section_size(s, "hidden_size", MAX_SIZE, &t->width, err));
+    CR_TRY(cr_section_size(s, "num_hidden_layers", MAX_LAYERS, &t->n_layers, err));
+    CR_TRY(cr_section_size(s, "num_attention_heads", MAX_LAYERS, &t->n_heads, err));
     /* Absent it is 32, the class default; null it is the number of heads. */
     t->n_kv_heads = json_object_get(s.object, "num_key_value_heads") ? t->n_heads : 32;
     CR_TRY(cr_json_size(s.object, "num_key_value_heads", 1, MAX_LAYERS, &t->n_kv_heads,
                         s.where, err));
-    CR_TRY(get_size(s, "intermediate_size", MAX_SIZE, &t->ffn_width, err));
-    CR_TRY(get_size(s, "vocab_size", MAX_SIZE, &t->vocab, err));
-    CR_TRY(
-        get_size(s, "max_position_embeddings", (size_t)1 << 30, &t->max_positions, err));
-    CR_TRY(get_number(s, "rms_norm_eps", &t->rms_eps, err));
+    CR_TRY(cr_section_size(s, "intermediate_size", MAX_SIZE, &t->ffn_width, err));
+    CR_TRY(cr_section_size(s, "vocab_size", MAX_SIZE, &t->vocab, err));
+    CR_TRY(cr_section_size(s, "max_position_embeddings", (size_t)1 << 30,
+                           &t->max_positions, err));
+    CR_TRY(cr_section_number(s, "rms_norm_eps", &t->rms_eps, err));
     CR_TRY(cr_json_bool(s.object, "tie_word_embeddings", &t->tied, s.where, err));
     CR_TRY(read_rope(t, s, lmms, err));
-    CR_TRY(need_word(s, "hidden_act", "silu", err));
+    CR_TRY(cr_section_need_word(s, "hidden_act", "silu", err));
     CR_TRY(need_full_attention(s, err));
-    CR_TRY(need_null(s, "quantization_config", err));
+    CR_TRY(cr_section_need_null(s, "quantization_config", err));
     CR_TRY(cr_json_size(s.object, "head_dim", 1, 4096, &t->head_dim, s.where, err));
     if (t->head_dim == 0 && t->width % t->n_heads != 0)
         return cr_fail(err, CRITIC_BAD_MODEL,
@@ -245,171 +154,35 @@ static const struct cr_vision_config siglip_base = {.present = true,
                                                     .act = CR_ACT_GELU_TANH};
 
 /* image_size and patch_size: a number or a pair of equal numbers. */
-static enum critic_status get_side(struct section s, const char *key, size_t *out,
+static enum critic_status get_side(struct cr_section s, const char *key, size_t *out,
                                    critic_error *err) {
     json_t *value = json_object_get(s.object, key);
     if (!json_is_array(value))
-        return get_size(s, key, 16384, out, err);
+        return cr_section_size(s, key, 16384, out, err);
     json_int_t a = json_integer_value(json_array_get(value, 0));
     json_int_t b = json_integer_value(json_array_get(value, 1));
     if (json_array_size(value) != 2 || a != b || a < 1 || a > 16384)
-        return unsupported(s, key, "a list", "a number or two equal ones", err);
+        return cr_section_unsupported(s, key, "a list", "a number or two equal ones",
+                                      err);
     *out = (size_t)a;
     return CRITIC_OK;
 }
 
-static enum critic_status read_tower(struct cr_vision_config *v, struct section s,
+static enum critic_status read_tower(struct cr_vision_config *v, struct cr_section s,
                                      critic_error *err) {
     size_t channels = 3;
-    CR_TRY(need_word(s, "model_type", "siglip_vision_model", err));
-    CR_TRY(get_size(s, "hidden_size", MAX_SIZE, &v->width, err));
-    CR_TRY(get_size(s, "num_hidden_layers", MAX_LAYERS, &v->n_layers, err));
-    CR_TRY(get_size(s, "num_attention_heads", MAX_LAYERS, &v->n_heads, err));
-    CR_TRY(get_size(s, "intermediate_size", MAX_SIZE, &v->ffn_width, err));
+    CR_TRY(cr_section_need_word(s, "model_type", "siglip_vision_model", err));
+    CR_TRY(cr_section_size(s, "hidden_size", MAX_SIZE, &v->width, err));
+    CR_TRY(cr_section_size(s, "num_hidden_layers", MAX_LAYERS, &v->n_layers, err));
+    CR_TRY(cr_section_size(s, "num_attention_heads", MAX_LAYERS, &v->n_heads, err));
+    CR_TRY(cr_section_size(s, "intermediate_size", MAX_SIZE, &v->ffn_width, err));
     CR_TRY(get_side(s, "image_size", &v->image_px, err));
     CR_TRY(get_side(s, "patch_size", &v->patch_px, err));
-    CR_TRY(get_size(s, "num_channels", 64, &channels, err));
-    CR_TRY(get_number(s, "layer_norm_eps", &v->layer_norm_eps, err));
-    CR_TRY(get_activation(s, "hidden_act", &v->act, err));
+    CR_TRY(cr_section_size(s, "num_channels", 64, &channels, err));
+    CR_TRY(cr_section_number(s, "layer_norm_eps", &v->layer_norm_eps, err));
+    CR_TRY(cr_section_activation(s, "hidden_act", &v->act, err));
     if (channels != 3)
-        return unsupported(s, "num_channels", "not 3", "3", err);
-    return CRITIC_OK;
-}
-
-/* ---- pictures ---- */
-
-/* "(1x1),...,(6x6)": every grid from the first to the last, times the tile. */
-static enum critic_status read_compact_pinpoints(struct cr_picture_config *p,
-                                                 struct cr_str text, size_t tile,
-                                                 const char *where, critic_error *err) {
-    unsigned first[2], last[2];
-    char copy[128], end;
-    const char *tail = NULL;
-    if (text.len < sizeof copy) {
-        memcpy(copy, text.data, text.len);
-        copy[text.len] = '\0';
-        tail = strrchr(copy, '(');
-    }
-    if (!tail || strspn(copy, "0123456789x(),. ") != text.len ||
-        sscanf(copy, "(%3ux%3u%c", &first[0], &first[1], &end) != 3 || end != ')' ||
-        sscanf(tail, "(%3ux%3u%c", &last[0], &last[1], &end) != 3 || end != ')' ||
-        first[0] > last[0] || first[1] > last[1])
-        return cr_fail(
-            err, CRITIC_UNSUPPORTED,
-            "%s: 'image_grid_pinpoints' is '%.*s'; expected a list of pairs or "
-            "\"(AxB),...,(CxD)\"",
-            where, (int)CR_MIN(text.len, 64), text.data);
-    for (size_t i = first[0]; i <= last[0]; i++)
-        for (size_t j = first[1]; j <= last[1]; j++)
-            CR_TRY(cr_config_add_pinpoint(p, i * tile, j * tile, tile, where, err));
-    return CRITIC_OK;
-}
-
-/* transformers gives (height, width), lmms-lab (width, height). */
-static enum critic_status read_pinpoints(struct cr_picture_config *p, struct section s,
-                                         size_t tile, bool height_first,
-                                         critic_error *err) {
-    json_t *value = json_object_get(s.object, "image_grid_pinpoints");
-    p->n_pinpoints = 0;
-    if (json_is_string(value))
-        return read_compact_pinpoints(
-            p, (struct cr_str){json_string_value(value), json_string_length(value)}, tile,
-            s.where, err);
-    CR_TRY(cr_json_array(s.object, "image_grid_pinpoints", &value, s.where, err));
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        json_t *pair = json_array_get(value, i);
-        json_int_t a = json_integer_value(json_array_get(pair, 0));
-        json_int_t b = json_integer_value(json_array_get(pair, 1));
-        if (json_array_size(pair) != 2 || a < 1 || b < 1)
-            return cr_fail(
-                err, CRITIC_BAD_FILE,
-                "%s: entry %zu of 'image_grid_pinpoints' is not a pair of sizes", s.where,
-                i);
-        CR_TRY(cr_config_add_pinpoint(p, (size_t)(height_first ? b : a),
-                                      (size_t)(height_first ? a : b), tile, s.where,
-                                      err));
-    }
-    return CRITIC_OK;
-}
-
-/* The 36 canvases of (1..6) x (1..6) tiles that transformers assumes; fixed in pixels. */
-static enum critic_status default_pinpoints(struct cr_picture_config *p, size_t tile,
-                                            const char *where, critic_error *err) {
-    for (size_t i = 1; i <= 6; i++)
-        for (size_t j = 1; j <= 6; j++) /* height outer, as there */
-            CR_TRY(cr_config_add_pinpoint(p, j * 384, i * 384, tile, where, err));
-    return CRITIC_OK;
-}
-
-static enum critic_status get_triple(struct section s, const char *key, float out[3],
-                                     critic_error *err) {
-    json_t *list;
-    CR_TRY(cr_json_array(s.object, key, &list, s.where, err));
-    if (!list)
-        return CRITIC_OK;
-    for (size_t i = 0; i < 3; i++) {
-        json_t *item = json_array_get(list, i);
-        if (json_array_size(list) != 3 || !json_is_number(item))
-            return cr_fail(err, CRITIC_BAD_FILE,
-                           "%s: '%s' is not a list of three numbers", s.where, key);
-        out[i] = (float)json_number_value(item);
-    }
-    return CRITIC_OK;
-}
-
-static enum critic_status check_tile_size(struct section s, size_t tile,
-                                          critic_error *err) {
-    static const char *const keys[] = {"height", "width", "shortest_edge"};
-    json_t *size = json_object_get(s.object, "size");
-    for (size_t i = 0; i < CR_COUNT(keys); i++) {
-        size_t side = tile;
-        if (json_is_object(size))
-            CR_TRY(cr_json_size(size, keys[i], 1, 16384, &side, s.where, err));
-        if (side != tile)
-            return cr_fail(
-                err, CRITIC_UNSUPPORTED,
-                "%s: 'size' is %zu and the tower's image_size %zu; they must be "
-                "equal",
-                s.where, side, tile);
-    }
-    return CRITIC_OK;
-}
-
-/* The image settings of transformers: preprocessor_config.json, or the image_processor of
- * processor_config.json. */
-static enum critic_status read_processor(struct cr_config *c, struct section s,
-                                         critic_error *err) {
-    /* LlavaOnevisionImageProcessor's class defaults are CLIP's. */
-    static const float mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
-    static const float std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
-    size_t resample = 3;
-    double rescale = 1.0 / 255;
-    memcpy(c->picture.mean, mean, sizeof mean);
-    memcpy(c->picture.std, std, sizeof std);
-    CR_TRY(get_triple(s, "image_mean", c->picture.mean, err));
-    CR_TRY(get_triple(s, "image_std", c->picture.std, err));
-    CR_TRY(need_true(s, "do_resize", err));
-    CR_TRY(need_true(s, "do_rescale", err));
-    CR_TRY(need_true(s, "do_normalize", err));
-    CR_TRY(need_true(s, "do_pad", err));
-    CR_TRY(need_false(s, "do_center_crop", err));
-    CR_TRY(cr_json_size(s.object, "resample", 0, 9, &resample, s.where, err));
-    if (resample != 3)
-        return unsupported(s, "resample", "not 3", "3 (bicubic)", err);
-    CR_TRY(cr_json_double(s.object, "rescale_factor", &rescale, s.where, err));
-    if (fabs(rescale * 255 - 1) > 1e-12)
-        return unsupported(s, "rescale_factor", "not 1/255", "1/255", err);
-    CR_TRY(check_tile_size(s, c->vision.image_px, err));
-    if (!json_object_get(s.object, "image_grid_pinpoints"))
-        return CRITIC_OK;
-    struct cr_picture_config other = {.n_pinpoints = 0};
-    CR_TRY(read_pinpoints(&other, s, c->vision.image_px, true, err));
-    if (other.n_pinpoints != c->picture.n_pinpoints ||
-        memcmp(other.pinpoints, c->picture.pinpoints,
-               other.n_pinpoints * sizeof other.pinpoints[0]) != 0)
-        return cr_fail(err, CRITIC_BAD_MODEL,
-                       "%s: 'image_grid_pinpoints' differs from that of config.json",
-                       s.where);
+        return cr_section_unsupported(s, "num_channels", "not 3", "3", err);
     return CRITIC_OK;
 }
 
@@ -429,7 +202,7 @@ static const struct {
 };
 
 /* Where whoever wrote the file writes every size, nothing is left to guess. */
-static enum critic_status need_sizes(struct section s, bool tower, critic_error *err) {
+static enum critic_status need_sizes(struct cr_section s, bool tower, critic_error *err) {
     for (size_t i = 0; i < N_SIZES; i++)
         if ((tower ? sizes[i].tower : sizes[i].decoder) &&
             !json_object_get(s.object, sizes[i].key))
@@ -439,7 +212,7 @@ static enum critic_status need_sizes(struct section s, bool tower, critic_error 
 
 /* Within llava-hf's files transformers leaves out what equals a class default: noted, for the
  * message of a tensor that does not fit. */
-static void note_absent(struct cr_config *c, struct section s, bool tower) {
+static void note_absent(struct cr_config *c, struct cr_section s, bool tower) {
     for (size_t i = 0; i < N_SIZES; i++)
         if ((tower ? sizes[i].tower : sizes[i].decoder) &&
             !json_object_get(s.object, sizes[i].key)) {
@@ -450,16 +223,16 @@ static void note_absent(struct cr_config *c, struct section s, bool tower) {
         }
 }
 
-static enum critic_status read_hf(struct cr_config *c, struct section s,
+static enum critic_status read_hf(struct cr_config *c, struct cr_section s,
                                   critic_error *err) {
     json_t *text, *vision;
     struct cr_str aspect = cr_str_of("anyres_max_9");
     bool tied = false;
     CR_TRY(cr_json_object(s.object, "text_config", &text, s.where, err));
     CR_TRY(cr_json_object(s.object, "vision_config", &vision, s.where, err));
-    struct section text_section = {text, "config.json: text_config"};
-    struct section vision_section = {vision, "config.json: vision_config"};
-    CR_TRY(need_word(text_section, "model_type", "qwen2", err));
+    struct cr_section text_section = {text, "config.json: text_config"};
+    struct cr_section vision_section = {vision, "config.json: vision_config"};
+    CR_TRY(cr_section_need_word(text_section, "model_type", "qwen2", err));
     CR_TRY(read_decoder(&c->text, text_section, false, err));
     note_absent(c, text_section, false);
     /* Either place ties, as LlavaOnevisionConfig has it. */
@@ -469,26 +242,28 @@ static enum critic_status read_hf(struct cr_config *c, struct section s,
     CR_TRY(read_tower(&c->vision, vision_section, err));
     if (vision)
         note_absent(c, vision_section, true);
-    CR_TRY(need_true(s, "multimodal_projector_bias", err));
-    CR_TRY(get_activation(s, "projector_hidden_act", &c->projector_act, err));
-    CR_TRY(need_word(s, "vision_feature_select_strategy", "full", err));
+    CR_TRY(cr_section_need_true(s, "multimodal_projector_bias", err));
+    CR_TRY(cr_section_activation(s, "projector_hidden_act", &c->projector_act, err));
+    CR_TRY(cr_section_need_word(s, "vision_feature_select_strategy", "full", err));
     c->image_token_id = 151646;
-    CR_TRY(get_id(s, "image_token_index", &c->image_token_id, err));
-    CR_TRY(get_id(s, "image_token_id", &c->image_token_id, err));
+    CR_TRY(cr_section_id(s, "image_token_index", &c->image_token_id, err));
+    CR_TRY(cr_section_id(s, "image_token_id", &c->image_token_id, err));
     CR_TRY(cr_json_str(s.object, "vision_aspect_ratio", &aspect, s.where, err));
     CR_TRY(
         cr_config_set_aspect(&c->picture, aspect, s.where, "vision_aspect_ratio", err));
     if (c->picture.aspect != CR_ASPECT_ANYRES || c->picture.max_tiles == 0)
-        return unsupported(s, "vision_aspect_ratio", aspect.data, "anyres_max_N", err);
-    CR_TRY(read_pinpoints(&c->picture, s, c->vision.image_px, true, err));
+        return cr_section_unsupported(s, "vision_aspect_ratio", aspect.data,
+                                      "anyres_max_N", err);
+    CR_TRY(cr_config_pinpoints(&c->picture, s, c->vision.image_px, true, err));
     if (c->picture.n_pinpoints == 0)
-        CR_TRY(default_pinpoints(&c->picture, c->vision.image_px, s.where, err));
+        CR_TRY(
+            cr_config_default_pinpoints(&c->picture, c->vision.image_px, s.where, err));
     return add_eos(c, text_section, err);
 }
 
 /* vision_feature_layer counts hidden states, state 0 being the embeddings: -1 is behind the
  * last block. A list of one is the same. */
-static enum critic_status apply_feature_layer(struct cr_config *c, struct section s,
+static enum critic_status apply_feature_layer(struct cr_config *c, struct cr_section s,
                                               critic_error *err) {
     json_t *value = json_object_get(s.object, "vision_feature_layer");
     if (json_is_array(value) && json_array_size(value) == 1)
@@ -500,13 +275,13 @@ static enum critic_status apply_feature_layer(struct cr_config *c, struct sectio
     if (layer < 0)
         layer += n + 1;
     if (layer < 1 || layer > n)
-        return unsupported(s, "vision_feature_layer", "out of range or a list",
-                           "one of the tower's blocks", err);
+        return cr_section_unsupported(s, "vision_feature_layer", "out of range or a list",
+                                      "one of the tower's blocks", err);
     c->vision.n_layers = (size_t)layer;
     return CRITIC_OK;
 }
 
-static enum critic_status tower_by_name(struct cr_config *c, struct section s,
+static enum critic_status tower_by_name(struct cr_config *c, struct cr_section s,
                                         bool has_vision_config, critic_error *err) {
     struct cr_str name = {"", 0};
     CR_TRY(cr_json_str(s.object, "mm_vision_tower", &name, s.where, err));
@@ -522,7 +297,7 @@ static enum critic_status tower_by_name(struct cr_config *c, struct section s,
                    s.where, name.data);
 }
 
-static enum critic_status read_lmms(struct cr_config *c, struct section s,
+static enum critic_status read_lmms(struct cr_config *c, struct cr_section s,
                                     critic_error *err) {
     json_t *vision;
     struct cr_str aspect = cr_str_of("square");
@@ -533,37 +308,37 @@ static enum critic_status read_lmms(struct cr_config *c, struct section s,
     CR_TRY(cr_json_object(s.object, "vision_config", &vision, s.where, err));
     CR_TRY(tower_by_name(c, s, vision != NULL, err));
     if (vision) {
-        struct section tower = {vision, "config.json: vision_config"};
+        struct cr_section tower = {vision, "config.json: vision_config"};
         CR_TRY(need_sizes(tower, true, err));
         CR_TRY(read_tower(&c->vision, tower, err));
     }
-    CR_TRY(need_word(s, "mm_projector_type", "mlp2x_gelu", err));
-    CR_TRY(need_word(s, "mm_patch_merge_type", "spatial_unpad", err));
+    CR_TRY(cr_section_need_word(s, "mm_projector_type", "mlp2x_gelu", err));
+    CR_TRY(cr_section_need_word(s, "mm_patch_merge_type", "spatial_unpad", err));
     CR_TRY(cr_json_str(s.object, "mm_patch_merge_type", &merge, s.where, err));
     if (!json_object_get(s.object, "mm_projector_type") || !merge.data)
         return cr_fail(err, CRITIC_UNSUPPORTED,
                        "%s: 'mm_projector_type' and 'mm_patch_merge_type' must be given; "
                        "supported: mlp2x_gelu, spatial_unpad",
                        s.where);
-    CR_TRY(need_word(s, "mm_vision_select_feature", "patch", err));
-    CR_TRY(need_null(s, "mm_resampler_type", err));
-    CR_TRY(need_false(s, "mm_use_im_start_end", err));
-    CR_TRY(need_false(s, "mm_use_im_patch_token", err));
-    CR_TRY(get_size(s, "mm_hidden_size", MAX_SIZE, &projector_in, err));
+    CR_TRY(cr_section_need_word(s, "mm_vision_select_feature", "patch", err));
+    CR_TRY(cr_section_need_null(s, "mm_resampler_type", err));
+    CR_TRY(cr_section_need_false(s, "mm_use_im_start_end", err));
+    CR_TRY(cr_section_need_false(s, "mm_use_im_patch_token", err));
+    CR_TRY(cr_section_size(s, "mm_hidden_size", MAX_SIZE, &projector_in, err));
     if (projector_in != 0 && projector_in != c->vision.width)
         return cr_fail(err, CRITIC_BAD_MODEL,
                        "%s: 'mm_hidden_size' is %zu and the tower %zu wide", s.where,
                        projector_in, c->vision.width);
-    CR_TRY(get_id(s, "image_token_index", &c->image_token_id, err));
+    CR_TRY(cr_section_id(s, "image_token_index", &c->image_token_id, err));
     CR_TRY(cr_json_str(s.object, "image_aspect_ratio", &aspect, s.where, err));
     CR_TRY(cr_config_set_aspect(&c->picture, aspect, s.where, "image_aspect_ratio", err));
     if (c->picture.aspect == CR_ASPECT_ANYRES)
-        CR_TRY(read_pinpoints(&c->picture, s, c->vision.image_px, false, err));
+        CR_TRY(cr_config_pinpoints(&c->picture, s, c->vision.image_px, false, err));
     return CRITIC_OK;
 }
 
 /* Which reader a config.json asks for; it must agree with the names of the tensors. */
-static enum critic_status read_root(struct cr_config *c, struct section s,
+static enum critic_status read_root(struct cr_config *c, struct cr_section s,
                                     critic_error *err) {
     bool nested = json_is_object(json_object_get(s.object, "text_config"));
     bool multimodal = json_object_get(s.object, "mm_vision_tower") != NULL ||
@@ -572,15 +347,16 @@ static enum critic_status read_root(struct cr_config *c, struct section s,
     CR_TRY(cr_json_str(s.object, "model_type", &type, s.where, err));
     if (!type.data)
         return cr_fail(err, CRITIC_BAD_MODEL, "%s: no 'model_type'", s.where);
-    CR_TRY(need_word(s, "model_type", "llava_onevision,llava,llava_qwen,qwen2", err));
+    CR_TRY(cr_section_need_word(s, "model_type", "llava_onevision,llava,llava_qwen,qwen2",
+                                err));
     enum cr_layout want = CR_LAYOUT_TEXT;
     if (cr_str_eq_c(type, "llava_onevision"))
         want = CR_LAYOUT_HF;
     else if (!cr_str_eq_c(type, "qwen2") || multimodal)
         want = CR_LAYOUT_LMMS;
     if (nested && want != CR_LAYOUT_HF)
-        return unsupported(s, "model_type", type.data,
-                           "llava_onevision for nested configs", err);
+        return cr_section_unsupported(s, "model_type", type.data,
+                                      "llava_onevision for nested configs", err);
     if (want != c->layout)
         return cr_fail(err, CRITIC_BAD_MODEL,
                        "%s: 'model_type' is '%.64s', and the names of the tensors are of "
@@ -594,9 +370,9 @@ static enum critic_status read_root(struct cr_config *c, struct section s,
                        s.where);
     if (want == CR_LAYOUT_LMMS && json_is_string(architecture) &&
         strcmp(json_string_value(architecture), "LlavaQwenForCausalLM") != 0)
-        return unsupported(s, "architectures", json_string_value(architecture),
-                           "LlavaQwenForCausalLM", err);
-    CR_TRY(need_null(s, "quantization_config", err));
+        return cr_section_unsupported(s, "architectures", json_string_value(architecture),
+                                      "LlavaQwenForCausalLM", err);
+    CR_TRY(cr_section_need_null(s, "quantization_config", err));
     if (want == CR_LAYOUT_HF) {
         CR_TRY(read_hf(c, s, err));
         CR_TRY(apply_feature_layer(c, s, err));
@@ -606,12 +382,12 @@ static enum critic_status read_root(struct cr_config *c, struct section s,
         CR_TRY(need_sizes(s, false, err));
         CR_TRY(read_decoder(&c->text, s, false, err));
     }
-    CR_TRY(get_id(s, "bos_token_id", &c->bos_id, err));
-    CR_TRY(get_id(s, "pad_token_id", &c->pad_id, err));
+    CR_TRY(cr_section_id(s, "bos_token_id", &c->bos_id, err));
+    CR_TRY(cr_section_id(s, "pad_token_id", &c->pad_id, err));
     return add_eos(c, s, err);
 }
 
-static enum critic_status read_templates(struct cr_config *c, struct section s,
+static enum critic_status read_templates(struct cr_config *c, struct cr_section s,
                                          critic_error *err) {
     static const char key[] = "critic_templates";
     json_t *list;
@@ -656,7 +432,7 @@ static enum critic_status read_generation(struct cr_config *c, const char *dir,
     CR_TRY(read_file(&root, dir, "generation_config.json", err));
     if (!root)
         return CRITIC_OK;
-    struct section s = {root, "generation_config.json"};
+    struct cr_section s = {root, "generation_config.json"};
     enum critic_status status;
     CR_TRY_GOTO(
         cr_json_double(root, "repetition_penalty", &g->repetition_penalty, s.where, err));
@@ -664,8 +440,8 @@ static enum critic_status read_generation(struct cr_config *c, const char *dir,
     CR_TRY_GOTO(cr_json_double(root, "top_p", &g->top_p, s.where, err));
     CR_TRY_GOTO(cr_json_size(root, "top_k", 0, MAX_SIZE, &g->top_k, s.where, err));
     CR_TRY_GOTO(cr_json_bool(root, "do_sample", &g->sample, s.where, err));
-    CR_TRY_GOTO(get_id(s, "bos_token_id", &c->bos_id, err));
-    CR_TRY_GOTO(get_id(s, "pad_token_id", &c->pad_id, err));
+    CR_TRY_GOTO(cr_section_id(s, "bos_token_id", &c->bos_id, err));
+    CR_TRY_GOTO(cr_section_id(s, "pad_token_id", &c->pad_id, err));
     CR_TRY_GOTO(add_eos(c, s, err));
     if (!(g->repetition_penalty > 0) || !(g->temperature >= 0) || !(g->top_p >= 0) ||
         g->top_p > 1)
@@ -687,16 +463,16 @@ static enum critic_status read_processor_files(struct cr_config *c, const char *
         CR_TRY_GOTO(cr_json_object(root, "image_processor", &inner,
                                    "processor_config.json", err));
     if (inner) {
-        struct section s = {inner, "processor_config.json: image_processor"};
-        CR_TRY_GOTO(read_processor(c, s, err));
+        struct cr_section s = {inner, "processor_config.json: image_processor"};
+        CR_TRY_GOTO(cr_config_processor(c, s, err));
         goto fail;
     }
     json_decref(root);
     root = NULL;
     CR_TRY_GOTO(read_file(&root, dir, "preprocessor_config.json", err));
     if (root) {
-        struct section s = {root, "preprocessor_config.json"};
-        CR_TRY_GOTO(read_processor(c, s, err));
+        struct cr_section s = {root, "preprocessor_config.json"};
+        CR_TRY_GOTO(cr_config_processor(c, s, err));
     }
 fail:
     json_decref(root);
@@ -710,7 +486,7 @@ enum critic_status cr_config_from_json(struct cr_config *c, const char *dir,
     CR_TRY(read_file(&root, dir, "config.json", err));
     if (!root)
         return cr_fail(err, CRITIC_BAD_MODEL, "%s: no config.json", dir);
-    struct section s = {root, "config.json"};
+    struct cr_section s = {root, "config.json"};
     enum critic_status status = read_root(c, s, err);
     if (status == CRITIC_OK)
         status = read_templates(c, s, err);
