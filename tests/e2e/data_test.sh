@@ -111,6 +111,12 @@ equal "$(cat "$tmp/pair.jsonl")" '{"id":"a","image":"x.png","prompt":"<image>\nQ
 expect 3 "$critic" data convert "$world/train/base.jsonl" --to items --out "$tmp/none.jsonl"
 contains "$err" "base.jsonl:1: not one question and one reply"
 [ ! -e "$tmp/none.jsonl" ] || fail "a file in spite of bad records"
+# --skip-bad leaves out a line that is no JSON, too.
+{ echo '{"id": "br'; head -n 1 "$critic_file"; } >"$tmp/broken.jsonl"
+expect 3 "$critic" data convert "$tmp/broken.jsonl" --to messages --out "$tmp/none.jsonl"
+expect 0 "$critic" data convert "$tmp/broken.jsonl" --to messages --out "$tmp/whole.jsonl" --skip-bad --json
+contains "$out" '"written":1'
+contains "$err" 'broken.jsonl:1:'
 expect 2 "$critic" data convert "$critic_file" --to items
 one_line_error "--out"
 
