@@ -1,16 +1,11 @@
 /* critic data: the micro world, critic data from it, and checks of data sets. */
 #include <omp.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "base/checked.h"
+#include "cli/commands.h"
 #include "cli/data.h"
 
-static const struct {
-    const char *name;
-    const char *summary;
-    int (*run)(int n_args, const char *const *args);
-} commands[] = {
+static const struct cr_command commands[] = {
     {"world", "pictures, scenes, labels and base records from a seed", cr_cmd_data_world},
     {"critic", "judgements of answers about a world's scenes, with the oracle's scores",
      cr_cmd_data_critic},
@@ -23,12 +18,11 @@ static const struct {
     {"convert", "critic records, items, chat messages, preferences: one into another",
      cr_cmd_data_convert},
     {"split", "records into parts without a picture in two of them", cr_cmd_data_split},
-};
+    {0}};
 
-static void print_usage(void) {
+static void print_usage(const struct cr_command *table) {
     printf("usage: critic data COMMAND [FLAGS]\n\ncommands\n");
-    for (size_t i = 0; i < CR_COUNT(commands); i++)
-        printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+    cr_commands_print(table);
     printf("\ncritic data COMMAND --help   the command's flags and an example\n");
 }
 
@@ -37,23 +31,5 @@ int cr_data_threads(size_t asked) {
 }
 
 int cr_cmd_data(int n_args, const char *const *args) {
-    const char *names[CR_COUNT(commands) + 1] = {0};
-    critic_error err = {0};
-    if (n_args > 0 && (strcmp(args[0], "--help") == 0 || strcmp(args[0], "-h") == 0)) {
-        print_usage();
-        return cr_finish(CR_EXIT_DONE);
-    }
-    for (size_t i = 0; i < CR_COUNT(commands); i++) {
-        names[i] = commands[i].name;
-        if (n_args > 0 && strcmp(args[0], names[i]) == 0)
-            return commands[i].run(n_args - 1, args + 1);
-    }
-    const char *nearest = n_args > 0 ? cr_nearest(args[0], names) : NULL;
-    if (nearest)
-        cr_fail(&err, CRITIC_BAD_ARGUMENT,
-                "unknown command 'data %.80s'; did you mean '%s'?", args[0], nearest);
-    else
-        cr_fail(&err, CRITIC_BAD_ARGUMENT,
-                "data wants a command; 'critic data --help' lists them");
-    return cr_report(&err);
+    return cr_commands_run("data ", commands, print_usage, n_args, args);
 }

@@ -1,6 +1,7 @@
 /* critic data prompts: questions about a world's scenes, for a policy to answer. */
 #include <stdio.h>
 
+#include "base/file.h"
 #include "cli/data.h"
 #include "world/prompts.h"
 
@@ -35,7 +36,9 @@ int cr_cmd_data_prompts(int n_args, const char *const *args) {
     if (status >= 0)
         return status;
     o.scenes = parsed.positional[0];
-    enum critic_status done = cr_world_prompts(&o, &n, &err);
+    enum critic_status done = o.out ? cr_file_apart(o.scenes, o.out, &err) : CRITIC_OK;
+    if (done == CRITIC_OK)
+        done = cr_world_prompts(&o, &n, &err);
     if (done == CRITIC_OK && common.json)
         done = cr_print_json(
             json_pack("{s:s,s:I}", "scenes", o.scenes, "prompts", (json_int_t)n), &err);

@@ -49,8 +49,9 @@ static enum critic_status foretell(struct perplexity_flags *f, struct run *r,
     if (status == CRITIC_OK && f->max_tokens > 0)
         r->ids.len = CR_MIN(r->ids.len, f->max_tokens);
     if (status == CRITIC_OK && r->ids.len < 2)
-        status = cr_fail(err, CRITIC_BAD_DATA,
-                         "the text has %zu tokens; expected at least 2", r->ids.len);
+        status =
+            cr_fail(err, CRITIC_BAD_DATA, "the text has %zu token%s; expected at least 2",
+                    r->ids.len, r->ids.len == 1 ? "" : "s");
     if (status == CRITIC_OK)
         r->foretold = calloc(r->ids.len, sizeof *r->foretold);
     if (status == CRITIC_OK && !r->foretold)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/file.h"
 #include "cli/prefer.h"
 #include "cli/signals.h"
 #include "engine/engine.h"
@@ -33,6 +34,12 @@ static enum critic_status check_flags(struct prefer_flags *f, critic_error *err)
             f->out);
     snprintf(f->samples, sizeof f->samples, "%.*s.samples.jsonl", (int)stem, f->out);
     snprintf(f->ledger, sizeof f->ledger, "%.*s.ledger.jsonl", (int)stem, f->out);
+    const char *const outputs[] = {f->out, f->samples, f->ledger};
+    for (size_t i = 0; i < CR_COUNT(outputs); i++) {
+        CR_TRY(cr_file_apart(f->all.prompts, outputs[i], err));
+        if (f->all.scenes)
+            CR_TRY(cr_file_apart(f->all.scenes, outputs[i], err));
+    }
     return CRITIC_OK;
 }
 

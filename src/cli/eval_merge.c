@@ -124,7 +124,9 @@ static int run_merge(const char *output, const struct cr_args *args) {
                  : cr_fail(&err, CRITIC_NO_MEMORY, "no memory for shards");
     for (size_t i = 0; status == CRITIC_OK && i < n; i++) {
         shards[i].path = args->positional[i];
-        status = read_shard(&shards[i], &first, &err);
+        status = cr_file_apart(shards[i].path, output, &err);
+        if (status == CRITIC_OK)
+            status = read_shard(&shards[i], &first, &err);
     }
     if (status == CRITIC_OK)
         status = check_lengths(shards, n, &err);

@@ -7,15 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/checked.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/signals.h"
 
-static const struct {
-    const char *name;
-    const char *summary;
-    int (*run)(int n_args, const char *const *args);
-} commands[] = {
+static const struct cr_command commands[] = {
     {"judge", "score an answer about a picture, compare two, rank many", cr_cmd_judge},
     {"generate", "answer a prompt about pictures", cr_cmd_generate},
     {"prefer", "preference pairs: a policy's answers, compared by a critic",
@@ -32,14 +28,13 @@ static const struct {
     {"perplexity", "how well a model foretells a text, by precision", cr_cmd_perplexity},
     {"data", "the micro world, critic data from it, checks of data sets", cr_cmd_data},
     {"info", "this machine, the kernels chosen, the libraries linked", cr_cmd_info},
-};
+    {0}};
 
-static void print_usage(void) {
+static void print_usage(const struct cr_command *table) {
     printf("critic %s: a multimodal judge (LLaVA-Critic, LLaVA-OneVision)\n\n"
            "usage: critic COMMAND [FLAGS]\n\ncommands\n",
            critic_version());
-    for (size_t i = 0; i < CR_COUNT(commands); i++)
-        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+    cr_commands_print(table);
     printf("\n"
            "critic COMMAND --help   the command's flags and an example\n"
            "critic --version        the version\n\n"
@@ -62,21 +57,6 @@ static void occupy_standard_descriptors(void) {
             (void)open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
 }
 
-static int unknown_command(const char *name) {
-    const char *names[CR_COUNT(commands) + 1] = {0};
-    for (size_t i = 0; i < CR_COUNT(commands); i++)
-        names[i] = commands[i].name;
-    const char *nearest = cr_nearest(name, names);
-    critic_error err = {0};
-    if (nearest)
-        cr_fail(&err, CRITIC_BAD_ARGUMENT, "unknown command '%.80s'; did you mean '%s'?",
-                name, nearest);
-    else
-        cr_fail(&err, CRITIC_BAD_ARGUMENT,
-                "unknown command '%.80s'; 'critic --help' lists them", name);
-    return cr_report(&err);
-}
-
 /* Some faults of a disk show only when its file is closed. */
 static int close_output(int exit_status) {
     if (fclose(stdout) == 0 || exit_status == CR_EXIT_IO)
@@ -86,34 +66,24 @@ static int close_output(int exit_status) {
     return cr_report(&err);
 }
 
+/* "help COMMAND" is "COMMAND --help". */
+static void turn_help(int argc, char **argv) {
+    static char flag[] = "--help";
+    if (argc < 2 || strcmp(argv[1], "help") != 0)
+        return;
+    for (int i = 1; i + 1 < argc; i++)
+        argv[i] = argv[i + 1];
+    argv[argc - 1] = flag;
+}
+
 int main(int argc, char **argv) {
     occupy_standard_descriptors();
-    const char *name = argc > 1 ? argv[1] : NULL;
-    if (!name) {
-        critic_error err = {0};
-        cr_fail(&err, CRITIC_BAD_ARGUMENT,
-                "no command given; 'critic --help' lists them");
-        return cr_report(&err);
-    }
-    bool is_help = strcmp(name, "help") == 0;
-    if (is_help && argc > 2) {
-        static char help_flag[] = "--help";
-        name = argv[2];
-        argv[2] = help_flag;
-        argc = 3;
-    } else if (is_help || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
-        print_usage();
-        return cr_finish(CR_EXIT_DONE);
-    }
-    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+    turn_help(argc, argv);
+    if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
         printf("critic %s\n", critic_version());
         return cr_finish(CR_EXIT_DONE);
     }
-    for (size_t i = 0; i < CR_COUNT(commands); i++)
-        if (strcmp(commands[i].name, name) == 0) {
-            cr_signals_install();
-            return close_output(
-                commands[i].run(argc - 2, (const char *const *)(argv + 2)));
-        }
-    return unknown_command(name);
+    cr_signals_install();
+    return close_output(cr_commands_run("", commands, print_usage, argc - 1,
+                                        (const char *const *)(argv + 1)));
 }

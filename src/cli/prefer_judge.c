@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/file.h"
 #include "cli/prefer.h"
 #include "rater/rater.h"
 
@@ -11,6 +12,32 @@ void cr_prefer_flags_init(struct cr_prefer_flags *f) {
     cr_common_init(&f->common);
     cr_prefer_opts_default(&f->opts);
     cr_judge_flags_init(&f->judge, &f->common);
+}
+
+static bool is_url(const char *critic) {
+    return strncmp(critic, "http://", 7) == 0 || strncmp(critic, "https://", 8) == 0;
+}
+
+static bool is_baseline(const char *name) {
+    for (size_t i = 0; cr_baseline_names[i]; i++)
+        if (strcmp(name, cr_baseline_names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* What judges is there: told before hours of sampling, not after them. */
+static enum critic_status find_critic(const struct cr_prefer_flags *f,
+                                      critic_error *err) {
+    struct cr_buf path;
+    bool oracle = strcmp(f->critic, "oracle") == 0;
+    if (oracle && !cr_file_exists(f->scenes))
+        return cr_fail(err, CRITIC_BAD_FILE, "%s: no such file", f->scenes);
+    if (oracle || is_url(f->critic) || is_baseline(f->critic))
+        return CRITIC_OK;
+    cr_buf_init(&path, 1 << 16);
+    enum critic_status status = cr_model_path(f->critic, &path, err);
+    cr_buf_fini(&path);
+    return status;
 }
 
 enum critic_status cr_prefer_flags_check(struct cr_prefer_flags *f, critic_error *err) {
@@ -28,6 +55,7 @@ enum critic_status cr_prefer_flags_check(struct cr_prefer_flags *f, critic_error
     if (strcmp(f->critic, "oracle") == 0 && !f->scenes)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "the oracle wants --scenes, the scenes.jsonl of the pictures");
+    CR_TRY(find_critic(f, err));
     f->opts.reward = (enum cr_reward_kind)f->reward;
     f->opts.select.pairing = (enum cr_pairing)f->pairing;
     f->opts.limits = f->common.limits;
@@ -41,17 +69,6 @@ void cr_prefer_image_folder(const struct cr_prefer_flags *f, char *out, size_t s
     else
         snprintf(out, size, "%.*s", slash ? (int)CR_MAX(slash - f->prompts, 1) : 0,
                  f->prompts);
-}
-
-static bool is_url(const char *critic) {
-    return strncmp(critic, "http://", 7) == 0 || strncmp(critic, "https://", 8) == 0;
-}
-
-static bool is_baseline(const char *name) {
-    for (size_t i = 0; cr_baseline_names[i]; i++)
-        if (strcmp(name, cr_baseline_names[i]) == 0)
-            return true;
-    return false;
 }
 
 static enum critic_status open_oracle(struct cr_prefer_judge *j,

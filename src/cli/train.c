@@ -322,27 +322,6 @@ enum critic_status cr_train_loop(struct cr_train_flags *f, struct cr_net *net,
     return CRITIC_OK;
 }
 
-int cr_cmd_train(int n_args, const char *const *args) {
-    static const struct {
-        const char *name;
-        int (*run)(int n_args, const char *const *args);
-    } kinds[] = {{"sft", cr_train_sft}, {"dpo", cr_train_dpo}, {"tower", cr_train_tower}};
-    for (size_t i = 0; n_args > 0 && i < CR_COUNT(kinds); i++)
-        if (strcmp(args[0], kinds[i].name) == 0)
-            return kinds[i].run(n_args - 1, args + 1);
-    if (n_args > 0 && (strcmp(args[0], "--help") == 0 || strcmp(args[0], "-h") == 0)) {
-        printf("usage: critic train KIND [FLAGS]\n\n"
-               "  sft      supervised fine-tuning on conversations\n"
-               "  dpo      preference learning on pairs of answers\n"
-               "  tower    the vision tower alone, on dense labels\n\n"
-               "critic train KIND --help lists the flags.\n");
-        return cr_finish(CR_EXIT_DONE);
-    }
-    critic_error err = {0};
-    cr_fail(&err, CRITIC_BAD_ARGUMENT, "critic train: expected sft, dpo or tower");
-    return cr_report(&err);
-}
-
 enum critic_status cr_train_say_dump(const struct cr_train_flags *f, double loss,
                                      size_t n_tensors, critic_error *err) {
     if (f->common.json)

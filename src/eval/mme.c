@@ -345,6 +345,8 @@ static enum critic_status score_folder(struct cr_mme *out, const char *folder,
         n_files++;
         CR_TRY(score_file(out, i, path->data, faults, err));
     }
+    if (n_files == 0 && !cr_file_exists(folder))
+        return cr_fail(err, CRITIC_BAD_FILE, "%.160s: no such file or folder", folder);
     return n_files > 0 ? CRITIC_OK
                        : cr_fail(err, CRITIC_BAD_FILE,
                                  "%.160s: has no task file in it; expected "

@@ -407,7 +407,9 @@ static enum critic_status note_bad(struct builder *b, critic_error *err) {
         b->d->n_pictureless++;
     else if (b->d->n_bad++ == 0)
         b->first_bad = *err;
-    if (skip || b->n_logged++ < MAX_BAD_LOGGED)
+    bool told =
+        b->d->n_bad == 1 && !skip && !b->o->skip_bad; /* as the error, in the end */
+    if (!told && (skip || b->n_logged++ < MAX_BAD_LOGGED))
         log_line(b, "%s%s", err->message, skip ? "; skipped" : "");
     cr_error_clear(err);
     return CRITIC_OK;

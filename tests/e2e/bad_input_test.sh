@@ -154,3 +154,49 @@ for line in "" "nonsense" "judge --nonsense" "judge" "generate --model" "generat
     expect 2 "$critic" $line
     equal "$out" ""
 done
+
+# ---- wrong uses --------------------------------------------------------------------------------------------
+wrong() { # STATUS MESSAGE ARGUMENT…
+    status=$1 message=$2
+    shift 2
+    expect "$status" "$critic" "$@"
+    one_line_error "$message"
+}
+cd "$tmp"
+wrong 2 "no command given; 'critic --help' lists them"
+for group in data eval train; do
+    wrong 2 "no command given; 'critic $group --help' lists them" $group
+    wrong 2 "unknown command '$group xyzzy'; 'critic $group --help' lists them" $group xyzzy
+    wrong 2 "unknown command '$group xyzzy'" $group xyzzy --help
+    expect 0 "$critic" help $group
+    contains "$out" "usage: critic $group"
+done
+wrong 2 "unknown command 'train towr'; did you mean 'train tower'?" train towr
+expect 0 "$critic" help eval score mme
+contains "$out" "usage: critic eval score mme"
+expect 0 "$critic" eval score --help
+contains "$out" "score mmbench"
+wrong 3 "absent: no such file or folder" eval score mme --predictions absent
+wrong 3 "the text has 1 token; expected at least 2" perplexity -m "$model" --text x
+
+# An input that is an output stays as it was.
+echo '{"id":"a","prompt":"Hi"}' >in.jsonl
+cp in.jsonl in.samples.jsonl
+cp in.jsonl kept
+prefer="prefer --policy $model --critic coin"
+wrong 2 "in.jsonl: is the input as well" $prefer --prompts in.jsonl --out in.jsonl --force
+wrong 2 "in.samples.jsonl: is the input as well" $prefer --prompts in.samples.jsonl --out in.jsonl --force
+wrong 2 "in.jsonl: is the input as well" data convert in.jsonl --to messages --out in.jsonl
+wrong 2 "in.jsonl: is the input as well" data prompts in.jsonl --out in.jsonl --force
+wrong 2 "in.jsonl: is the input as well" data stats in.jsonl --sheet in.jsonl
+wrong 2 "in.jsonl: is the input as well" eval merge in.jsonl --output in.jsonl
+cmp in.jsonl kept && cmp in.samples.jsonl kept || fail "an input was written over"
+
+# A judge that is not there is told before the sampling.
+wrong 3 "absent: no such file or folder" prefer --policy "$model" --critic absent --prompts in.jsonl --out o.jsonl
+wrong 3 "absent: no such file" prefer --policy "$model" --critic oracle --scenes absent --prompts in.jsonl --out o.jsonl
+[ ! -e o.samples.jsonl ] || fail "sampled for a judge that is not there"
+
+# One bad record is one line.
+echo '{"conversations":[]}' >bad.jsonl
+wrong 3 "bad.jsonl:1: " train sft -m "$model" --data bad.jsonl --out run

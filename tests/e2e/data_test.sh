@@ -8,7 +8,7 @@ world=$tmp/w
 expect 0 "$critic" data --help
 contains "$out" "world"
 expect 2 "$critic" data wurld
-one_line_error "did you mean 'world'"
+one_line_error "did you mean 'data world'"
 expect 2 "$critic" data
 one_line_error
 expect 2 "$critic" data world --count 3
