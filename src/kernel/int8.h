@@ -4,7 +4,7 @@
  * operations behind them are the same fused ones in the same order everywhere.
  *
  * Activations. A row x of k elements goes by groups of CR_INT8_GROUP (the last may be short):
- *   scale_g = max|x| / 127,  q = round_to_even(x * (127 / max|x|)),  sum_g = sum of q
+ *   scale_g = max|x| / 127,  q = round_to_even(x * (127 / max|x|))
  * A group with a NaN or an infinity gets the scale NaN, so that the result shows it; one whose
  * largest value is below 2^-100 counts as zero. Groups keep Qwen2's massive activations to
  * themselves (docs/numerics.md).
@@ -37,11 +37,12 @@
 /* Quantised rows of activations. Every pointer is 64-byte aligned. */
 struct cr_int8_rows {
     size_t m, k;
-    size_t q_row;        /* bytes from row to row: cr_int8_row_bytes(k) */
-    size_t n_groups;     /* of a row */
-    int8_t *q;           /* (m, q_row), zeros behind k */
-    float *scales;       /* (m, n_groups) */
-    int32_t *sums;       /* (m, n_groups): sum of q */
+    size_t q_row;    /* bytes from row to row: cr_int8_row_bytes(k) */
+    size_t n_groups; /* of a row */
+    int8_t *q;       /* (m, q_row), zeros behind k */
+    float *scales;   /* (m, n_groups) */
+    int32_t *
+        offsets; /* (m, n_groups): -128 * sum of q, which takes the weights' offset back */
     int32_t *block_sums; /* (m, 4 * n_groups): of each CR_INT4_BLOCK */
 };
 
@@ -73,6 +74,8 @@ struct cr_int8_out {
     size_t n;           /* columns that exist, at most 64 */
     enum cr_dtype type; /* of y: CR_F32 or CR_BF16 */
     bool add;           /* y +=; CR_F32 */
+    const uint8_t
+        *next; /* the 8-bit panel that the rows meet next, asked for meanwhile; or NULL */
 };
 
 struct cr_int8 {

@@ -41,9 +41,9 @@ INLINE float largest(const float *x, size_t n) {
 
 /* ---- activations ---------------------------------------------------------------------------- */
 
-/* One group, n <= CR_INT8_GROUP; q, sums of blocks and its own are written. */
+/* One group, n <= CR_INT8_GROUP; q, sums of blocks and its own offset are written. */
 INLINE float quantise_group(const float *x, size_t n, int8_t *q, int32_t *block_sums,
-                            int32_t *sum) {
+                            int32_t *offset) {
     float most = largest(x, n);
     bool is_finite = most <= FLT_MAX;
     bool counts = is_finite && most >= TOO_SMALL;
@@ -53,12 +53,12 @@ INLINE float quantise_group(const float *x, size_t n, int8_t *q, int32_t *block_
         values[i] = (int32_t)rintf(x[i] * inverse);
     for (size_t i = 0; i < CR_INT8_GROUP; i++)
         q[i] = (int8_t)values[i];
-    *sum = 0;
+    *offset = 0;
     for (size_t b = 0; b < CR_INT8_GROUP / CR_INT4_BLOCK; b++) {
         block_sums[b] = 0;
         for (size_t i = 0; i < CR_INT4_BLOCK; i++)
             block_sums[b] += values[b * CR_INT4_BLOCK + i];
-        *sum += block_sums[b];
+        *offset -= 128 * block_sums[b];
     }
     return is_finite ? (counts ? most / 127.0f : 0.0f) : NAN;
 }
@@ -75,7 +75,7 @@ static void body_quantise(const struct cr_int8_rows *to, size_t row, enum cr_dty
         if (n == CR_INT8_GROUP) {
             to->scales[at] = quantise_group_whole(
                 type, type == CR_BF16 ? (const void *)(x_bf16 + k0) : x_f32 + k0,
-                to->q + row * to->q_row + k0, to->block_sums + 4 * at, to->sums + at);
+                to->q + row * to->q_row + k0, to->block_sums + 4 * at, to->offsets + at);
             continue;
         }
 #endif
@@ -85,7 +85,7 @@ static void body_quantise(const struct cr_int8_rows *to, size_t row, enum cr_dty
                 part[i] = float_of((uint32_t)x_bf16[k0 + i] << 16);
         to->scales[at] = quantise_group(type == CR_BF16 ? part : x_f32 + k0, n,
                                         to->q + row * to->q_row + k0,
-                                        to->block_sums + 4 * at, to->sums + at);
+                                        to->block_sums + 4 * at, to->offsets + at);
     }
 }
 
@@ -135,6 +135,13 @@ INLINE void want_rows(const struct cr_int8_out *out, size_t row, size_t m) {
     }
 }
 
+/* The share of the next panel that goes with ROWS8 of m rows, into the second-level cache. */
+INLINE void want_panel(const uint8_t *next, size_t bytes, size_t row, size_t m) {
+    size_t from = row * bytes / m / 64 * 64, to = (row + ROWS8) * bytes / m;
+    for (; from < to; from += 64)
+        __builtin_prefetch(next + from, 0, 2);
+}
+
 INLINE void rows8(const size_t m, const struct cr_int8_rows *x, size_t first, size_t row,
                   const uint8_t *panel, const struct cr_int8_out *out) {
     float tile[ROWS8 * COLS] ALIGNED;
@@ -147,8 +154,11 @@ INLINE void rows8(const size_t m, const struct cr_int8_rows *x, size_t first, si
 static void body_panel8(const struct cr_int8_rows *x, size_t first, size_t m,
                         const uint8_t *panel, const struct cr_int8_out *out) {
     size_t row = 0;
-    for (; m - row >= ROWS8; row += ROWS8)
+    for (; m - row >= ROWS8; row += ROWS8) {
+        if (out->next)
+            want_panel(out->next, cr_int8_panel_bytes(x->k), row, m);
         rows8(ROWS8, x, first, row, panel, out);
+    }
     for (; ROWS8 > 2 && m - row >= 2; row += 2)
         rows8(2, x, first, row, panel, out);
     for (; row < m; row++)

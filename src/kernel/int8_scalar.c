@@ -17,7 +17,7 @@ INLINE void dots8(size_t m, const struct cr_int8_rows *x, size_t first,
         const int8_t *q = x->q + row * x->q_row;
         float sum = 0;
         for (size_t g = 0; g < x->n_groups; g++) {
-            int32_t group = -128 * x->sums[row * x->n_groups + g];
+            int32_t group = x->offsets[row * x->n_groups + g];
             for (size_t k = g * CR_INT8_GROUP; k < (g + 1) * CR_INT8_GROUP && k < x->k;
                  k++)
                 group += q[k] * panel[k / 4 * 4 * CR_INT8_COLS + 4 * n + k % 4];

@@ -17,7 +17,7 @@ static struct cr_int8_rows rows_new(size_t m, size_t k) {
         .m = m, .k = k, .q_row = cr_int8_row_bytes(k), .n_groups = cr_int8_groups(k)};
     rows.q = allocate(m * rows.q_row);
     rows.scales = allocate(m * rows.n_groups * sizeof(float));
-    rows.sums = allocate(m * rows.n_groups * sizeof(int32_t));
+    rows.offsets = allocate(m * rows.n_groups * sizeof(int32_t));
     rows.block_sums = allocate(4 * m * rows.n_groups * sizeof(int32_t));
     return rows;
 }
@@ -25,7 +25,7 @@ static struct cr_int8_rows rows_new(size_t m, size_t k) {
 static void rows_free(struct cr_int8_rows *rows) {
     free(rows->q);
     free(rows->scales);
-    free(rows->sums);
+    free(rows->offsets);
     free(rows->block_sums);
 }
 
@@ -38,7 +38,7 @@ static bool same_rows(const struct cr_int8_rows *a, const struct cr_int8_rows *b
     size_t n = a->m * a->n_groups;
     return memcmp(a->q, b->q, a->m * a->q_row) == 0 &&
            memcmp(a->scales, b->scales, n * sizeof *a->scales) == 0 &&
-           memcmp(a->sums, b->sums, n * sizeof *a->sums) == 0 &&
+           memcmp(a->offsets, b->offsets, n * sizeof *a->offsets) == 0 &&
            memcmp(a->block_sums, b->block_sums, 4 * n * sizeof *a->block_sums) == 0;
 }
 

@@ -151,9 +151,11 @@ enum critic_status cr_packed_new(struct cr_packed *out, enum cr_packing packing,
 
 /* ---- products ------------------------------------------------------------------------------- */
 
-/* Rows that meet a panel before the thread goes on: a panel is split over threads where there
- * are fewer panels than threads would like, and read again for each part. */
-#define PART_ROWS ((size_t)192)
+/* Rows that meet a panel before the thread goes on, and how many bytes of them stay in the second-level
+ * cache while all panels pass. Longer rows come from the third for every panel, and the panel
+ * stays instead. */
+#define PART_ROWS  ((size_t)192)
+#define PART_BYTES ((size_t)1 << 19)
 
 /* Room for m quantised rows. */
 static struct cr_int8_rows rows_in_scratch(size_t m, size_t k, struct cr_exec *ex) {
@@ -161,7 +163,7 @@ static struct cr_int8_rows rows_in_scratch(size_t m, size_t k, struct cr_exec *e
         .m = m, .k = k, .q_row = cr_int8_row_bytes(k), .n_groups = cr_int8_groups(k)};
     rows.q = cr_exec_matrix(ex, CR_I8, m, rows.q_row).data;
     rows.scales = cr_exec_matrix(ex, CR_F32, m, rows.n_groups).data;
-    rows.sums = cr_exec_matrix(ex, CR_I32, m, rows.n_groups).data;
+    rows.offsets = cr_exec_matrix(ex, CR_I32, m, rows.n_groups).data;
     rows.block_sums = cr_exec_matrix(ex, CR_I32, m, 4 * rows.n_groups).data;
     return rows;
 }
@@ -197,12 +199,16 @@ static void multiply_panels(const struct product *p) {
     size_t m = p->rows.m, n_parts = CR_CEIL_DIV(m, PART_ROWS);
     size_t n_panels = cr_int8_panels(p->w->n);
     size_t bytes = panel_bytes(p->w->packing, p->w->k);
+    bool parts_stay = PART_ROWS * p->rows.q_row <= PART_BYTES;
 #pragma omp parallel for num_threads(p->ex->n_threads) schedule(static)
     for (size_t i = 0; i < n_panels * n_parts; i++) {
-        size_t panel = i / n_parts, first = i % n_parts * PART_ROWS;
+        size_t panel = parts_stay ? i % n_panels : i / n_parts;
+        size_t first = (parts_stay ? i / n_panels : i % n_parts) * PART_ROWS;
         struct cr_int8_out out = columns_of(&p->y, p->w, p->bias, p->add, panel, first);
         const unsigned char *at = p->w->panels + panel * bytes;
         size_t n_rows = CR_MIN(PART_ROWS, m - first);
+        if (parts_stay && n_rows == PART_ROWS && panel + 1 < n_panels)
+            out.next = at + bytes;
         if (p->w->packing == CR_PACK_INT4)
             p->ex->int8->panel4(&p->rows, first, n_rows, at, &out);
         else
