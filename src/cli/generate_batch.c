@@ -9,39 +9,29 @@
 #include "base/file.h"
 #include "cli/generate.h"
 #include "cli/signals.h"
+#include "engine/answers.h"
 #include "io/json.h"
 #include "io/jsonl.h"
 
 #define MAX_LINE ((size_t)256 << 20)
 
-/* Answers that are written side by side, and prompts on their way: more, so that one long answer
- * holds nobody up. */
-#define MOST_LANES 32u
-#define MOST_JOBS  64u
-
 /* One line of input on its way to one of output. */
 struct job {
-    char id[256]; /* empty: none could be read */
-    struct cr_completion *samples;
-    struct cr_talk talk; /* runs while talk.n_running > 0 */
-    struct cr_usage usage;
-    enum critic_status status;
-    critic_error fault;
+    struct cr_answers_job answers;
+    char id[256];    /* empty: none could be read */
     bool is_skipped; /* an earlier run wrote it */
 };
 
 struct batch {
     struct cr_generate_flags *flags;
     struct cr_engine *engine;
-    struct cr_lanes *lanes;
-    struct job *jobs; /* ring of MOST_JOBS, in the order of the lines */
-    size_t first_job, n_jobs;
+    struct cr_answers *answers;
     struct cr_jsonl_log log;
     const char *input;
     char *folder;   /* of the input file; "" for the current one */
     json_t *done;   /* ids that are finished already, as keys */
     size_t n_total; /* lines of input; 0: unknown */
-    size_t n_items, n_ok, n_error, n_skipped;
+    size_t n_items, n_done, n_ok, n_error, n_skipped;
 };
 
 /* ---- items ------------------------------------------------------------------------------------ */
@@ -96,64 +86,6 @@ static enum critic_status build_prompt(const struct batch *b, const json_t *item
     return status;
 }
 
-static struct job *job_at(struct batch *b, size_t i) {
-    return &b->jobs[(b->first_job + i) % MOST_JOBS];
-}
-
-/* A token for everyone; what makes it fail falls on those who ran. */
-static void step(struct batch *b) {
-    critic_error fault = {0};
-    enum critic_status status = cr_lanes_step(b->lanes, &fault);
-    for (size_t i = 0; i < b->n_jobs && status != CRITIC_OK; i++) {
-        struct job *job = job_at(b, i);
-        if (job->talk.n_running == 0)
-            continue;
-        cr_lanes_drop(b->lanes, &job->talk);
-        job->status = status;
-        job->fault = fault;
-    }
-}
-
-/* Steps until the answers to a prompt of len tokens fit beside what runs. */
-static void wait_for_room(struct batch *b, size_t len) {
-    const struct cr_generate_flags *f = b->flags;
-    while (cr_lanes_running(b->lanes) > 0 &&
-           (cr_lanes_running(b->lanes) + f->n > MOST_LANES ||
-            !cr_lanes_have_room(b->lanes, len, f->n, f->opts.max_new_tokens)))
-        step(b);
-}
-
-/* Prefills the prompt and puts its answers on lanes. */
-static enum critic_status start_job(struct batch *b, const json_t *item,
-                                    const char *where, struct job *job,
-                                    critic_error *err) {
-    const struct cr_generate_flags *f = b->flags;
-    struct cr_prompt *prompt = NULL;
-    struct cr_seq *seq = NULL;
-    enum critic_status status = build_prompt(b, item, where, &prompt, err);
-    job->talk = (struct cr_talk){.opts = f->opts, .n = f->n};
-    job->talk.out = job->samples = calloc(f->n, sizeof *job->samples);
-    if (status == CRITIC_OK && !job->samples)
-        status = cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
-    if (status == CRITIC_OK) {
-        wait_for_room(b, cr_prompt_ids(prompt)->len);
-        status = cr_engine_prefill(b->engine, prompt, &seq, &job->usage, err);
-    }
-    if (status == CRITIC_OK)
-        status = cr_lanes_add(b->lanes, &job->talk, seq, err);
-    cr_seq_free(seq);
-    cr_prompt_free(prompt);
-    return status;
-}
-
-static void release_job(struct batch *b, struct job *job) {
-    if (job->talk.n_running > 0)
-        cr_lanes_drop(b->lanes, &job->talk);
-    for (size_t i = 0; job->samples && i < b->flags->n; i++)
-        cr_completion_fini(&job->samples[i]);
-    free(job->samples);
-}
-
 static enum critic_status append_line(struct batch *b, json_t *line, critic_error *err) {
     struct cr_buf text;
     if (!line)
@@ -178,61 +110,57 @@ static enum critic_status append_fault(struct batch *b, const char *id,
 
 /* What became of a job as a line. A fault of its own is one, too; a cancelled one ends the run. */
 static enum critic_status write_job(struct batch *b, struct job *job, critic_error *err) {
-    for (size_t i = 0; job->status == CRITIC_OK && i < job->talk.n; i++)
-        job->usage.completion_tokens += job->samples[i].ids.len;
-    job->usage.seconds += job->talk.seconds;
+    struct cr_answers_job *a = &job->answers;
+    if (a->status == CRITIC_CANCELLED)
+        return cr_fail(err, a->status, "%s", a->fault.message);
     if (job->is_skipped) {
         b->n_skipped++;
         return CRITIC_OK;
     }
-    if (job->status == CRITIC_CANCELLED)
-        return cr_fail(err, job->status, "%s", job->fault.message);
-    if (job->status != CRITIC_OK)
-        return append_fault(b, job->id[0] ? job->id : NULL, &job->fault, err);
+    if (a->status != CRITIC_OK)
+        return append_fault(b, job->id[0] ? job->id : NULL, &a->fault, err);
     b->n_ok++;
     return append_line(
-        b, cr_completions_json(b->flags, b->engine, job->samples, &job->usage, job->id),
+        b, cr_completions_json(b->flags, b->engine, a->talk.out, &a->usage, job->id),
         err);
 }
 
-/* Writes the jobs in front that have ended; all: waits for every one. */
-static enum critic_status hand_over(struct batch *b, bool all, critic_error *err) {
-    enum critic_status status = CRITIC_OK;
-    while (b->n_jobs > 0 && status == CRITIC_OK) {
-        struct job *job = job_at(b, 0);
-        bool must_end = all || b->n_jobs == MOST_JOBS;
-        if (job->talk.n_running > 0 && !must_end)
-            break;
-        while (job->talk.n_running > 0)
-            step(b);
-        status = write_job(b, job, err);
-        release_job(b, job);
-        b->first_job = (b->first_job + 1) % MOST_JOBS;
-        b->n_jobs--;
-        b->flags->progress->first = b->n_skipped;
-        cr_progress_update(b->flags->progress, b->n_items - b->n_jobs, b->n_total);
-    }
+static enum critic_status on_answered(void *user, struct cr_answers_job *answers,
+                                      critic_error *err) {
+    struct batch *b = user;
+    struct job *job = (struct job *)answers; /* its first member */
+    enum critic_status status = write_job(b, job, err);
+    free(job);
+    b->n_done++;
+    b->flags->progress->first = b->n_skipped;
+    cr_progress_update(b->flags->progress, b->n_done, b->n_total);
     return status;
 }
 
 /* A line of input becomes a job behind the others. */
-static void take_line(struct batch *b, struct cr_str line, const char *where) {
-    struct job *job = job_at(b, b->n_jobs);
+static enum critic_status take_line(struct batch *b, struct cr_str line,
+                                    const char *where, critic_error *err) {
+    struct job *job = calloc(1, sizeof *job);
+    struct cr_prompt *prompt = NULL;
     json_t *item = NULL;
-    *job = (struct job){0};
+    if (!job)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    struct cr_answers_job *a = &job->answers;
+    a->talk = (struct cr_talk){.opts = b->flags->opts, .n = b->flags->n};
     b->n_items++;
-    job->status = cr_json_parse(&item, line.data, line.len, where, &job->fault);
-    if (job->status == CRITIC_OK && !item_id(item, job->id, sizeof job->id)) {
+    a->status = cr_json_parse(&item, line.data, line.len, where, &a->fault);
+    if (a->status == CRITIC_OK && !item_id(item, job->id, sizeof job->id)) {
         job->id[0] = '\0';
-        job->status = cr_fail(&job->fault, CRITIC_BAD_DATA,
-                              "%s: expected an object with an 'id'", where);
+        a->status = cr_fail(&a->fault, CRITIC_BAD_DATA,
+                            "%s: expected an object with an 'id'", where);
     }
-    if (job->status == CRITIC_OK && json_object_get(b->done, job->id))
-        job->is_skipped = true;
-    else if (job->status == CRITIC_OK)
-        job->status = start_job(b, item, where, job, &job->fault);
-    b->n_jobs++;
+    job->is_skipped = a->status == CRITIC_OK && json_object_get(b->done, job->id);
+    if (job->is_skipped)
+        a->talk.n = 0;
+    else if (a->status == CRITIC_OK)
+        a->status = build_prompt(b, item, where, &prompt, &a->fault);
     json_decref(item);
+    return cr_answers_ask(b->answers, a, prompt, err);
 }
 
 /* ---- run ------------------------------------------------------------------------------------------ */
@@ -292,13 +220,10 @@ static enum critic_status do_lines(struct batch *b, critic_error *err) {
         if (status != CRITIC_OK || !line.data)
             break;
         snprintf(where, sizeof where, "%.256s:%zu", reader.name, reader.line_number);
-        take_line(b, line, where);
-        status = hand_over(b, false, err);
+        status = take_line(b, line, where, err);
     }
     if (status == CRITIC_OK)
-        status = hand_over(b, true, err);
-    while (b->n_jobs > 0)
-        release_job(b, job_at(b, --b->n_jobs));
+        status = cr_answers_finish(b->answers, err);
     cr_jsonl_close(&reader);
     return status;
 }
@@ -321,21 +246,18 @@ enum critic_status cr_generate_batch(struct cr_generate_flags *f, struct cr_engi
     struct batch b = {.flags = f, .engine = e, .input = f->input, .log = {.fd = -1}};
     b.folder = calloc(folder_len + 2, 1);
     b.done = json_object();
-    b.jobs = calloc(MOST_JOBS, sizeof *b.jobs);
-    if (!b.folder || !b.done || !b.jobs) {
+    if (!b.folder || !b.done) {
         free(b.folder);
-        free(b.jobs);
         json_decref(b.done);
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
     }
     memcpy(b.folder, f->input, slash && folder_len == 0 ? 1 : folder_len);
     enum critic_status status = open_output(&b, err);
     if (status == CRITIC_OK)
-        status = cr_lanes_new(&b.lanes, e, err);
+        status = cr_answers_new(&b.answers, e, 0, on_answered, &b, err);
     if (status == CRITIC_OK)
         status = do_lines(&b, err);
-    cr_lanes_free(b.lanes);
-    free(b.jobs);
+    cr_answers_free(b.answers);
     cr_jsonl_log_close(&b.log);
     cr_progress_clear(f->progress);
     if (!f->common.quiet && (status == CRITIC_OK || status == CRITIC_CANCELLED))

@@ -57,7 +57,7 @@ static void take_off(struct many *m, struct cr_judge_job *job) {
     struct flight *f = flight_at(m, m->n++);
     double start = cr_clock_seconds();
     *f = (struct flight){.job = job};
-    if (job->status != CRITIC_OK) { /* came with a fault */
+    if (job->status != CRITIC_OK || !job->item) {
         f->is_done = true;
         return;
     }

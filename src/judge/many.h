@@ -11,7 +11,9 @@
 /* An item on its way. Judges may differ; their engine may not. */
 struct cr_judge_job {
     struct cr_judge *judge;
-    const struct cr_item *item; /* stays until the job is done */
+    const struct cr_item
+        *item; /* stays until the job is done; NULL: nothing is asked, the job is
+                                   passed through in its turn */
     /* Out; a job that comes with a fault is passed through. */
     enum critic_status status;
     critic_error fault;

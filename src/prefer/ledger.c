@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "io/json.h"
 
 #define MAX_LINE_BYTES ((size_t)256 << 20)
@@ -29,6 +30,53 @@ static enum critic_status check_stamp(const struct cr_ledger *l, const json_t *l
     return CRITIC_OK;
 }
 
+/* The text and its length, so that no two lists of texts look alike. */
+static void hash_text(struct cr_hash *h, const json_t *text) {
+    uint64_t n = json_string_length(text);
+    cr_hash_update(h, &n, sizeof n);
+    cr_hash_update(h, json_string_value(text), n);
+}
+
+json_t *cr_ledger_print(const json_t *entry, bool with_answers) {
+    struct cr_hash h;
+    uint64_t value[2];
+    size_t i;
+    json_t *element;
+    cr_hash_init(&h, 0);
+    hash_text(&h, json_object_get(entry, "prompt"));
+    json_array_foreach(json_object_get(entry, "images"), i, element)
+        hash_text(&h, element);
+    if (with_answers)
+        json_array_foreach(json_object_get(entry, "answers"), i, element)
+            hash_text(&h, json_object_get(element, "text"));
+    cr_hash_final(&h, value);
+    return json_integer((json_int_t)value[0]);
+}
+
+/* Was the line made of what the input says of this id? */
+static enum critic_status check_wanted(const struct cr_ledger *l, const json_t *line,
+                                       const char *id, const char *where,
+                                       critic_error *err) {
+    const json_t *wanted = json_object_get(l->wanted, id);
+    const char *how = "write to another file or begin anew with --force";
+    if (json_object_get(l->there, id))
+        return cr_fail(err, CRITIC_BAD_DATA, "%s: the id '%.80s' stands there twice",
+                       where, id);
+    if (!l->wanted)
+        return CRITIC_OK;
+    if (!wanted)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "%s: the prompt '%.80s' is not among those of this run: %s", where,
+                       id, how);
+    json_t *print = cr_ledger_print(line, l->with_answers);
+    bool same = json_equal(print, wanted);
+    json_decref(print);
+    return same ? CRITIC_OK
+                : cr_fail(err, CRITIC_BAD_ARGUMENT,
+                          "%s: the prompt '%.80s' had another text, other pictures%s: %s",
+                          where, id, l->with_answers ? " or other answers" : "", how);
+}
+
 static enum critic_status on_old_line(void *user, struct cr_str text, size_t number,
                                       critic_error *err) {
     struct cr_ledger *l = user;
@@ -40,6 +88,8 @@ static enum critic_status on_old_line(void *user, struct cr_str text, size_t num
     enum critic_status status =
         id ? check_stamp(l, line, where, err)
            : cr_fail(err, CRITIC_BAD_DATA, "%s: not a line of this command", where);
+    if (status == CRITIC_OK)
+        status = check_wanted(l, line, id, where, err);
     if (status == CRITIC_OK && json_object_set_new(l->there, id, json_true()))
         status = cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
     if (status == CRITIC_OK && l->on_line)

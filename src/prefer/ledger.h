@@ -9,15 +9,23 @@ struct cr_ledger {
     struct cr_jsonl_log log;
     json_t *there; /* ids as keys */
     json_t *stamp; /* borrowed: keys and values that every line of this run carries */
+    const json_t
+        *wanted; /* borrowed: of each id of the input the print of what it says; NULL:
+                             lines are not held against the input */
+    bool with_answers; /* in the print */
     void (*on_line)(void *user,
                     const json_t *line); /* what is there already; may be NULL */
     void *user;
 };
 
-/* Opens path as opts say. A line that is there must carry the same `stamp`, else it was written by
- * another run. Errors: as cr_prefer_sample. Ownership: cr_ledger_close, after failure too. */
+/* Opens path as opts say. A line that is there must carry the same `stamp`, be of an id that is
+ * wanted, stand there once, and have been made of what the input says; else it was written by another
+ * run. Errors: as cr_prefer_sample. Ownership: cr_ledger_close, after failure too. */
 enum critic_status cr_ledger_open(struct cr_ledger *l, const char *path, json_t *stamp,
                                   const struct cr_prefer_opts *opts, critic_error *err);
+/* A number over the prompt and the pictures of an entry or a line, and over its answers' texts: equal
+ * where these are. A new reference. */
+json_t *cr_ledger_print(const json_t *entry, bool with_answers);
 /* Is there a line of this id? */
 bool cr_ledger_has(const struct cr_ledger *l, const char *id);
 /* Adds the stamp to `line`, appends it and takes the reference; line may be NULL (no memory). */

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "engine/engine.h"
+#include "engine/answers.h"
 #include "prefer/ledger.h"
 
 void cr_prefer_opts_default(struct cr_prefer_opts *opts) {
@@ -14,8 +14,15 @@ void cr_prefer_opts_default(struct cr_prefer_opts *opts) {
     cr_image_limits_default(&opts->limits);
 }
 
+/* A prompt on its way to a line. */
+struct job {
+    struct cr_answers_job answers;
+    json_t *entry; /* borrowed */
+};
+
 struct stage {
     struct cr_engine *policy;
+    struct cr_answers *answers;
     const struct cr_prefer_opts *opts;
     struct cr_prefer_counts *counts;
     struct cr_str folder;
@@ -88,60 +95,84 @@ static json_t *result_line(const struct stage *s, json_t *entry, const char *sta
     return line;
 }
 
-static enum critic_status sample_prompt(struct stage *s, json_t *entry, json_t **out,
-                                        critic_error *err) {
-    const struct cr_prefer_opts *o = s->opts;
-    struct cr_completion answers[CR_MAX_K];
-    struct cr_generate_opts g;
-    struct cr_usage usage = {0};
-    struct cr_prompt *prompt = NULL;
-    struct cr_seq *seq = NULL;
-    cr_generate_opts_default(&g, s->policy);
-    g.max_new_tokens = o->max_new_tokens;
-    g.temperature = o->temperature;
-    g.top_p = o->top_p;
-    g.top_k = o->top_k;
-    g.seed = prompt_seed(o->seed, json_string_value(json_object_get(entry, "id")));
-    g.logprobs = true;
-    enum critic_status status =
-        cr_prefer_prompt(&prompt, s->policy, entry, s->folder, o, err);
-    if (status == CRITIC_OK)
-        status = cr_engine_prefill(s->policy, prompt, &seq, &usage, err);
-    if (status == CRITIC_OK) {
-        status = cr_generate(seq, o->k, &g, answers, &usage, err);
-        json_t *list = json_array();
-        for (size_t i = 0; i < o->k; i++) {
-            if (status == CRITIC_OK)
-                json_array_append_new(list, answer_json(&answers[i], o->keep_ids));
-            cr_completion_fini(&answers[i]);
-        }
-        *out = result_line(s, entry, "ok");
-        json_object_set_new(*out, "answers", list);
-    }
-    s->counts->prompt_tokens += usage.prompt_tokens;
-    s->counts->cached_tokens += usage.cached_tokens;
-    s->counts->completion_tokens += usage.completion_tokens;
-    cr_seq_free(seq);
-    cr_prompt_free(prompt);
-    return status;
+static json_t *answered_line(const struct stage *s, const struct job *job) {
+    const struct cr_talk *talk = &job->answers.talk;
+    json_t *list = json_array();
+    for (size_t i = 0; i < talk->n; i++)
+        json_array_append_new(list, answer_json(&talk->out[i], s->opts->keep_ids));
+    json_t *line = result_line(s, job->entry, "ok");
+    json_object_set_new(line, "answers", list);
+    return line;
 }
 
 /* A fault of the prompt is a line of its own; lack of memory or a wish to stop ends the run. */
-static enum critic_status do_prompt(struct stage *s, json_t *entry, critic_error *err) {
-    json_t *line = NULL;
-    critic_error fault = {0};
-    enum critic_status status = sample_prompt(s, entry, &line, &fault);
-    if (status != CRITIC_OK) {
-        json_decref(line);
-        if (status == CRITIC_CANCELLED || status == CRITIC_NO_MEMORY)
-            return cr_fail(err, status, "%s", fault.message);
-        line = result_line(s, entry, "error");
-        json_object_set_new(line, "error", json_string(fault.message));
+static enum critic_status write_job(struct stage *s, const struct job *job,
+                                    critic_error *err) {
+    const struct cr_answers_job *a = &job->answers;
+    json_t *line;
+    if (a->status == CRITIC_CANCELLED)
+        return cr_fail(err, a->status, "%s", a->fault.message);
+    if (a->status == CRITIC_NO_MEMORY)
+        return cr_fail(err, a->status, "prompt '%.80s': %s",
+                       json_string_value(json_object_get(job->entry, "id")),
+                       a->fault.message);
+    if (a->status == CRITIC_OK) {
+        line = answered_line(s, job);
+    } else {
+        line = result_line(s, job->entry, "error");
+        json_object_set_new(line, "error", json_string(a->fault.message));
         s->counts->n_faults++;
     }
+    s->counts->prompt_tokens += a->usage.prompt_tokens;
+    s->counts->cached_tokens += a->usage.cached_tokens;
+    s->counts->completion_tokens += a->usage.completion_tokens;
     CR_TRY(cr_ledger_append(&s->log, line, err));
     s->counts->n_done++;
+    if (s->opts->on_item)
+        s->opts->on_item(s->opts->user, s->counts);
     return CRITIC_OK;
+}
+
+static enum critic_status on_answered(void *user, struct cr_answers_job *answers,
+                                      critic_error *err) {
+    struct job *job = (struct job *)answers; /* its first member */
+    enum critic_status status = write_job(user, job, err);
+    free(job);
+    return status;
+}
+
+static enum critic_status ask(struct stage *s, json_t *entry, critic_error *err) {
+    const struct cr_prefer_opts *o = s->opts;
+    struct cr_prompt *prompt = NULL;
+    struct job *job = calloc(1, sizeof *job);
+    if (!job)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    struct cr_answers_job *a = &job->answers;
+    struct cr_generate_opts *g = &a->talk.opts;
+    job->entry = entry;
+    a->talk.n = o->k;
+    cr_generate_opts_default(g, s->policy);
+    g->max_new_tokens = o->max_new_tokens;
+    g->temperature = o->temperature;
+    g->top_p = o->top_p;
+    g->top_k = o->top_k;
+    g->seed = prompt_seed(o->seed, json_string_value(json_object_get(entry, "id")));
+    g->logprobs = true;
+    a->status = cr_prefer_prompt(&prompt, s->policy, entry, s->folder, o, &a->fault);
+    return cr_answers_ask(s->answers, a, prompt, err);
+}
+
+static enum critic_status ask_all(struct stage *s, const json_t *prompts,
+                                  critic_error *err) {
+    for (size_t i = 0; i < s->counts->n_total; i++) {
+        json_t *entry = json_array_get(prompts, i);
+        if (cr_ledger_has(&s->log, json_string_value(json_object_get(entry, "id"))))
+            continue;
+        if (s->opts->cancel && s->opts->cancel(s->opts->user))
+            return cr_fail(err, CRITIC_CANCELLED, "cancelled");
+        CR_TRY(ask(s, entry, err));
+    }
+    return cr_answers_finish(s->answers, err);
 }
 
 static void count_old(void *user, const json_t *line) {
@@ -149,6 +180,17 @@ static void count_old(void *user, const json_t *line) {
     const char *status = json_string_value(json_object_get(line, "status"));
     counts->n_there++;
     counts->n_faults += status && strcmp(status, "error") == 0;
+}
+
+/* What each prompt says, by id; a new reference. */
+static json_t *wanted_of(const json_t *prompts) {
+    json_t *wanted = json_object();
+    for (size_t i = 0; i < json_array_size(prompts); i++) {
+        const json_t *entry = json_array_get(prompts, i);
+        json_object_set_new(wanted, json_string_value(json_object_get(entry, "id")),
+                            cr_ledger_print(entry, false));
+    }
+    return wanted;
 }
 
 static json_t *stamp_of(const struct stage *s) {
@@ -171,20 +213,17 @@ enum critic_status cr_prefer_sample(struct cr_engine *policy, const json_t *prom
         opts->image_folder ? cr_str_of(opts->image_folder) : cr_folder_of(prompts_path);
     s.log.on_line = count_old;
     s.log.user = counts;
-    json_t *stamp = stamp_of(&s);
-    enum critic_status status = cr_ledger_open(&s.log, samples, stamp, opts, err);
-    for (size_t i = 0; i < counts->n_total && status == CRITIC_OK; i++) {
-        json_t *entry = json_array_get(prompts, i);
-        if (cr_ledger_has(&s.log, json_string_value(json_object_get(entry, "id"))))
-            continue;
-        if (opts->cancel && opts->cancel(opts->user))
-            status = cr_fail(err, CRITIC_CANCELLED, "cancelled");
-        else
-            status = do_prompt(&s, entry, err);
-        if (status == CRITIC_OK && opts->on_item)
-            opts->on_item(opts->user, counts);
-    }
+    json_t *stamp = stamp_of(&s), *wanted = wanted_of(prompts);
+    s.log.wanted = wanted;
+    enum critic_status status = wanted ? cr_ledger_open(&s.log, samples, stamp, opts, err)
+                                       : cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    if (status == CRITIC_OK)
+        status = cr_answers_new(&s.answers, policy, 0, on_answered, &s, err);
+    if (status == CRITIC_OK)
+        status = ask_all(&s, prompts, err);
+    cr_answers_free(s.answers);
     cr_ledger_close(&s.log);
     json_decref(stamp);
+    json_decref(wanted);
     return status;
 }

@@ -5,6 +5,7 @@
 
 #include "engine/engine.h"
 #include "io/json.h"
+#include "judge/many.h"
 #include "judge/voice.h"
 #include "prefer/ledger.h"
 
@@ -49,19 +50,29 @@ static void take(const struct cr_opinion *op, struct cr_opinions *out) {
     }
 }
 
+/* Has the judge anything to say of so many answers? One has nothing to be compared with. */
+static bool has_to_ask(struct cr_judge *judge, size_t n_answers) {
+    bool alone = cr_judge_template(judge, CR_MODE_PAIRWISE)->mode == CR_MODE_POINTWISE;
+    return n_answers > (alone ? 0 : 1);
+}
+
+static void take_verdict(struct cr_verdict *v, size_t n_answers, struct cr_opinions *out,
+                         struct cr_judge_usage *usage) {
+    if (n_answers == 2 && v->opinion.parts_kind != CR_PARTS_ANSWERS)
+        v->opinion.pair[1] = 1;
+    take(&v->opinion, out);
+    cr_judge_usage_add(usage, &v->usage);
+    cr_verdict_fini(v);
+}
+
 enum critic_status cr_prefer_ask(struct cr_judge *judge, const struct cr_item *item,
                                  struct cr_opinions *out, struct cr_judge_usage *usage,
                                  critic_error *err) {
     struct cr_verdict v;
-    bool alone = cr_judge_template(judge, CR_MODE_PAIRWISE)->mode == CR_MODE_POINTWISE;
-    if (item->n_answers == 1 && !alone)
-        return CRITIC_OK; /* nothing to compare it with */
+    if (!has_to_ask(judge, item->n_answers))
+        return CRITIC_OK;
     CR_TRY(cr_judge_item(judge, item, &v, err));
-    if (item->n_answers == 2 && v.opinion.parts_kind != CR_PARTS_ANSWERS)
-        v.opinion.pair[1] = 1;
-    take(&v.opinion, out);
-    cr_judge_usage_add(usage, &v.usage);
-    cr_verdict_fini(&v);
+    take_verdict(&v, item->n_answers, out, usage);
     return CRITIC_OK;
 }
 
@@ -84,6 +95,7 @@ struct stage {
     struct cr_prefer_counts *counts;
     struct cr_str folder;
     struct cr_ledger log;
+    struct cr_jsonl_reader reader; /* of the samples */
 };
 
 static const struct cr_template *template_of(const struct stage *s) {
@@ -92,6 +104,13 @@ static const struct cr_template *template_of(const struct stage *s) {
 
 /* The answers of one line on their way to rewards. */
 struct work {
+    struct cr_judge_job job;
+    struct cr_item item;
+    json_t *line;
+    struct cr_str texts[CR_MAX_K]; /* of those asked */
+    struct cr_str *images;
+    bool is_sampled; /* the line has answers */
+    bool is_asked;   /* the judge is */
     struct cr_candidate c[CR_MAX_K];
     size_t twin[CR_MAX_K];
     size_t asked[CR_MAX_K]; /* answers that the judge sees: index of each among all */
@@ -125,35 +144,34 @@ static enum critic_status read_answers(struct work *w, const json_t *line,
     return CRITIC_OK;
 }
 
-static enum critic_status ask_judge(struct stage *s, struct work *w, const json_t *line,
+/* What the judge is asked: the answers that are worth it. */
+static enum critic_status make_item(const struct stage *s, struct work *w,
                                     critic_error *err) {
-    const json_t *sources = json_object_get(line, "images");
-    const json_t *prompt = json_object_get(line, "prompt");
-    const char *id = json_string_value(json_object_get(line, "id"));
-    struct cr_str texts[CR_MAX_K];
+    const json_t *sources = json_object_get(w->line, "images");
+    const json_t *prompt = json_object_get(w->line, "prompt");
     size_t n_images = json_array_size(sources);
-    struct cr_str *images = calloc(n_images + 1, sizeof *images);
-    if (!images)
+    w->images = calloc(n_images + 1, sizeof *w->images);
+    if (!w->images)
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < n_images; i++) {
         const json_t *source = json_array_get(sources, i);
-        images[i] =
+        w->images[i] =
             (struct cr_str){json_string_value(source), json_string_length(source)};
     }
-    for (size_t i = 0; i < w->n_asked; i++)
-        texts[i] = w->c[w->asked[i]].text;
-    struct cr_item item = {
-        .id = cr_str_of(id),
-        .sources = images,
+    for (size_t i = 0; i < w->k; i++)
+        if (w->c[i].drop == CR_KEPT) {
+            w->texts[w->n_asked] = w->c[i].text;
+            w->asked[w->n_asked++] = i;
+        }
+    w->item = (struct cr_item){
+        .id = cr_str_of(json_string_value(json_object_get(w->line, "id"))),
+        .sources = w->images,
         .n_sources = n_images,
         .folder = s->folder,
         .question = {json_string_value(prompt), json_string_length(prompt)},
-        .answers = texts,
+        .answers = w->texts,
         .n_answers = w->n_asked};
-    enum critic_status status =
-        cr_prefer_ask(s->scorer->judge, &item, &w->o, &w->usage, err);
-    free(images);
-    return status;
+    return CRITIC_OK;
 }
 
 static void reward(const struct stage *s, struct work *w) {
@@ -174,11 +192,12 @@ static json_t *number(double x) {
     return isnan(x) ? json_null() : json_real(x);
 }
 
-static json_t *answers_json(const struct work *w, const json_t *line) {
+static json_t *answers_json(const struct work *w) {
     json_t *list = json_array();
     size_t asked = 0;
     for (size_t i = 0; i < w->k; i++) {
-        json_t *answer = json_copy(json_array_get(json_object_get(line, "answers"), i));
+        json_t *answer =
+            json_copy(json_array_get(json_object_get(w->line, "answers"), i));
         bool was_asked = asked < w->n_asked && w->asked[asked] == i;
         json_object_set_new(answer, "reward", number(w->c[i].reward));
         if (was_asked && !isnan(w->o.score[asked]))
@@ -250,18 +269,27 @@ static json_t *usage_json(const struct cr_judge_usage *u) {
                      (json_int_t)u->completion_tokens);
 }
 
-static enum critic_status judge_line(struct stage *s, struct work *w, json_t *line,
-                                     const char *where, critic_error *err) {
-    CR_TRY(read_answers(w, line, where, err));
+/* Reads the line and says what the judge is to be asked; *ask false: nothing. */
+static enum critic_status prepare(const struct stage *s, struct work *w, bool *ask,
+                                  const char *where, critic_error *err) {
+    const char *sampled = json_string_value(json_object_get(w->line, "status"));
+    *ask = false;
+    if (!sampled || strcmp(sampled, "ok") != 0)
+        return CRITIC_OK;
+    w->is_sampled = true;
+    CR_TRY(read_answers(w, w->line, where, err));
     cr_select_texts(w->c, w->k, &s->opts->select, w->twin);
-    for (size_t i = 0; i < w->k; i++)
-        if (w->c[i].drop == CR_KEPT)
-            w->asked[w->n_asked++] = i;
+    CR_TRY(make_item(s, w, err));
     cr_opinions_init(&w->o, w->n_asked);
-    if (w->n_asked > 0)
-        CR_TRY(ask_judge(s, w, line, err));
+    *ask = has_to_ask(s->scorer->judge, w->n_asked);
+    return CRITIC_OK;
+}
+
+/* What was said of the answers, into the line. */
+static void judged_line(struct stage *s, struct work *w) {
+    json_t *line = w->line;
     reward(s, w);
-    json_object_set_new(line, "answers", answers_json(w, line));
+    json_object_set_new(line, "answers", answers_json(w));
     json_object_set_new(line, "shares", shares_json(w));
     json_object_set_new(line, "order_gap", number(w->order_gap));
     json_object_set_new(line, "best",
@@ -274,40 +302,40 @@ static enum critic_status judge_line(struct stage *s, struct work *w, json_t *li
     s->counts->prompt_tokens += w->usage.prompt_tokens;
     s->counts->cached_tokens += w->usage.cached_tokens;
     s->counts->completion_tokens += w->usage.completion_tokens;
-    return CRITIC_OK;
 }
 
 /* Faults that the next prompt would meet as well: the run ends and can be gone on with. A judge
  * that refuses (a wrong key, no such model) does so at its first prompt. */
 static bool ends_run(const struct stage *s, enum critic_status status) {
-    return status == CRITIC_CANCELLED || status == CRITIC_NO_MEMORY ||
-           status == CRITIC_IO ||
+    return status == CRITIC_CANCELLED || status == CRITIC_IO ||
            (status == CRITIC_BAD_ARGUMENT && s->counts->n_done == 0);
 }
 
-/* `line` is a line of samples; the judge's faults become lines of their own. */
-static enum critic_status do_line(struct stage *s, json_t *line, const char *where,
-                                  critic_error *err) {
-    const char *sampled = json_string_value(json_object_get(line, "status"));
-    critic_error fault = {0};
-    if (sampled && strcmp(sampled, "ok") == 0) {
-        struct work *w = calloc(1, sizeof *w);
-        if (!w)
-            return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
-        enum critic_status status = judge_line(s, w, line, where, &fault);
-        free(w);
-        if (status != CRITIC_OK && ends_run(s, status))
-            return cr_fail(err, status, "%s", fault.message);
-        if (status != CRITIC_OK) {
-            json_object_set_new(line, "status", json_string("error"));
-            json_object_set_new(line, "error", json_string(fault.message));
-        }
+/* The judge's faults become lines of their own. */
+static enum critic_status write_work(struct stage *s, struct work *w, critic_error *err) {
+    struct cr_judge_job *job = &w->job;
+    json_t *line = w->line;
+    if (job->status == CRITIC_OK && w->is_asked)
+        take_verdict(&job->verdict, w->n_asked, &w->o, &w->usage);
+    if (job->status == CRITIC_NO_MEMORY)
+        return cr_fail(err, job->status, "prompt '%.80s': %s",
+                       json_string_value(json_object_get(line, "id")),
+                       job->fault.message);
+    if (job->status != CRITIC_OK && ends_run(s, job->status))
+        return cr_fail(err, job->status, "%s", job->fault.message);
+    if (job->status != CRITIC_OK) {
+        json_object_set_new(line, "status", json_string("error"));
+        json_object_set_new(line, "error", json_string(job->fault.message));
+    } else if (w->is_sampled) {
+        judged_line(s, w);
     }
     json_object_set_new(line, "judge", json_string(s->scorer->name));
     json_object_set_new(line, "template", json_string(template_of(s)->name));
     count(s->counts, json_string_value(json_object_get(line, "status")), line);
     CR_TRY(cr_ledger_append(&s->log, json_incref(line), err));
     s->counts->n_done++;
+    if (s->opts->on_item)
+        s->opts->on_item(s->opts->user, s->counts);
     return CRITIC_OK;
 }
 
@@ -333,41 +361,88 @@ static json_t *stamp_of(const struct stage *s) {
         "near_same", sel->near_same, "keep_truncated", sel->keep_truncated);
 }
 
-static enum critic_status do_lines(struct stage *s, struct cr_jsonl_reader *reader,
-                                   critic_error *err) {
+static enum critic_status read_line(struct cr_jsonl_reader *reader, json_t **out,
+                                    char where[320], critic_error *err) {
     struct cr_str text;
-    char where[320];
-    for (;;) {
-        json_t *line = NULL;
-        CR_TRY(cr_jsonl_next(reader, &text, err));
-        if (!text.data)
-            return CRITIC_OK;
-        snprintf(where, sizeof where, "%.256s:%zu", reader->name, reader->line_number);
-        CR_TRY(cr_json_parse(&line, text.data, text.len, where, err));
-        const char *id = json_string_value(json_object_get(line, "id"));
-        enum critic_status status = CRITIC_OK;
-        if (!id || !json_is_string(json_object_get(line, "prompt")))
-            status =
-                cr_fail(err, CRITIC_BAD_DATA, "%s: no line of sampled answers", where);
-        else if (s->opts->cancel && s->opts->cancel(s->opts->user))
-            status = cr_fail(err, CRITIC_CANCELLED, "cancelled");
-        else if (!cr_ledger_has(&s->log, id))
-            status = do_line(s, line, where, err);
-        json_decref(line);
-        CR_TRY(status);
-        if (s->opts->on_item)
-            s->opts->on_item(s->opts->user, s->counts);
-    }
+    *out = NULL;
+    CR_TRY(cr_jsonl_next(reader, &text, err));
+    if (!text.data)
+        return CRITIC_OK;
+    snprintf(where, 320, "%.256s:%zu", reader->name, reader->line_number);
+    CR_TRY(cr_json_parse(out, text.data, text.len, where, err));
+    if (json_string_value(json_object_get(*out, "id")) &&
+        json_is_string(json_object_get(*out, "prompt")))
+        return CRITIC_OK;
+    json_decref(*out);
+    *out = NULL;
+    return cr_fail(err, CRITIC_BAD_DATA, "%s: no line of sampled answers", where);
 }
 
-static enum critic_status count_lines(const char *path, size_t *n, critic_error *err) {
+static void free_work(struct work *w) {
+    json_decref(w->line);
+    free(w->images);
+    free(w);
+}
+
+/* The next line that is not in the ledger yet. */
+static enum critic_status next_work(void *user, struct cr_judge_job **job,
+                                    critic_error *err) {
+    struct stage *s = user;
+    char where[320];
+    json_t *line;
+    do {
+        CR_TRY(read_line(&s->reader, &line, where, err));
+        if (!line)
+            return CRITIC_OK;
+        if (!cr_ledger_has(&s->log, json_string_value(json_object_get(line, "id"))))
+            break;
+        json_decref(line);
+    } while (true);
+    struct work *w = calloc(1, sizeof *w);
+    if (!w || (s->opts->cancel && s->opts->cancel(s->opts->user))) {
+        json_decref(line);
+        free(w);
+        return w ? cr_fail(err, CRITIC_CANCELLED, "cancelled")
+                 : cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    }
+    w->line = line;
+    w->job.judge = s->scorer->judge;
+    w->job.status = prepare(s, w, &w->is_asked, where, &w->job.fault);
+    w->job.item = w->is_asked ? &w->item : NULL;
+    *job = &w->job;
+    return CRITIC_OK;
+}
+
+static enum critic_status done_work(void *user, struct cr_judge_job *job,
+                                    critic_error *err) {
+    struct work *w = (struct work *)job; /* its first member */
+    enum critic_status status = write_work(user, w, err);
+    free_work(w);
+    return status;
+}
+
+/* What each line of the samples says, by id, a new reference; finds a file that is no file of samples
+ * before the ledger is touched. */
+static enum critic_status read_wanted(const char *path, json_t **out, critic_error *err) {
     struct cr_jsonl_reader reader;
-    struct cr_str line;
-    *n = 0;
+    json_t *line;
+    char where[320];
     enum critic_status status = cr_jsonl_open(&reader, path, MAX_LINE_BYTES, err);
-    while (status == CRITIC_OK &&
-           (status = cr_jsonl_next(&reader, &line, err)) == CRITIC_OK && line.data)
-        ++*n;
+    *out = json_object();
+    if (status == CRITIC_OK && !*out)
+        status = cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    while (status == CRITIC_OK) {
+        status = read_line(&reader, &line, where, err);
+        if (status != CRITIC_OK || !line)
+            break;
+        const char *id = json_string_value(json_object_get(line, "id"));
+        if (json_object_get(*out, id))
+            status = cr_fail(err, CRITIC_BAD_DATA,
+                             "%s: the id '%.80s' stands there twice", where, id);
+        else if (json_object_set_new(*out, id, cr_ledger_print(line, true)))
+            status = cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+        json_decref(line);
+    }
     cr_jsonl_close(&reader);
     return status;
 }
@@ -377,21 +452,24 @@ enum critic_status cr_prefer_score(const struct cr_scorer *scorer, const char *s
                                    const struct cr_prefer_opts *opts,
                                    struct cr_prefer_counts *counts, critic_error *err) {
     struct stage s = {.scorer = scorer, .opts = opts, .counts = counts};
-    struct cr_jsonl_reader reader;
+    const struct cr_judge_feed feed = {next_work, done_work, &s};
+    json_t *wanted = NULL, *stamp = stamp_of(&s);
     *counts = (struct cr_prefer_counts){0};
-    CR_TRY(count_lines(samples, &counts->n_total, err));
+    enum critic_status status = read_wanted(samples, &wanted, err);
+    counts->n_total = json_object_size(wanted);
     s.folder = cr_str_of(folder);
-    s.log.on_line = count_old;
-    s.log.user = counts;
-    json_t *stamp = stamp_of(&s);
-    enum critic_status status = cr_ledger_open(&s.log, ledger, stamp, opts, err);
+    s.log = (struct cr_ledger){
+        .on_line = count_old, .user = counts, .wanted = wanted, .with_answers = true};
     if (status == CRITIC_OK) {
-        status = cr_jsonl_open(&reader, samples, MAX_LINE_BYTES, err);
+        status = cr_ledger_open(&s.log, ledger, stamp, opts, err);
         if (status == CRITIC_OK)
-            status = do_lines(&s, &reader, err);
-        cr_jsonl_close(&reader);
+            status = cr_jsonl_open(&s.reader, samples, MAX_LINE_BYTES, err);
+        if (status == CRITIC_OK)
+            status = cr_judge_many(&feed, err);
+        cr_jsonl_close(&s.reader);
+        cr_ledger_close(&s.log);
     }
-    cr_ledger_close(&s.log);
+    json_decref(wanted);
     json_decref(stamp);
     return status;
 }
