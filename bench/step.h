@@ -71,6 +71,7 @@ static inline void step_open(struct step *s, const struct cr_config *config, boo
     memset(s, 0, sizeof *s);
     must(cr_exec_new(&s->ex, &exec, &err), &err);
     must(cr_arena_init(&s->arena, (size_t)64 << 30, &err), &err);
+    cr_arena_use_huge_pages(&s->arena);
     s->model.config = config;
     must(cr_params_init(&s->model.params, config, &s->arena, &err), &err);
     must(cr_params_random(&s->model.params, config, bf16 ? CR_BF16 : CR_F32, 1, &s->arena,

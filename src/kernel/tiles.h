@@ -31,6 +31,10 @@ struct cr_tiles {
     /* The same from weights that lie the other way round: k rows w, w + w_row, … of n columns. */
     void (*pack_turned)(uint32_t *panel, const uint16_t *w, size_t w_row, size_t n,
                         size_t cols, size_t k);
+    /* y (n, k), rows y_row apart, from k rows x, x + x_row, … of n bf16 elements; a zero behind each
+     * row where k is odd. */
+    void (*transpose)(uint16_t *y, size_t y_row, const uint16_t *x, size_t x_row,
+                      size_t n, size_t k);
     /* y (m, CR_TILE_COLS) = or += x (m, k) panel, m <= CR_TILE_ROWS, k even, rows of x x_row
      * elements apart, rows of y CR_TILE_COLS. */
     void (*tile)(float *y, const uint16_t *x, size_t x_row, size_t m,

@@ -63,6 +63,37 @@ static void pack_turned(uint32_t *panel, const uint16_t *w, size_t w_row, size_t
     }
 }
 
+/* Up to 32 rows of x by up to 16 columns, transposed. */
+INLINE void transpose_square(uint16_t *y, size_t y_row, const uint16_t *x, size_t x_row,
+                             size_t n, size_t k) {
+    vec t[LANES];
+    __mmask16 mask = n >= LANES ? (__mmask16)0xffff : v_mask(n);
+    for (size_t i = 0; i < LANES; i++) {
+        const uint16_t *a = x + 2 * i * x_row;
+        t[i] = 2 * i < k ? pair_rows(a, 2 * i + 1 < k ? a + x_row : NULL, mask)
+                         : v_set(0.0f);
+    }
+    v_transpose(t);
+    for (size_t i = 0; i < LANES && i < n; i++)
+        if (k >= LINE)
+            v_store_f32((float *)(void *)(y + i * y_row), t[i]);
+        else
+            v_store_f32_part((float *)(void *)(y + i * y_row), t[i], (k + 1) / 2);
+}
+
+static void transpose(uint16_t *y, size_t y_row, const uint16_t *x, size_t x_row,
+                      size_t n, size_t k) {
+    for (size_t col = 0; col < n; col += LINE)
+        for (size_t i = 0; i < k; i += LINE) {
+            const uint16_t *from = x + i * x_row + col;
+            for (size_t r = LINE; r < 2 * LINE && i + r < k; r++)
+                _mm_prefetch((const char *)(from + r * x_row), _MM_HINT_T0);
+            for (size_t half = col; half < col + LINE && half < n; half += LANES)
+                transpose_square(y + half * y_row + i, y_row, x + i * x_row + half, x_row,
+                                 n - half, k - i);
+        }
+}
+
 /* As assembly since gcc 12 loads the factor into a register of its own, and then spills. */
 INLINE vec multiply_add(vec acc, vec b, const uint16_t *a) {
     __asm__("vdpbf16ps %2%{1to16%}, %1, %0"
@@ -181,7 +212,13 @@ static void store(void *y, enum cr_dtype type, const float *p, const float *bias
 }
 
 const struct cr_tiles cr_tiles_avx512 = {
-    .pack = pack, .pack_turned = pack_turned, .tile = tile, .thin = thin, .store = store};
+
+    .pack = pack,
+    .pack_turned = pack_turned,
+    .transpose = transpose,
+    .tile = tile,
+    .thin = thin,
+    .store = store};
 
 #else
 typedef int not_for_this_architecture; /* ISO C wants a declaration */

@@ -28,6 +28,7 @@ enum critic_status cr_train_new(struct cr_train **out, const struct cr_model *mo
         free(t);
         return status;
     }
+    cr_arena_use_huge_pages(&t->arena);
     *out = t;
     return CRITIC_OK;
 }

@@ -391,6 +391,8 @@ static void wide_lora_b(struct cr_tensor *din, struct cr_tensor dy,
 static const struct problem tiled[] = {
     {"slabs", 3, {25, 5001, 1}, {70, 70, 5001}, 25, 5001, linear_f, linear_b},
     {"slabs assigned", 3, {25, 5001, 1}, {70, 70, 5001}, 25, 5001, linear_f, assign_b},
+    {"slabs of dw", 3, {35, 50001, 1}, {5, 5, 50001}, 35, 50001, linear_f, linear_b},
+    {"many rows", 3, {5001, 70, 1}, {75, 75, 70}, 5001, 70, linear_f, linear_b},
     {"few columns", 3, {25, 21, 1}, {19, 19, 21}, 25, 21, linear_f, linear_b},
     {"wide adapter", 3, {25, 21, 131}, {70, 70, 21}, 25, 131, wide_lora_f, wide_lora_b},
     {"thin adapter", 3, {25, 5, 131}, {70, 70, 5}, 25, 131, wide_lora_f, wide_lora_b},

@@ -5,6 +5,7 @@
 #include "kernel/dense.h"
 #include "kernel/gemm.h"
 #include "kernel/quant.h"
+#include "kernel/tiles.h"
 #include "op/cast.h"
 #include "op/columns.h"
 #include "op/linear_parts.h"
@@ -102,9 +103,45 @@ static void input_bwd(struct cr_tensor dx, struct cr_tensor dy, const struct cr_
         cr_linear_store(&dx, t, cr_tensor_row(&p, t), NULL, CR_ASSIGN, 0, shape.n);
 }
 
+/* Bytes of turned rows at a time: they stay in the last cache while every panel meets them. */
+#define SLAB_BYTES ((size_t)8 << 20)
+
+/* Columns [first, first + n) of s (T, N) BF16 as rows of T, zeros behind up to an even number. */
+static struct cr_tensor turned_columns(const struct cr_tensor *s, size_t first, size_t n,
+                                       size_t row_len, struct cr_exec *ex) {
+    struct cr_tensor out = cr_exec_matrix(ex, CR_BF16, n, row_len);
+    out.dim[1] = CR_CEIL_DIV(s->dim[0], (size_t)2) * 2;
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static)
+    for (size_t c = 0; c < n; c += 32)
+        ex->tiles->transpose(cr_tensor_row(&out, c), row_len,
+                             (const uint16_t *)s->data + first + c, s->row_bytes / 2,
+                             CR_MIN((size_t)32, n - c), s->dim[0]);
+    return out;
+}
+
+/* y (N, C) F32 (+)= s' m for s (T, N) and m (T, C) BF16, by the tiles: T in order, whatever the
+ * slabs of N are. */
+static void outer_tiles(struct cr_tensor y, struct cr_tensor s, struct cr_tensor m,
+                        enum cr_store_mode mode, struct cr_exec *ex) {
+    /* An odd number of lines: rows of a tile do not meet in one set of the cache. */
+    size_t row_len = (CR_CEIL_DIV(s.dim[0], (size_t)32) | 1) * 32;
+    size_t slab = CR_MAX(SLAB_BYTES / (row_len * 2) / 64, (size_t)1) * 64;
+    for (size_t first = 0; first < y.dim[0]; first += slab) {
+        size_t n = CR_MIN(slab, y.dim[0] - first), mark = cr_arena_mark(&ex->scratch);
+        struct cr_tiled p = {.y = cr_tensor_slice(&y, first, n), .w = &m, .turned = true};
+        cr_linear_tiles(&p, 1, turned_columns(&s, first, n, row_len, ex),
+                        mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE, ex);
+        cr_arena_release(&ex->scratch, mark);
+    }
+}
+
 /* dw += dy' x */
 static void weight_bwd(struct cr_tensor dw, struct cr_tensor dy, struct cr_tensor x,
                        struct cr_exec *ex) {
+    if (turns(&x, ex)) {
+        outer_tiles(dw, dy, x, CR_ADD, ex);
+        return;
+    }
     if (!ex->gemm) {
         struct cr_linear turned = {.w = transposed(&x, CR_F32, ex)};
         cr_linear_plain(dw, transposed(&dy, ex->act, ex), &turned, CR_ADD, CR_PREFILL,
@@ -125,14 +162,6 @@ static void weight_bwd(struct cr_tensor dw, struct cr_tensor dy, struct cr_tenso
     cr_gemm_run(ex->gemm, &shape, left.data, right.data, NULL, dw.data, &ex->scratch);
 }
 
-/* y (R, C) (+)= s' m for few columns R of s, by the tiles. */
-static void outer_tiles(struct cr_tensor y, struct cr_tensor s, struct cr_tensor m,
-                        enum cr_store_mode mode, struct cr_exec *ex) {
-    struct cr_tiled p = {.y = y, .w = &m, .turned = true};
-    cr_linear_tiles(&p, 1, transposed(&s, CR_BF16, ex),
-                    mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE, ex);
-}
-
 /* db (N, R) += dy' u */
 static void up_bwd(struct cr_tensor db, struct cr_tensor dy, struct cr_tensor u,
                    struct cr_exec *ex) {
@@ -146,15 +175,6 @@ static void up_bwd(struct cr_tensor db, struct cr_tensor dy, struct cr_tensor u,
         for (size_t r = 0; r < db.dim[1]; r++)
             ((float *)cr_tensor_row(&db, n))[r] +=
                 ((const float *)cr_tensor_row(&turned, r))[n];
-}
-
-/* da (R, K) += du' x */
-static void down_bwd(struct cr_tensor da, struct cr_tensor du, struct cr_tensor x,
-                     struct cr_exec *ex) {
-    if (turns(&x, ex))
-        outer_tiles(da, du, x, CR_ADD, ex);
-    else
-        weight_bwd(da, du, x, ex);
 }
 
 static void check_bwd(const struct cr_tensor *dx, const struct cr_linear *grad,
@@ -184,7 +204,7 @@ static void lora_grads(const struct cr_lora *grad, struct cr_tensor dy,
     if (grad->b.data)
         up_bwd(grad->b, dy, cr_lora_product(x, lora->a, lora->scale, CR_PREFILL, ex), ex);
     if (grad->a.data)
-        down_bwd(grad->a, du, x, ex);
+        weight_bwd(grad->a, du, x, ex);
     cr_arena_release(&ex->scratch, mark);
 }
 

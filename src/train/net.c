@@ -323,6 +323,7 @@ enum critic_status cr_net_open(struct cr_net *net, const struct cr_net_opts *opt
     memset(net, 0, sizeof *net);
     net->opts = *opts;
     CR_TRY(cr_arena_init(&net->arena, ARENA_BYTES, err));
+    cr_arena_use_huge_pages(&net->arena);
     CR_TRY(open_source(net, err));
     if (opts->tower_only && !net->config.vision.present)
         return cr_fail(err, CRITIC_BAD_ARGUMENT, "the model has no tower to train");
