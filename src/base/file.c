@@ -197,15 +197,25 @@ enum critic_status cr_out_commit(struct cr_out *o, critic_error *err) {
     return commit(o, true, err);
 }
 
-enum critic_status cr_file_write(const char *path, struct cr_bytes bytes,
-                                 critic_error *err) {
+static enum critic_status write_whole(const char *path, const void *data, size_t len,
+                                      bool sync, critic_error *err) {
     struct cr_out o;
     CR_TRY(cr_out_open(&o, path, err));
-    enum critic_status status = write_all(&o, bytes.data, bytes.len, err);
+    enum critic_status status = write_all(&o, data, len, err);
     if (status == CRITIC_OK)
-        return commit(&o, false, err);
+        return commit(&o, sync, err);
     cr_out_abort(&o);
     return status;
+}
+
+enum critic_status cr_file_write(const char *path, struct cr_bytes bytes,
+                                 critic_error *err) {
+    return write_whole(path, bytes.data, bytes.len, false, err);
+}
+
+enum critic_status cr_file_write_text(const char *path, struct cr_str text,
+                                      critic_error *err) {
+    return write_whole(path, text.data, text.len, true, err);
 }
 
 void cr_out_abort(struct cr_out *o) {

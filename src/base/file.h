@@ -54,5 +54,8 @@ void cr_out_abort(struct cr_out *o);
  * Errors: CRITIC_IO naming the path, CRITIC_NO_MEMORY. */
 enum critic_status cr_file_write(const char *path, struct cr_bytes bytes,
                                  critic_error *err);
+/* The same synced, as cr_out_commit does. */
+enum critic_status cr_file_write_text(const char *path, struct cr_str text,
+                                      critic_error *err);
 
 #endif

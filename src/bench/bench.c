@@ -18,7 +18,8 @@
 /* Longer phases run once, whatever was asked for. */
 #define LONG_SECONDS 30.0
 
-double cr_bench_ceiling(const struct cr_bench_run *r) {
+/* Ceiling of the products' type, operations a second; 0 where there is none. */
+static double ceiling_of(const struct cr_bench_run *r) {
     const struct cr_bench_ceilings *c = &r->report->ceilings;
     const char *dtype = r->opts->dtype;
     double gops = strcmp(dtype, "f32") == 0    ? c->f32
@@ -28,7 +29,7 @@ double cr_bench_ceiling(const struct cr_bench_run *r) {
 }
 
 static double seconds_of(const struct cr_bench_run *r, double n_ops) {
-    double ceiling = cr_bench_ceiling(r);
+    double ceiling = ceiling_of(r);
     return ceiling > 0 ? n_ops / (ceiling / 2) : 0;
 }
 
@@ -114,7 +115,7 @@ static void first_ceilings(struct cr_bench_run *r) {
 static void finish(struct cr_bench_run *r) {
     struct cr_bench_ceilings *c = &r->report->ceilings;
     arithmetic_ceilings(r);
-    double gops = cr_bench_ceiling(r) / 1e9;
+    double gops = ceiling_of(r) / 1e9;
     for (size_t i = 0; i < r->report->n_phases; i++) {
         struct cr_bench_phase *p = &r->report->phases[i];
         if (p->gops > 0)

@@ -17,8 +17,6 @@ struct cr_bench_run {
     struct cr_image picture;
 };
 
-/* Ceiling of the products' type, operations a second; 0 where there is none. */
-double cr_bench_ceiling(const struct cr_bench_run *r);
 /* Is the phase wanted, and is there time for n_ops of it? Announces it if so. */
 bool cr_bench_begin(struct cr_bench_run *r, const char *name, double n_ops);
 /* Appends a phase: bound by arithmetic where n_ops is positive, else by memory. */

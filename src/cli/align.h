@@ -31,8 +31,5 @@ extern const size_t cr_align_n_stages;
 
 /* Is a --lora behind "--" one that every round can begin anew? Errors: CRITIC_BAD_ARGUMENT. */
 enum critic_status cr_align_check_lora(const struct cr_align_flags *f, critic_error *err);
-/* What the stages of a round counted, by stage, for rounds 0 to n: a new reference. */
-enum critic_status cr_align_details(struct cr_align_state *state, size_t n, json_t **out,
-                                    critic_error *err);
 
 #endif

@@ -406,8 +406,9 @@ static enum critic_status verdicts(void *self, const struct cr_align_round *r,
 
 /* ---- report ------------------------------------------------------------------------------ */
 
-enum critic_status cr_align_details(struct cr_align_state *state, size_t n, json_t **out,
-                                    critic_error *err) {
+/* What the stages of a round counted, by stage, for rounds 0 to n: a new reference. */
+static enum critic_status round_details(struct cr_align_state *state, size_t n,
+                                        json_t **out, critic_error *err) {
     *out = json_array();
     for (size_t round = 0; round <= n; round++) {
         json_t *stages = json_object();
@@ -440,7 +441,7 @@ static enum critic_status report(void *self, const struct cr_align_round *r,
         status = cr_align_row_read(&rows[k], k, folder.text, err);
     }
     if (status == CRITIC_OK)
-        status = cr_align_details(r->state, r->number, &details, err);
+        status = round_details(r->state, r->number, &details, err);
     const struct cr_align_report page = {.out = f->out,
                                          .folder = f->eval_folder,
                                          .critic = f->all.critic,

@@ -13,19 +13,9 @@
 
 #define MAX_TEXT ((size_t)1 << 31)
 
-enum critic_status cr_write_text(const char *path, struct cr_str text,
-                                 critic_error *err) {
-    struct cr_out out;
-    CR_TRY(cr_out_open(&out, path, err));
-    enum critic_status status = cr_out_write(&out, text.data, text.len, err);
-    if (status == CRITIC_OK)
-        return cr_out_commit(&out, err);
-    cr_out_abort(&out);
-    return status;
-}
-
-enum critic_status cr_twin_path(struct cr_buf *path, const char *report,
-                                critic_error *err) {
+/* "OUT.html" to "OUT.json" into path. */
+static enum critic_status twin_path(struct cr_buf *path, const char *report,
+                                    critic_error *err) {
     size_t n = strlen(report);
     if (n > 5 && strcmp(report + n - 5, ".html") == 0)
         n -= 5;
@@ -44,9 +34,9 @@ static enum critic_status write_json(const char *report, json_t *whole,
     if (status == CRITIC_OK)
         status = cr_buf_append_c(&text, "\n", err);
     if (status == CRITIC_OK)
-        status = cr_twin_path(&path, report, err);
+        status = twin_path(&path, report, err);
     if (status == CRITIC_OK)
-        status = cr_write_text(path.data, cr_buf_str(&text), err);
+        status = cr_file_write_text(path.data, cr_buf_str(&text), err);
     json_decref(whole);
     cr_buf_fini(&text);
     cr_buf_fini(&path);
@@ -103,7 +93,7 @@ static enum critic_status write_made(const char *path, make_text make,
     cr_buf_init(&text, MAX_TEXT);
     enum critic_status status = make(results, n, &text, err);
     if (status == CRITIC_OK)
-        status = cr_write_text(path, cr_buf_str(&text), err);
+        status = cr_file_write_text(path, cr_buf_str(&text), err);
     cr_buf_fini(&text);
     return status;
 }

@@ -26,10 +26,6 @@ struct cr_result_flags {
 enum critic_status cr_result_files(const struct cr_result_flags *f,
                                    const struct cr_result *results, size_t n,
                                    critic_error *err);
-/* "OUT.html" to "OUT.json" into path (initialised by the caller). */
-enum critic_status cr_twin_path(struct cr_buf *path, const char *report,
-                                critic_error *err);
-enum critic_status cr_write_text(const char *path, struct cr_str text, critic_error *err);
 /* The metrics as a table for a person. */
 void cr_result_print(const struct cr_result *r);
 

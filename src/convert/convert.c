@@ -35,14 +35,8 @@ static enum critic_status in_dir(struct job *j, const char *name, critic_error *
 
 static enum critic_status write_file(struct job *j, const char *name, struct cr_str text,
                                      critic_error *err) {
-    struct cr_out out;
     CR_TRY(in_dir(j, name, err));
-    CR_TRY(cr_out_open(&out, j->path.data, err));
-    enum critic_status status = cr_out_write(&out, text.data, text.len, err);
-    if (status == CRITIC_OK)
-        return cr_out_commit(&out, err);
-    cr_out_abort(&out);
-    return status;
+    return cr_file_write_text(j->path.data, text, err);
 }
 
 /* ---- safetensors ---- */

@@ -138,7 +138,6 @@ enum critic_status cr_prompt_finish(struct cr_prompt *p, critic_error *err);
 /* After expansion: every picture row counted, the image token's id at its place. */
 const struct cr_ids *cr_prompt_ids(const struct cr_prompt *p);
 size_t cr_prompt_n_images(const struct cr_prompt *p);
-size_t cr_prompt_n_tiles(const struct cr_prompt *p);
 /* The geometry of each picture, cr_prompt_n_images of them. */
 const struct cr_tile_plan *cr_prompt_plan(const struct cr_prompt *p, size_t image);
 

@@ -120,8 +120,6 @@ enum critic_status cr_prompt_features(struct cr_prompt *p, size_t i, bool use_ca
 /* picture.c: pixels (n_tiles, 3, S, S) of prompt image i; the caller frees. */
 enum critic_status cr_prompt_pixels(const struct cr_prompt *p, size_t i, float **out,
                                     critic_error *err);
-/* prefill.c: input rows of positions [first, first + n) into x (n, D). */
-void cr_prompt_rows(const struct cr_prompt *p, size_t first, struct cr_tensor x);
 
 /* log of the sum of exp over the ids that may be sampled. */
 double cr_log_sum_exp(const float *logits, size_t n);

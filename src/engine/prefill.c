@@ -9,7 +9,8 @@
 #include "engine/internal.h"
 #include "op/embed.h"
 
-void cr_prompt_rows(const struct cr_prompt *p, size_t first, struct cr_tensor x) {
+/* Input rows of positions [first, first + n) into x (n, D). */
+static void input_rows(const struct cr_prompt *p, size_t first, struct cr_tensor x) {
     struct cr_engine *e = p->engine;
     size_t n = x.dim[0], width = x.dim[1];
     for (size_t i = 0; i < n;) {
@@ -154,7 +155,7 @@ static enum critic_status run_rest(struct cr_prompt *p, struct cr_seq *s,
         size_t rows = CR_MIN(p->ids.len - s->len, e->opts.prefill_chunk);
         size_t mark = cr_arena_mark(&e->exec->scratch);
         struct cr_tensor x = cr_exec_matrix(e->exec, CR_F32, rows, e->config.text.width);
-        cr_prompt_rows(p, s->len, x);
+        input_rows(p, s->len, x);
         cr_seq_run(s, p->ids.data + s->len, x, NULL);
         cr_arena_release(&e->exec->scratch, mark);
     }
@@ -293,7 +294,7 @@ enum critic_status cr_engine_forward(struct cr_engine *e, struct cr_prompt *p,
         size_t first = s->len, rows = CR_MIN(n - first, chunk);
         size_t mark = cr_arena_mark(&e->exec->scratch);
         struct cr_tensor x = cr_exec_matrix(e->exec, CR_F32, rows, e->config.text.width);
-        cr_prompt_rows(p, first, x);
+        input_rows(p, first, x);
         cr_seq_run(s, p->ids.data + first, x, &tap);
         forward_head(e, &m, first, x, first_logits);
         cr_arena_release(&e->exec->scratch, mark);

@@ -232,13 +232,6 @@ size_t cr_prompt_n_images(const struct cr_prompt *p) {
     return p->n_images;
 }
 
-size_t cr_prompt_n_tiles(const struct cr_prompt *p) {
-    size_t n = 0;
-    for (size_t i = 0; i < p->n_images; i++)
-        n += p->images[i].plan.n_tiles;
-    return n;
-}
-
 const struct cr_tile_plan *cr_prompt_plan(const struct cr_prompt *p, size_t image) {
     CR_ASSERT(p->finished && image < p->n_images);
     return &p->images[image].plan;

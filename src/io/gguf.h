@@ -130,9 +130,6 @@ enum critic_status cr_gguf_add_array(struct cr_gguf_writer *w, const char *key,
 enum critic_status cr_gguf_add_str_array(struct cr_gguf_writer *w, const char *key,
                                          const struct cr_str *strings, size_t n,
                                          critic_error *err);
-/* A value of another file as it is there. */
-enum critic_status cr_gguf_add_value(struct cr_gguf_writer *w,
-                                     const struct cr_gguf_value *v, critic_error *err);
 /* Shape slowest axis first. Errors: CRITIC_UNSUPPORTED for a dtype that GGUF lacks. */
 enum critic_status cr_gguf_add_tensor(struct cr_gguf_writer *w, const char *name,
                                       enum cr_dtype dtype, int n_dim, const size_t *dim,

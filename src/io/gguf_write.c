@@ -170,17 +170,6 @@ enum critic_status cr_gguf_add_str_array(struct cr_gguf_writer *w, const char *k
     return put_strings(w, strings, n, err);
 }
 
-enum critic_status cr_gguf_add_value(struct cr_gguf_writer *w,
-                                     const struct cr_gguf_value *v, critic_error *err) {
-    if (v->is_array)
-        CR_TRY(put_array(w, v->key, v->type, v->n, err));
-    else
-        CR_TRY(put_key(w, v->key, v->type, err));
-    if (v->type == CR_GGUF_STRING)
-        return put_strings(w, v->strings, v->n, err);
-    return cr_buf_append(&w->values, v->data, v->n * element_bytes(v->type), err);
-}
-
 enum critic_status cr_gguf_add_tensor(struct cr_gguf_writer *w, const char *name,
                                       enum cr_dtype dtype, int n_dim, const size_t *dim,
                                       critic_error *err) {

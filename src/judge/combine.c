@@ -52,8 +52,8 @@ static enum cr_choice choice_between(double first, double second) {
                                     : CR_CHOICE_TIE;
 }
 
-/* Insertion sort: few answers, and equal ones keep their order. */
-void cr_opinion_rank(struct cr_opinion *op) {
+/* The order of a ranking from one number an answer. Insertion sort: few answers, and equal ones keep their order. */
+static void rank(struct cr_opinion *op) {
     for (size_t i = 0; i < op->n_scores; i++) {
         size_t k = i;
         for (; k > 0 && op->scores[i] > op->scores[op->order[k - 1]] + EQUAL; k--)
@@ -127,7 +127,7 @@ static enum critic_status combine_orders(struct cr_run *run, struct cr_opinion *
     op->has_consistent = true;
     if (op->mode == CR_MODE_RANKING) {
         op->consistent = memcmp(a->order, b->order, a->n_order * sizeof *a->order) == 0;
-        cr_opinion_rank(op);
+        rank(op);
         return CRITIC_OK;
     }
     op->consistent = a->choice == b->choice;
@@ -207,7 +207,7 @@ static enum critic_status combine_samples(struct cr_run *run, struct cr_opinion 
     size_t n_ok = op->n_parts - op->n_unparsed;
     mean_scores(op);
     if (op->mode == CR_MODE_RANKING) {
-        cr_opinion_rank(op);
+        rank(op);
         return CRITIC_OK;
     }
     if (op->mode == CR_MODE_POINTWISE)
@@ -228,7 +228,7 @@ static void combine_comparisons(struct cr_opinion *op, size_t n) {
             op->scores[a] += share / (double)(n - 1);
             op->scores[b] += (1 - share) / (double)(n - 1);
         }
-    cr_opinion_rank(op);
+    rank(op);
 }
 
 /* Verdict-only scores are compared by their expectation, which whole numbers hide. */
@@ -240,7 +240,7 @@ static void combine_answers(struct cr_opinion *op) {
     if (op->mode == CR_MODE_PAIRWISE)
         op->choice = choice_between(op->scores[0], op->scores[1]);
     else
-        cr_opinion_rank(op);
+        rank(op);
 }
 
 static enum critic_status combine_criteria(struct cr_run *run, struct cr_opinion *op,
@@ -248,7 +248,7 @@ static enum critic_status combine_criteria(struct cr_run *run, struct cr_opinion
     double share = 0;
     mean_scores(op);
     if (op->mode == CR_MODE_RANKING) {
-        cr_opinion_rank(op);
+        rank(op);
         return CRITIC_OK;
     }
     if (op->mode == CR_MODE_POINTWISE) {

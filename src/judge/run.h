@@ -146,8 +146,6 @@ enum critic_status cr_combine(struct cr_run *run, struct cr_opinion *op,
 void cr_opinion_swap(struct cr_opinion *op);
 /* Share of the first answer's wins: 1, 0.5, 0 or by probability. */
 double cr_opinion_share(const struct cr_opinion *op);
-/* Sets scores and order of a ranking from one number an answer. */
-void cr_opinion_rank(struct cr_opinion *op);
 
 /* Zeroed room in the verdict's arena; NULL fills err. */
 void *cr_run_alloc(struct cr_run *run, size_t n, size_t size, critic_error *err);

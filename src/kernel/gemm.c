@@ -302,12 +302,3 @@ void cr_gemm_run(struct cr_gemm *g, const struct cr_gemm_shape *shape, const voi
     }
     threads_pop(host_threads);
 }
-
-const char *cr_gemm_impl(struct cr_gemm *g, const struct cr_gemm_shape *shape) {
-    struct cr_gemm_shape chunk = *shape;
-    chunk.m = chunk_rows(shape);
-    int host_threads = threads_push(g);
-    const char *impl = entry_get(g, &chunk)->impl;
-    threads_pop(host_threads);
-    return impl;
-}

@@ -48,7 +48,4 @@ bool cr_gemm_multiplies_bf16(const struct cr_gemm *g);
 void cr_gemm_run(struct cr_gemm *g, const struct cr_gemm_shape *shape, const void *x,
                  const void *w, const float *bias, void *y, struct cr_arena *scratch);
 
-/* The name of the implementation that serves shape, for tests and reports. */
-const char *cr_gemm_impl(struct cr_gemm *g, const struct cr_gemm_shape *shape);
-
 #endif

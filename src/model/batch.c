@@ -16,7 +16,8 @@ size_t cr_batch_targets(const struct cr_train_batch *b) {
     return n;
 }
 
-size_t cr_batch_tiles(const struct cr_train_batch *b) {
+/* Tiles of all pictures; the tower's features have P rows for each. */
+static size_t count_tiles(const struct cr_train_batch *b) {
     size_t n = 0;
     for (size_t s = 0; s < b->n; s++)
         for (size_t p = 0; p < b->sequences[s].n_pictures; p++)
@@ -27,7 +28,7 @@ size_t cr_batch_tiles(const struct cr_train_batch *b) {
 struct cr_train_sizes cr_batch_sizes(const struct cr_train_batch *b) {
     struct cr_train_sizes sizes = {.n_rows = cr_batch_rows(b),
                                    .n_targets = cr_batch_targets(b),
-                                   .n_tiles = cr_batch_tiles(b)};
+                                   .n_tiles = count_tiles(b)};
     for (size_t s = 0; s < b->n; s++) {
         if (b->sequences[s].n_rows > sizes.longest)
             sizes.longest = b->sequences[s].n_rows;

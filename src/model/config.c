@@ -6,7 +6,8 @@
 #include "base/checked.h"
 #include "model/config_parts.h"
 
-void cr_config_defaults(struct cr_config *c, enum cr_layout layout) {
+/* The defaults of a layout that says nothing. */
+static void set_defaults(struct cr_config *c, enum cr_layout layout) {
     memset(c, 0, sizeof *c);
     c->layout = layout;
     c->projector_act = CR_ACT_GELU_ERF;
@@ -147,7 +148,7 @@ static enum critic_status check(const struct cr_config *c, const char *dir,
 
 enum critic_status cr_config_read(struct cr_config *out, const struct cr_store *store,
                                   critic_error *err) {
-    cr_config_defaults(out, cr_store_layout(store));
+    set_defaults(out, cr_store_layout(store));
     enum critic_status status = cr_store_gguf(store)
                                     ? cr_config_from_gguf(out, store, err)
                                     : cr_config_from_json(out, cr_store_dir(store), err);
@@ -163,7 +164,7 @@ enum critic_status cr_config_read_dir(struct cr_config *out, const char *dir,
     enum cr_layout layout;
     memset(out, 0, sizeof *out);
     CR_TRY(cr_config_layout(&layout, dir, err));
-    cr_config_defaults(out, layout);
+    set_defaults(out, layout);
     enum critic_status status = cr_config_from_json(out, dir, err);
     if (status == CRITIC_OK)
         status = check(out, dir, err);

@@ -5,8 +5,6 @@
 #include "model/config.h"
 #include "model/config_section.h"
 
-/* The defaults of a layout that says nothing. */
-void cr_config_defaults(struct cr_config *c, enum cr_layout layout);
 /* config_json.c: config.json and the files beside it. */
 enum critic_status cr_config_from_json(struct cr_config *c, const char *dir,
                                        critic_error *err);

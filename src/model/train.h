@@ -66,8 +66,6 @@ struct cr_train_batch {
 size_t cr_batch_rows(const struct cr_train_batch *b);
 /* Rows with a target. */
 size_t cr_batch_targets(const struct cr_train_batch *b);
-/* Tiles of all pictures; the tower's features have P rows for each. */
-size_t cr_batch_tiles(const struct cr_train_batch *b);
 /* Errors: CRITIC_BAD_DATA naming sequence and row: no rows, an id or target outside the
  * vocabulary, -1 without a picture or a picture's row with an id, bad branch ends, positions
  * below 0, a picture in a network without a tower. */

@@ -427,17 +427,10 @@ enum critic_status cr_page_write(struct cr_page *page, const char *path,
         return page->fault.status;
     }
     struct cr_buf whole;
-    struct cr_out out = {0};
     cr_buf_init(&whole, 2 * MAX_PAGE);
     enum critic_status status = put_page(page, &whole, err);
     if (status == CRITIC_OK)
-        status = cr_out_open(&out, path, err);
-    if (status == CRITIC_OK)
-        status = cr_out_write(&out, whole.data, whole.len, err);
-    if (status == CRITIC_OK)
-        status = cr_out_commit(&out, err);
-    else
-        cr_out_abort(&out);
+        status = cr_file_write_text(path, cr_buf_str(&whole), err);
     cr_buf_fini(&whole);
     return status;
 }

@@ -115,18 +115,10 @@ fail:
 static enum critic_status write_text(const char *dir, const char *name,
                                      struct cr_str text, critic_error *err) {
     struct cr_buf path;
-    struct cr_out out;
     cr_buf_init(&path, MAX_PATH_BYTES);
     enum critic_status status = cr_path_join(&path, dir, name, err);
     if (status == CRITIC_OK)
-        status = cr_out_open(&out, path.data, err);
-    if (status == CRITIC_OK) {
-        status = cr_out_write(&out, text.data, text.len, err);
-        if (status == CRITIC_OK)
-            status = cr_out_commit(&out, err);
-        else
-            cr_out_abort(&out);
-    }
+        status = cr_file_write_text(path.data, text, err);
     cr_buf_fini(&path);
     return status;
 }

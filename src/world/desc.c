@@ -112,11 +112,12 @@ void cr_desc_change(struct cr_rng *r, struct cr_desc *d, unsigned part, bool nov
     } while (!novel_ok && cr_is_novel_pair(d->shape, d->colour));
 }
 
-void cr_add_the_place(struct cr_line *l, unsigned side, unsigned cell) {
+/* "the top-left", "b2" */
+static void add_the_place(struct cr_line *l, unsigned side, unsigned cell) {
     cr_line_addf(l, side == 3 ? "the %s" : "%s", cr_place_name(side, cell));
 }
 
 void cr_add_at_place(struct cr_line *l, unsigned side, unsigned cell) {
     cr_line_add(l, "at ");
-    cr_add_the_place(l, side, cell);
+    add_the_place(l, side, cell);
 }

@@ -45,7 +45,5 @@ void cr_desc_change(struct cr_rng *r, struct cr_desc *d, unsigned part, bool nov
 
 /* "at the top-left", "at b2" */
 void cr_add_at_place(struct cr_line *l, unsigned side, unsigned cell);
-/* "the top-left", "b2" */
-void cr_add_the_place(struct cr_line *l, unsigned side, unsigned cell);
 
 #endif
