@@ -111,14 +111,16 @@ void cr_common_init(struct cr_common *c);
             "works so",                                                                  \
             0, 0                                                                         \
     }
-#define CR_MODEL_FLAG(c)                                                                 \
+#define CR_MODEL_FLAG_OF(c, usual)                                                       \
     {                                                                                    \
         "model", 'm', CR_FLAG_STR, &(c).model, "MODEL",                                  \
             "a checkpoint folder, a .gguf or .safetensors file, micro-critic, "          \
             "micro-base or micro-policy, or a hub id that is in the local cache; "       \
-            "default: $CRITIC_MODEL",                                                    \
+            "default: " usual,                                                           \
             0, 0                                                                         \
     }
+#define CR_MODEL_FLAG(c)       CR_MODEL_FLAG_OF(c, "$CRITIC_MODEL")
+#define CR_JUDGE_MODEL_FLAG(c) CR_MODEL_FLAG_OF(c, "$CRITIC_MODEL, else micro-critic")
 /* Of commands that let a model write; same text whatever it is. */
 #define CR_LOOKUP_FLAG(n, usual)                                                         \
     {                                                                                    \

@@ -85,8 +85,9 @@ int cr_cmd_data_convert(int n_args, const char *const *args) {
             "one of them as\nanother. A critic's record becomes an item by the template "
             "that gives its prompt.",
         .example = "critic data convert critic.jsonl --to items --out items.jsonl\n"
-                   "critic data convert world/train/critic-oracle.jsonl --to pairs --out "
-                   "pairs.jsonl",
+                   "critic data convert world/train/critic-oracle.jsonl --to pairs "
+                   "--skip-bad \\\n"
+                   "    --out pairs.jsonl",
         .flags = flags,
         .min_positional = 1,
         .max_positional = 1};

@@ -40,7 +40,7 @@ int cr_cmd_judge(int n_args, const char *const *args) {
     cr_judge_opts_default(&f.opts);
     const struct cr_flag flags[] = {
         {"what is judged", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0},
-        CR_MODEL_FLAG(f.common),
+        CR_JUDGE_MODEL_FLAG(f.common),
         {"image", 'i', CR_FLAG_STRS, &f.images, "FILE",
          "a picture (JPEG, PNG, WebP; -: standard input); repeats", 0, 0},
         {"question", 0, CR_FLAG_TEXT, &f.question, "TEXT", "the question or task", 0, 0},

@@ -82,7 +82,7 @@ void cr_judge_flags_init(struct cr_judge_flags *f, struct cr_common *common);
             "price of a million written tokens", 0, 1e9                                   \
     }
 #define CR_JUDGE_SOURCE_FLAGS(f)                                                         \
-    {"who judges", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0}, CR_MODEL_FLAG(*(f).common),         \
+    {"who judges", 0, CR_FLAG_TITLE, 0, 0, 0, 0, 0}, CR_JUDGE_MODEL_FLAG(*(f).common),   \
         {"endpoint",                                                                     \
          0,                                                                              \
          CR_FLAG_STR,                                                                    \

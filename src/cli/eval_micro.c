@@ -306,7 +306,7 @@ int cr_eval_micro(int n_args, const char *const *args) {
     cr_micro_opts_default(&f.opts);
     size_t qa = f.opts.qa;
     const struct cr_flag flags[] = {
-        CR_MODEL_FLAG(f.common),
+        CR_MODEL_FLAG_OF(f.common, CR_OWN_CRITIC),
         {"base-model", 0, CR_FLAG_STR, &f.base, "MODEL",
          "the model before critic tuning, measured beside it; without --model: "
          "micro-base",
