@@ -7,6 +7,7 @@
 #include "align/evaluate.h"
 #include "base/checked.h"
 #include "base/file.h"
+#include "base/grow.h"
 #include "io/json.h"
 #include "report/page.h"
 
@@ -198,14 +199,10 @@ static enum critic_status keep_example(void *user, json_t *line, critic_error *e
     const json_t *base = json_object_get(line, "base"), *a, *b;
     if (!json_is_string(base) || json_equal(base, json_object_get(line, "answer")))
         return CRITIC_OK;
-    if (all->n == all->cap) {
-        size_t cap = 2 * all->cap + 64;
-        struct example *grown = realloc(all->list, cap * sizeof *grown);
-        if (!grown)
-            return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
-        all->list = grown;
-        all->cap = cap;
-    }
+    struct example *grown = cr_grow(all->list, all->n, &all->cap, sizeof *grown);
+    if (!grown)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    all->list = grown;
     a = json_object_get(line, "quality");
     b = json_object_get(line, "base_quality");
     double change = json_is_number(a) && json_is_number(b)

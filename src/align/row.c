@@ -6,6 +6,7 @@
 #include "align/evaluate.h"
 #include "base/checked.h"
 #include "base/file.h"
+#include "base/grow.h"
 #include "eval/stats_boot.h"
 
 #define MAX_PATH_BYTES ((size_t)1 << 16)
@@ -35,14 +36,10 @@ struct sums {
 static enum critic_status push(struct sums *s, enum cr_align_measure m, double x,
                                critic_error *err) {
     struct values *v = &s->of[m];
-    if (v->n == v->cap) {
-        size_t cap = 2 * v->cap + 256;
-        double *grown = realloc(v->x, cap * sizeof *grown);
-        if (!grown)
-            return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
-        v->x = grown;
-        v->cap = cap;
-    }
+    double *grown = cr_grow(v->x, v->n, &v->cap, sizeof *grown);
+    if (!grown)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    v->x = grown;
     v->x[v->n++] = x;
     return CRITIC_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/grow.h"
 #include "cli/eval.h"
 #include "io/json.h"
 #include "io/jsonl.h"
@@ -21,14 +22,10 @@ struct shard {
 
 static enum critic_status keep_line(struct shard *s, struct cr_str line,
                                     critic_error *err) {
-    if (s->n == s->cap) {
-        size_t cap = 2 * s->cap + 64;
-        char **grown = realloc(s->lines, cap * sizeof *grown);
-        if (!grown)
-            return cr_fail(err, CRITIC_NO_MEMORY, "no memory for shards");
-        s->lines = grown;
-        s->cap = cap;
-    }
+    char **grown = cr_grow(s->lines, s->n, &s->cap, sizeof *grown);
+    if (!grown)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for shards");
+    s->lines = grown;
     s->lines[s->n] = cr_str_dup(line);
     return s->lines[s->n++] ? CRITIC_OK
                             : cr_fail(err, CRITIC_NO_MEMORY, "no memory for shards");

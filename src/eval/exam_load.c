@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/dir.h"
 #include "base/file.h"
+#include "base/grow.h"
 #include "base/hash.h"
 #include "eval/exam_field.h"
 #include "eval/exam_group.h"
@@ -296,14 +297,10 @@ static enum critic_status read_item(struct loading *l, const json_t *row, size_t
 
 static enum critic_status grow(struct loading *l, critic_error *err) {
     struct cr_exam_set *set = l->set;
-    if (set->n < l->cap)
-        return CRITIC_OK;
-    size_t cap = 2 * l->cap + 256;
-    struct cr_exam_item *grown = realloc(set->items, cap * sizeof *grown);
+    struct cr_exam_item *grown = cr_grow(set->items, set->n, &l->cap, sizeof *grown);
     if (!grown)
         return no_memory(err);
     set->items = grown;
-    l->cap = cap;
     return CRITIC_OK;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/file.h"
+#include "base/grow.h"
 #include "eval/lines.h"
 #include "io/json.h"
 
@@ -30,16 +31,12 @@ void cr_judged_fini(struct cr_judged *rows) {
 }
 
 static struct cr_judgement *new_row(struct cr_judged *rows, critic_error *err) {
-    if (rows->n == rows->cap) {
-        size_t cap = 2 * rows->cap + 256;
-        struct cr_judgement *grown = realloc(rows->items, cap * sizeof *grown);
-        if (!grown) {
-            no_memory(err);
-            return NULL;
-        }
-        rows->items = grown;
-        rows->cap = cap;
+    struct cr_judgement *grown = cr_grow(rows->items, rows->n, &rows->cap, sizeof *grown);
+    if (!grown) {
+        no_memory(err);
+        return NULL;
     }
+    rows->items = grown;
     struct cr_judgement *r = &rows->items[rows->n];
     memset(r, 0, sizeof *r);
     r->label_pick = CR_PICK_NONE;

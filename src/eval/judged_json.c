@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/grow.h"
 #include "eval/judged.h"
 #include "eval/lines.h"
 #include "io/json.h"
@@ -243,14 +244,10 @@ static enum critic_status check_source(struct cr_judged *rows, const json_t *o,
 static enum critic_status add_row(struct cr_judged *rows, const json_t *o,
                                   const char *where, critic_error *err) {
     CR_TRY(check_source(rows, o, where, err));
-    if (rows->n == rows->cap) {
-        size_t cap = 2 * rows->cap + 256;
-        struct cr_judgement *grown = realloc(rows->items, cap * sizeof *grown);
-        if (!grown)
-            return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu rows", cap);
-        rows->items = grown;
-        rows->cap = cap;
-    }
+    struct cr_judgement *grown = cr_grow(rows->items, rows->n, &rows->cap, sizeof *grown);
+    if (!grown)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu rows", rows->n + 1);
+    rows->items = grown;
     struct cr_judgement *r = &rows->items[rows->n];
     const json_t *models = json_object_get(o, "models");
     const json_t *lengths = json_object_get(o, "lengths");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/grow.h"
 #include "eval/metric_impl.h"
 
 static enum critic_status no_memory(critic_error *err) {
@@ -45,13 +46,10 @@ static enum critic_status add_group(struct cr_metric_job *j, const char *name, s
     for (size_t i = 0; i < j->n_groups; i++)
         if (strlen(j->groups[i]) == len && memcmp(j->groups[i], name, len) == 0)
             return CRITIC_OK;
-    if (j->n_groups == *cap) {
-        *cap = 2 * *cap + 16;
-        const char **grown = realloc(j->groups, *cap * sizeof *grown);
-        if (!grown)
-            return no_memory(err);
-        j->groups = grown;
-    }
+    const char **grown = cr_grow(j->groups, j->n_groups, cap, sizeof *grown);
+    if (!grown)
+        return no_memory(err);
+    j->groups = grown;
     char *copy = cr_arena_strndup(&j->out->arena, name, len);
     if (!copy)
         return no_memory(err);
@@ -133,14 +131,10 @@ enum critic_status cr_metric_add(struct cr_metric_job *j, const struct cr_metric
     bool needs_text = as->by == CR_BY_OFFICIAL || strncmp(as->variant, "lmms", 4) == 0;
     if (needs_text && !m->has_official)
         return CRITIC_OK;
-    if (m->n == m->cap) {
-        size_t cap = 2 * m->cap + 32;
-        struct cr_metric *grown = realloc(m->items, cap * sizeof *grown);
-        if (!grown)
-            return no_memory(err);
-        m->items = grown;
-        m->cap = cap;
-    }
+    struct cr_metric *grown = cr_grow(m->items, m->n, &m->cap, sizeof *grown);
+    if (!grown)
+        return no_memory(err);
+    m->items = grown;
     struct cr_metric *one = &m->items[m->n++];
     *one = *as;
     one->value = boot->estimate;

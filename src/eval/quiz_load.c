@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/dir.h"
 #include "base/file.h"
+#include "base/grow.h"
 #include "base/hash.h"
 #include "eval/exam_field.h"
 #include "eval/exam_group.h"
@@ -100,16 +101,12 @@ enum critic_status cr_quiz_add(struct cr_quiz_loading *l, const struct cr_quiz_i
                              item->id.data)
                        : cr_quiz_no_memory(err);
     }
-    if (set->n == set->cap) {
-        size_t cap = 2 * set->cap + 256;
-        struct cr_quiz_item *grown = realloc(set->items, cap * sizeof *grown);
-        if (!grown) {
-            json_decref(item->row);
-            return cr_quiz_no_memory(err);
-        }
-        set->items = grown;
-        set->cap = cap;
+    struct cr_quiz_item *grown = cr_grow(set->items, set->n, &set->cap, sizeof *grown);
+    if (!grown) {
+        json_decref(item->row);
+        return cr_quiz_no_memory(err);
     }
+    set->items = grown;
     set->items[set->n++] = *item;
     return json_object_setn_new(l->ids, item->id.data, item->id.len, json_true()) == 0
                ? CRITIC_OK

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/grow.h"
 #include "eval/exam_field.h"
 #include "eval/quiz_impl.h"
 #include "eval/rows.h"
@@ -82,14 +83,10 @@ static enum critic_status on_row(void *user, json_t *row, size_t line,
                                  critic_error *err) {
     struct reading *in = user;
     critic_error why = {0};
-    if (in->n == in->cap) {
-        size_t cap = 2 * in->cap + 256;
-        struct question *grown = realloc(in->questions, cap * sizeof *grown);
-        if (!grown)
-            return cr_quiz_no_memory(err);
-        in->questions = grown;
-        in->cap = cap;
-    }
+    struct question *grown = cr_grow(in->questions, in->n, &in->cap, sizeof *grown);
+    if (!grown)
+        return cr_quiz_no_memory(err);
+    in->questions = grown;
     struct question *q = &in->questions[in->n];
     memset(q, 0, sizeof *q);
     q->line = line;

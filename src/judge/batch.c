@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/file.h"
+#include "base/grow.h"
 #include "io/json.h"
 #include "io/jsonl.h"
 #include "io/jsonl_order.h"
@@ -45,14 +46,10 @@ static int by_key(const void *a, const void *b) {
 
 static enum critic_status add_seen(struct batch *b, const json_t *row,
                                    critic_error *err) {
-    if (b->n_seen == b->cap_seen) {
-        size_t cap = 2 * b->cap_seen + 64;
-        struct seen *grown = realloc(b->seen, cap * sizeof *grown);
-        if (!grown)
-            return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu ids", cap);
-        b->seen = grown;
-        b->cap_seen = cap;
-    }
+    struct seen *grown = cr_grow(b->seen, b->n_seen, &b->cap_seen, sizeof *grown);
+    if (!grown)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu ids", b->n_seen + 1);
+    b->seen = grown;
     b->seen[b->n_seen++] = (struct seen){.key = cr_row_key_of(row, "id")};
     return CRITIC_OK;
 }
@@ -62,14 +59,10 @@ static enum critic_status add_key(struct batch *b, struct cr_row_key key,
                                   critic_error *err) {
     if (b->n_retry == 0)
         return CRITIC_OK;
-    if (b->n_keys == b->cap_keys) {
-        size_t cap = 2 * b->cap_keys + 64;
-        struct cr_row_key *grown = realloc(b->keys, cap * sizeof *grown);
-        if (!grown)
-            return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu ids", cap);
-        b->keys = grown;
-        b->cap_keys = cap;
-    }
+    struct cr_row_key *grown = cr_grow(b->keys, b->n_keys, &b->cap_keys, sizeof *grown);
+    if (!grown)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu ids", b->n_keys + 1);
+    b->keys = grown;
     b->keys[b->n_keys++] = key;
     return CRITIC_OK;
 }

@@ -9,6 +9,7 @@
 
 #include "base/checked.h"
 #include "base/file.h"
+#include "base/grow.h"
 #include "io/jsonl.h"
 #include "world/answer.h"
 
@@ -34,14 +35,10 @@ static enum critic_status add_scene(struct cr_oracle *o, struct cr_str text,
                                     const char *where, critic_error *err) {
     struct cr_scene_line line;
     CR_TRY(cr_scene_read(&line, text, where, err));
-    if (o->n == o->cap) {
-        size_t cap = 2 * o->cap + 256;
-        struct cr_scene *grown = realloc(o->scenes, cap * sizeof *grown);
-        if (!grown)
-            return no_memory(err);
-        o->scenes = grown;
-        o->cap = cap;
-    }
+    struct cr_scene *grown = cr_grow(o->scenes, o->n, &o->cap, sizeof *grown);
+    if (!grown)
+        return no_memory(err);
+    o->scenes = grown;
     if (json_object_set_new(o->at, line.image, json_integer((json_int_t)o->n)))
         return no_memory(err);
     o->scenes[o->n++] = line.scene;

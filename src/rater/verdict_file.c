@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/grow.h"
 #include "io/json.h"
 #include "io/jsonl.h"
 #include "rater/rater_impl.h"
@@ -133,14 +134,10 @@ static enum critic_status read_decision(struct verdict_file *f, const json_t *va
 
 static enum critic_status push(struct verdict_file *f, const struct entry *e,
                                critic_error *err) {
-    if (f->n == f->cap) {
-        size_t cap = 2 * f->cap + 256;
-        struct entry *grown = realloc(f->entries, cap * sizeof *grown);
-        if (!grown)
-            return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu verdicts", cap);
-        f->entries = grown;
-        f->cap = cap;
-    }
+    struct entry *grown = cr_grow(f->entries, f->n, &f->cap, sizeof *grown);
+    if (!grown)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu verdicts", f->n + 1);
+    f->entries = grown;
     f->entries[f->n++] = *e;
     return CRITIC_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/grow.h"
 #include "text/unicode_tables.h"
 
 void cr_added_fini(struct cr_added_set *set) {
@@ -16,15 +17,12 @@ void cr_added_fini(struct cr_added_set *set) {
 enum critic_status cr_added_push(struct cr_added_set *set,
                                  const struct cr_added_token *token, critic_error *err) {
     CR_ASSERT(token->text.len > 0);
-    if (set->n_tokens == set->cap) {
-        size_t cap = CR_MAX(set->cap * 2, 32);
-        struct cr_added_token *tokens = realloc(set->tokens, cap * sizeof *tokens);
-        if (!tokens)
-            return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for %zu added tokens",
-                           cap);
-        set->tokens = tokens;
-        set->cap = cap;
-    }
+    struct cr_added_token *tokens =
+        cr_grow(set->tokens, set->n_tokens, &set->cap, sizeof *tokens);
+    if (!tokens)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for %zu added tokens",
+                       set->n_tokens + 1);
+    set->tokens = tokens;
     char *text = malloc(token->text.len);
     if (!text)
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for an added token");

@@ -4,27 +4,13 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "base/grow.h"
 #include "base/hash.h"
 #include "train/preference_record.h"
 
 static enum critic_status no_memory(const char *what, critic_error *err) {
     return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for %s", what);
 }
-
-/* Makes room for one more element. */
-static bool grow(void **items, size_t *cap, size_t n, size_t size) {
-    if (n < *cap)
-        return true;
-    size_t more = CR_MAX(*cap * 2, 256);
-    void *bigger = realloc(*items, more * size);
-    if (!bigger)
-        return false;
-    *items = bigger;
-    *cap = more;
-    return true;
-}
-
-#define GROW(items, cap, n) grow((void **)&(items), &(cap), (n), sizeof *(items))
 
 /* ---- pictures ---- */
 
@@ -100,16 +86,21 @@ static enum critic_status new_pack(struct cr_dataset_builder *b,
                                    const struct cr_labelled *prefix, bool with_pictures,
                                    uint32_t *index, critic_error *err) {
     struct cr_dataset *d = b->d;
-    if (!GROW(d->packs, d->packs_cap, d->n_packs))
+    struct cr_pack *grown = cr_grow(d->packs, d->n_packs, &d->packs_cap, sizeof *grown);
+    if (!grown)
         return no_memory("the packs", err);
+    d->packs = grown;
     struct cr_pack *pack = &d->packs[d->n_packs];
     *pack = (struct cr_pack){.first_picture = d->n_picture_of};
     size_t next = 0;
     CR_TRY(store_tokens(b, prefix, &pack->prefix, err));
     pack->n_rows = count_rows(b, prefix->ids, prefix->n, &next);
     for (size_t i = 0; i < b->n_pictures && with_pictures; i++) {
-        if (!GROW(d->picture_of, d->picture_of_cap, d->n_picture_of))
+        uint32_t *pictures =
+            cr_grow(d->picture_of, d->n_picture_of, &d->picture_of_cap, sizeof *pictures);
+        if (!pictures)
             return no_memory("the packs", err);
+        d->picture_of = pictures;
         d->picture_of[d->n_picture_of++] = b->pictures[i];
         pack->n_pictures++;
     }
@@ -121,8 +112,11 @@ static enum critic_status add_branch(struct cr_dataset_builder *b, uint32_t pack
                                      const struct cr_labelled *l, size_t rows,
                                      critic_error *err) {
     struct cr_dataset *d = b->d;
-    if (!GROW(d->branches, d->branches_cap, d->n_branches))
+    struct cr_branch *grown =
+        cr_grow(d->branches, d->n_branches, &d->branches_cap, sizeof *grown);
+    if (!grown)
         return no_memory("the packs", err);
+    d->branches = grown;
     struct cr_branch *branch = &d->branches[d->n_branches];
     *branch = (struct cr_branch){.record = b->record, .pack = pack};
     CR_TRY(store_tokens(b, l, &branch->tokens, err));
@@ -198,8 +192,10 @@ static enum critic_status keep_branch(void *user, const struct cr_labelled *l,
                                       critic_error *err) {
     struct cr_dataset_builder *b = user;
     CR_TRY(cr_labelled_push(&b->branches, l->ids, l->label, l->n, err));
-    if (!GROW(b->ends, b->ends_cap, b->n_ends))
+    size_t *grown = cr_grow(b->ends, b->n_ends, &b->ends_cap, sizeof *grown);
+    if (!grown)
         return no_memory("a record", err);
+    b->ends = grown;
     b->ends[b->n_ends++] = b->branches.n;
     return CRITIC_OK;
 }
@@ -269,8 +265,10 @@ static enum critic_status encode_side(struct cr_dataset_builder *b,
         e.system = (struct cr_str){json_string_value(pair->system),
                                    json_string_length(pair->system)};
     CR_TRY(cr_encode_answer(&e, &c, &b->branches, answer, err));
-    if (!GROW(b->ends, b->ends_cap, b->n_ends))
+    size_t *grown = cr_grow(b->ends, b->n_ends, &b->ends_cap, sizeof *grown);
+    if (!grown)
         return no_memory("a record", err);
+    b->ends = grown;
     b->ends[b->n_ends++] = b->branches.n;
     return CRITIC_OK;
 }

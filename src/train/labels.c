@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/grow.h"
 #include "base/rng.h"
 
 #define MAX_SIDE 64
@@ -63,14 +64,10 @@ static enum critic_status read_cells(struct cr_label_head *head, const json_t *l
 
 static enum critic_status make_room(struct cr_labels *l, size_t n_cells,
                                     critic_error *err) {
-    if (l->n == l->cap) {
-        size_t cap = CR_MAX(l->cap * 2, 256);
-        struct cr_label_item *items = realloc(l->items, cap * sizeof *items);
-        if (!items)
-            return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for the labels");
-        l->items = items;
-        l->cap = cap;
-    }
+    struct cr_label_item *items = cr_grow(l->items, l->n, &l->cap, sizeof *items);
+    if (!items)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for the labels");
+    l->items = items;
     if (l->n_cells + n_cells > l->cells_cap) {
         size_t cap = CR_MAX(l->cells_cap * 2, l->n_cells + n_cells + 4096);
         unsigned char *cells = realloc(l->cells, cap);

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/dir.h"
+#include "base/grow.h"
 #include "base/rng.h"
 
 #define META_BYTES ((size_t)1 << 40) /* address space */
@@ -19,14 +20,10 @@ struct list {
 
 static enum critic_status push(struct list *l, struct cr_record_ref ref,
                                critic_error *err) {
-    if (l->n == l->cap) {
-        size_t cap = CR_MAX(l->cap * 2, 1024);
-        struct cr_record_ref *refs = realloc(l->refs, cap * sizeof *refs);
-        if (!refs)
-            return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for %zu records", cap);
-        l->refs = refs;
-        l->cap = cap;
-    }
+    struct cr_record_ref *refs = cr_grow(l->refs, l->n, &l->cap, sizeof *refs);
+    if (!refs)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for %zu records", l->n + 1);
+    l->refs = refs;
     l->refs[l->n++] = ref;
     return CRITIC_OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/grow.h"
 #include "io/safetensors.h"
 #include "kernel/quant.h"
 
@@ -19,14 +20,10 @@ struct cr_tensor_piece {
 
 static enum critic_status add_piece(struct cr_tensor_file *p,
                                     struct cr_tensor_piece **out, critic_error *err) {
-    if (p->n == p->cap) {
-        size_t cap = CR_MAX(p->cap * 2, 256);
-        struct cr_tensor_piece *items = realloc(p->items, cap * sizeof *items);
-        if (!items)
-            return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a checkpoint");
-        p->items = items;
-        p->cap = cap;
-    }
+    struct cr_tensor_piece *items = cr_grow(p->items, p->n, &p->cap, sizeof *items);
+    if (!items)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a checkpoint");
+    p->items = items;
     *out = &p->items[p->n++];
     memset(*out, 0, sizeof **out);
     return CRITIC_OK;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/grow.h"
 #include "judge/verdict.h"
 #include "train/records.h"
 #include "world/critic.h"
@@ -19,14 +20,10 @@ struct lengths {
 };
 
 static enum critic_status add_length(struct lengths *l, size_t len, critic_error *err) {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 4096;
-        uint32_t *items = realloc(l->items, cap * sizeof *items);
-        if (!items)
-            return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu lengths", cap);
-        l->items = items;
-        l->cap = cap;
-    }
+    uint32_t *items = cr_grow(l->items, l->n, &l->cap, sizeof *items);
+    if (!items)
+        return cr_fail(err, CRITIC_NO_MEMORY, "no memory for %zu lengths", l->n + 1);
+    l->items = items;
     l->items[l->n++] = (uint32_t)CR_MIN(len, (size_t)UINT32_MAX);
     return CRITIC_OK;
 }
