@@ -103,18 +103,27 @@ static enum critic_status score(struct prefer_flags *f, struct cr_prefer_counts 
     return status;
 }
 
+/* What this run put in, and what of it was there already. */
+static json_t *tokens_json(const struct cr_prefer_counts *n) {
+    return json_pack("{s:I,s:I,s:I}", "prompt_tokens", (json_int_t)n->prompt_tokens,
+                     "cached_tokens", (json_int_t)n->cached_tokens, "completion_tokens",
+                     (json_int_t)n->completion_tokens);
+}
+
 static json_t *summary_json(const struct prefer_flags *f,
+                            const struct cr_prefer_counts *sampled,
                             const struct cr_prefer_counts *n, size_t n_records) {
     json_t *answers = json_object();
     for (size_t d = 0; d < CR_N_DROPS; d++)
         json_object_set_new(answers, cr_drop_name((enum cr_drop)d),
                             json_integer((json_int_t)n->n_drops[d]));
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:s,s:s,s:s}", "prompts",
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:s,s:s,s:s}", "prompts",
                      (json_int_t)n->n_total, "failed", (json_int_t)n->n_faults,
                      "without_pair", (json_int_t)n->n_skipped, "ties",
                      (json_int_t)n->n_ties, "pairs", (json_int_t)n->n_pairs, "records",
-                     (json_int_t)n_records, "answers", answers, "out", f->out, "ledger",
-                     f->ledger, "samples", f->samples);
+                     (json_int_t)n_records, "answers", answers, "sampling",
+                     tokens_json(sampled), "judging", tokens_json(n), "out", f->out,
+                     "ledger", f->ledger, "samples", f->samples);
 }
 
 static void print_summary(const struct prefer_flags *f, const struct cr_prefer_counts *n,
@@ -147,7 +156,7 @@ static int run_parsed(struct prefer_flags *f) {
             cr_prefer_export(f->ledger, f->out, (enum cr_export)f->format,
                              f->image_prefix ? f->image_prefix : "", &n_records, &err);
     if (status == CRITIC_OK && f->all.common.json)
-        status = cr_print_json(summary_json(f, &judged, n_records), &err);
+        status = cr_print_json(summary_json(f, &sampled, &judged, n_records), &err);
     else if (status == CRITIC_OK && !f->all.common.quiet)
         print_summary(f, &judged, n_records);
     if (status == CRITIC_IO && judged.n_done < judged.n_total) /* an endpoint died */

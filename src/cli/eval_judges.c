@@ -126,6 +126,18 @@ enum critic_status cr_eval_judges_again(struct cr_judge **out,
                        : cr_judge_new(out, from->engine, opts, err);
 }
 
+static enum critic_status open_checkpoint(struct cr_eval_judges *j,
+                                          struct cr_judge_flags *f, critic_error *err) {
+    bool with_reasons;
+    enum cr_mode mode = f->opts.template_mode;
+    CR_TRY(cr_common_open(f->common, &j->engine, err));
+    if (!f->own_manner)
+        return CRITIC_OK;
+    CR_TRY(cr_judge_wants_reasons(j->engine, mode, &with_reasons, err));
+    f->opts.verdict_only = f->opts.template_name || !with_reasons;
+    return CRITIC_OK;
+}
+
 enum critic_status cr_eval_judges_open(struct cr_eval_judges *j, struct cr_judge_flags *f,
                                        const struct cr_truths *truths,
                                        critic_error *err) {
@@ -141,7 +153,7 @@ enum critic_status cr_eval_judges_open(struct cr_eval_judges *j, struct cr_judge
     else if (f->baseline)
         CR_TRY_GOTO(cr_rater_baseline(&j->rater, f->baseline, truths, f->opts.seed, err));
     else
-        CR_TRY_GOTO(cr_common_open(f->common, &j->engine, err));
+        CR_TRY_GOTO(open_checkpoint(j, f, err));
     j->judges = calloc(f->n_parallel, sizeof *j->judges);
     if (!j->judges)
         CR_TRY_GOTO(cr_fail(err, CRITIC_NO_MEMORY, "no memory for judges"));

@@ -17,6 +17,9 @@ struct cr_judge_flags {
     size_t n_tries, n_parallel;
     int orders; /* 0: the benchmark's own */
     const char *scale;
+    bool
+        own_manner; /* of a checkpoint without opts.template_name: reasons where it prefers them
+                        (judge.h), else one pass; sets opts.verdict_only */
     struct cr_judge_opts opts;
 };
 enum { CR_ORDERS_DEFAULT, CR_ORDERS_ONE, CR_ORDERS_BOTH };

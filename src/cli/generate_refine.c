@@ -27,7 +27,10 @@ static enum critic_status open_critics(struct cr_generate_flags *f,
     opts.template_mode = CR_MODE_POINTWISE;
     CR_TRY(cr_judge_new(&c->reasons, engine, &opts, err));
     opts.template_mode = CR_MODE_PAIRWISE;
-    opts.verdict_only = opts.both_orders = true;
+    opts.both_orders = true;
+    bool with_reasons;
+    CR_TRY(cr_judge_wants_reasons(engine, CR_MODE_PAIRWISE, &with_reasons, err));
+    opts.verdict_only = !with_reasons;
     return cr_judge_new(&c->pairs, engine, &opts, err);
 }
 

@@ -13,7 +13,7 @@ struct cr_prefer_flags {
     const char *policy, *critic, *prompts, *scenes, *template_name;
     struct cr_prefer_opts opts;
     struct cr_judge_flags judge; /* of an endpoint */
-    bool with_reasons, one_order;
+    bool with_reasons, verdict_only, one_order;
     int reward, pairing;
     struct cr_progress progress;
 };
@@ -125,10 +125,26 @@ void cr_prefer_judge_close(struct cr_prefer_judge *j);
          CR_FLAG_BOOL,                                                                   \
          &(f).with_reasons,                                                              \
          NULL,                                                                           \
-         "let the critic write its reason; default: read the verdict's probabilities "   \
-         "in one pass (endpoints always write)",                                         \
+         "let the critic write its reason; default: as the checkpoint was tuned if it "  \
+         "says so, else one pass without (endpoints always write)",                      \
          0,                                                                              \
          0},                                                                             \
+        {"verdict-only",                                                                 \
+         0,                                                                              \
+         CR_FLAG_BOOL,                                                                   \
+         &(f).verdict_only,                                                              \
+         NULL,                                                                           \
+         "read the verdict's probabilities in one pass, whatever the checkpoint says",   \
+         0,                                                                              \
+         0},                                                                             \
+        {"explain-below",                                                                \
+         0,                                                                              \
+         CR_FLAG_DOUBLE,                                                                 \
+         &(f).judge.opts.explain_below,                                                  \
+         "P",                                                                            \
+         "one pass, and the reason only where no verdict has this probability",          \
+         0,                                                                              \
+         1},                                                                             \
         {"one-order",                                                                    \
          0,                                                                              \
          CR_FLAG_BOOL,                                                                   \

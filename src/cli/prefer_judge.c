@@ -52,6 +52,10 @@ enum critic_status cr_prefer_flags_check(struct cr_prefer_flags *f, critic_error
                        "%zu greedy answers would be one and the same: expected a "
                        "--temperature above 0",
                        f->opts.k);
+    if (f->with_reasons + f->verdict_only + (f->judge.opts.explain_below > 0) > 1)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "--with-reasons, --verdict-only and --explain-below exclude each "
+                       "other");
     if (strcmp(f->critic, "oracle") == 0 && !f->scenes)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "the oracle wants --scenes, the scenes.jsonl of the pictures");
@@ -91,7 +95,7 @@ enum critic_status cr_prefer_judge_open(struct cr_prefer_judge *j,
     o->both_orders = !f->one_order;
     o->seed = f->opts.seed;
     o->image_limits = &f->common.limits;
-    o->verdict_only = false;
+    o->verdict_only = f->judge.own_manner = false;
     f->judge.endpoint = f->judge.baseline = NULL;
     f->common.model = NULL;
     if (strcmp(f->critic, "oracle") == 0)
@@ -102,7 +106,8 @@ enum critic_status cr_prefer_judge_open(struct cr_prefer_judge *j,
         f->judge.baseline = f->critic;
     else {
         f->common.model = f->critic;
-        o->verdict_only = !f->with_reasons;
+        o->verdict_only = f->verdict_only;
+        f->judge.own_manner = !f->verdict_only && !f->with_reasons && !o->explain_below;
     }
     CR_TRY(cr_eval_judges_open(&j->judges, &f->judge, NULL, err));
     struct cr_judge *judge = j->judges.judges[0];

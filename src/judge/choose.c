@@ -73,6 +73,24 @@ static enum critic_status open_own(struct cr_template **out, const struct cr_jud
                       out, mode == CR_MODE_POINTWISE ? "pointwise" : "pairwise", err);
 }
 
+enum critic_status cr_judge_wants_reasons(const struct cr_engine *engine,
+                                          enum cr_mode mode, bool *out,
+                                          critic_error *err) {
+    const struct cr_template_names *names = &cr_engine_config(engine)->templates;
+    bool found = false;
+    *out = false;
+    for (size_t i = 0; i < names->n && !found; i++) {
+        struct cr_template *t;
+        enum critic_status status = cr_template_open_builtin(&t, names->name[i], err);
+        if (status != CRITIC_OK)
+            return cr_error_wrap(err, status, "the checkpoint names its templates: ");
+        found = t->mode == mode;
+        *out = found && t->verdict_last;
+        cr_template_free(t);
+    }
+    return CRITIC_OK;
+}
+
 enum critic_status cr_judge_open_templates(struct cr_judge *j, const char *chosen,
                                            critic_error *err) {
     struct cr_template **t = j->templates;

@@ -135,6 +135,10 @@ uint64_t cr_judge_seed(const struct cr_judge *j) {
     return j->opts.seed;
 }
 
+const struct cr_judge_opts *cr_judge_opts_of(const struct cr_judge *judge) {
+    return &judge->opts;
+}
+
 enum cr_mode cr_judge_mode_of(const struct cr_judge *j, size_t n_answers) {
     if (j->opts.mode != CR_MODE_AUTO || n_answers == 0)
         return j->opts.mode;

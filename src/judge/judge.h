@@ -129,6 +129,12 @@ void cr_judge_opts_default(struct cr_judge_opts *opts);
 enum critic_status cr_judge_new(struct cr_judge **out, struct cr_engine *engine,
                                 const struct cr_judge_opts *opts, critic_error *err);
 void cr_judge_free(struct cr_judge *judge);
+/* Does the checkpoint name, as the one it prefers for this mode, a template whose reason comes first?
+ * Such a critic was tuned to look before it judges, and may judge much worse in one pass.
+ * Errors: CRITIC_BAD_ARGUMENT (a name that is no built-in template). */
+enum critic_status cr_judge_wants_reasons(const struct cr_engine *engine,
+                                          enum cr_mode mode, bool *out,
+                                          critic_error *err);
 /* The template that items of this mode use (template.h). */
 const struct cr_template *cr_judge_template(const struct cr_judge *judge,
                                             enum cr_mode mode);
@@ -136,6 +142,8 @@ const struct cr_template *cr_judge_template(const struct cr_judge *judge,
 struct cr_engine *cr_judge_engine(const struct cr_judge *judge);
 const char *cr_judge_model_hash(const struct cr_judge *judge);
 uint64_t cr_judge_seed(const struct cr_judge *judge);
+/* What it was made with; strings as in cr_judge_new are copies or gone. */
+const struct cr_judge_opts *cr_judge_opts_of(const struct cr_judge *judge);
 /* The mode in which an item with so many answers is judged; auto where that cannot be said. */
 enum cr_mode cr_judge_mode_of(const struct cr_judge *judge, size_t n_answers);
 

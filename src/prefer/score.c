@@ -354,9 +354,13 @@ static json_t *stamp_of(const struct stage *s) {
                                         [CR_REWARD_WIN] = "win",
                                         [CR_REWARD_SCORE] = "score"};
     const struct cr_select_opts *sel = &s->opts->select;
+    const struct cr_judge_opts *judge = cr_judge_opts_of(s->scorer->judge);
     return json_pack(
-        "{s:s,s:s,s:s,s:s,s:f,s:f,s:b}", "judge_hash", s->scorer->hash, "template_hash",
-        template_of(s)->hash, "reward_kind", kinds[s->opts->reward], "pairing",
+        "{s:s,s:s,s:b,s:f,s:b,s:I,s:s,s:s,s:f,s:f,s:b}", "judge_hash", s->scorer->hash,
+        "template_hash", template_of(s)->hash, "verdict_only", judge->verdict_only,
+        "explain_below", judge->explain_below, "both_orders", judge->both_orders,
+        "judge_tokens", (json_int_t)judge->max_new_tokens, "reward_kind",
+        kinds[s->opts->reward], "pairing",
         sel->pairing == CR_PAIR_ALL ? "all" : "best-worst", "min_margin", sel->min_margin,
         "near_same", sel->near_same, "keep_truncated", sel->keep_truncated);
 }

@@ -45,6 +45,37 @@ one_line_error "written with seed 0"
 run 2 --resume --quiet --reward win
 one_line_error "reward_kind"
 
+run 2 --resume --quiet --with-reasons
+one_line_error "verdict_only true; this run has false"
+run 2 --resume --quiet --one-order
+one_line_error "both_orders true; this run has false"
+run 2 --force --with-reasons --verdict-only
+one_line_error "exclude each other"
+
+# ---- fewer prompts than the files hold ----------------------------------------------------------
+cp "$tmp/prompts.jsonl" "$tmp/all.jsonl"
+head -n 2 "$tmp/all.jsonl" >"$tmp/prompts.jsonl"
+run 2 --resume --quiet
+one_line_error "pairs.samples.jsonl:3: the prompt '3' is not among those of this run"
+cp "$tmp/all.jsonl" "$tmp/prompts.jsonl"
+
+# ---- one pass, unless the checkpoint was tuned to write its reason first --------------------------
+printf '{"id": "a", "prompt": "Which animal?"}\n' >"$tmp/one.jsonl"
+micro() { # MANNER VERDICT-ONLY EXPLAIN-BELOW FLAG…
+    equal_to="\"template\":\"micro-pair-01-$1\""
+    part="\"verdict_only\":$2,\"explain_below\":$3,"
+    shift 3
+    expect 0 "$critic" prefer --policy micro-policy --critic micro-critic --prompts "$tmp/one.jsonl" -o "$tmp/micro.jsonl" -n 2 \
+        --temperature 2 --max-new-tokens 4 --judge-tokens 8 --keep-truncated --near-same 1 --threads 1 --force --quiet "$@"
+    contains "$(cat "$tmp/micro.ledger.jsonl")" "$equal_to"
+    contains "$(cat "$tmp/micro.ledger.jsonl")" "$part"
+}
+micro reason false 0.0
+micro only true 0.0 --verdict-only
+micro reason false 0.0 --with-reasons
+micro reason true 0.5 --explain-below 0.5
+expect 0 grep -q '"verdict_only":true,"explain_below":0.0,' "$tmp/pairs.ledger.jsonl"
+
 # ---- formats from the same ledger --------------------------------------------------------------
 run 1 --resume --format trl --image-prefix data
 contains "$(cat "$tmp/pairs.jsonl")" '"images":["data/cat.jpg"],"prompt":[{"role":"user","content":[{"type":"image"},{"type":"text"'

@@ -5,7 +5,7 @@ set -eu
 model=$tiny/ov-lmms
 pictures=$CRITIC_SOURCE_DIR/tests/golden/images
 
-for i in 1 2 3; do
+for i in 1 2; do
     for p in 94x235.png 1x1.png palette.png rgba.png; do
         printf '{"id":"%s-%s","image":"%s","prompt":"What is %s?","chosen":"It is %s.","rejected":"No idea at all."}\n' \
             "$p" $i $p $i $i
@@ -13,16 +13,17 @@ for i in 1 2 3; do
 done >"$tmp/pairs.jsonl"
 printf '{"image":"nowhere.png","prompt":"What?","chosen":"It.","rejected":"Or."}\n' >>"$tmp/pairs.jsonl"
 
-flags="--model $model --image-folder $pictures --quiet --batch 2 --seed 3 --dtype f32 --steps 4 --lr 1e-3 --save-every 2"
-dpo="$critic train dpo $flags --data $tmp/pairs.jsonl"
-few="$critic train dpo $flags --data $tmp/few.jsonl"
+flags="--model $model --image-folder $pictures --quiet --batch 2 --seed 3 --dtype f32 --lr 1e-3 --threads 1"
+short="$critic train dpo $flags --steps 2 --data $tmp/pairs.jsonl"
+dpo="$critic train dpo $flags --steps 10 --save-every 2 --eval-split 0.5 --data $tmp/pairs.jsonl"
+few="$critic train dpo $flags --steps 2 --data $tmp/few.jsonl"
 # shellcheck disable=SC2086
 {
-    expect 0 $dpo --out "$tmp/once" --eval-split 0.5
+    expect 0 $dpo --out "$tmp/once"
     contains "$(sed -n 1p "$tmp/once/metrics.jsonl")" '"loss": 0.693147'
     contains "$(sed -n 1p "$tmp/once/metrics.jsonl")" '"rewards/margins": 0'
     contains "$(cat "$tmp/once/metrics.jsonl")" '"eval_rewards/accuracies"'
-    equal "$(wc -l <"$tmp/once/reference.jsonl")" 13
+    equal "$(wc -l <"$tmp/once/reference.jsonl")" 9
     page=$(cat "$tmp/once/report.html")
     for chart in Rewards "How pairs are told apart" "Log-probability of the answers" Divergence "Length of the answers"; do
         contains "$page" "\">$chart"
@@ -32,49 +33,41 @@ few="$critic train dpo $flags --data $tmp/few.jsonl"
         contains "$page" "\"name\":\"$curve\""
     done
 
-    # By a second model in memory, from a file made elsewhere, after a kill: the same bytes.
-    expect 0 $dpo --out "$tmp/live" --eval-split 0.5 --reference live
+    # By a second model in memory, from a file made elsewhere: the same bytes.
+    expect 0 $dpo --out "$tmp/live" --reference live
     expect 0 cmp "$tmp/once/model.safetensors" "$tmp/live/model.safetensors"
-    expect 0 $dpo --out "$tmp/shared" --eval-split 0.5 --ref-logps "$tmp/once/reference.jsonl"
+    expect 0 $dpo --out "$tmp/shared" --ref-logps "$tmp/once/reference.jsonl"
     expect 0 cmp "$tmp/once/model.safetensors" "$tmp/shared/model.safetensors"
-    cp -r "$tmp/once" "$tmp/broken"
-    rm -r "$tmp/broken/checkpoint-4" "$tmp/broken/model.safetensors"
-    expect 0 $dpo --out "$tmp/broken" --eval-split 0.5 --resume
-    expect 0 cmp "$tmp/once/model.safetensors" "$tmp/broken/model.safetensors"
-    expect 0 cmp "$tmp/once/checkpoint-4/trainer.safetensors" "$tmp/broken/checkpoint-4/trainer.safetensors"
 
     # Killed for good somewhere behind its first checkpoint, then gone on with: the same bytes.
-    long="$critic train dpo --model $model --image-folder $pictures --quiet --batch 2 --seed 3 --dtype f32 --steps 24 --lr 1e-3
-        --save-every 2 --data $tmp/pairs.jsonl --threads 1"
-    expect 0 $long --out "$tmp/undisturbed"
-    $long --out "$tmp/killed" &
+    $dpo --out "$tmp/killed" &
     pid=$!
     i=0
-    while [ ! -d "$tmp/killed/checkpoint-4" ] && [ $i -lt 1200 ]; do
-        sleep 0.05
+    while [ ! -d "$tmp/killed/checkpoint-2" ] && [ $i -lt 6000 ]; do
+        sleep 0.01
         i=$((i + 1))
     done
     kill -9 $pid 2>/dev/null || fail "it ended before it was killed"
     wait $pid 2>/dev/null || true
     [ ! -f "$tmp/killed/model.safetensors" ] || fail "it was finished before it was killed"
-    expect 0 $long --out "$tmp/killed" --resume
-    for file in model.safetensors reference.jsonl checkpoint-24/trainer.safetensors; do
-        expect 0 cmp "$tmp/undisturbed/$file" "$tmp/killed/$file"
+    expect 0 $dpo --out "$tmp/killed" --resume
+    for file in model.safetensors reference.jsonl checkpoint-10/trainer.safetensors; do
+        expect 0 cmp "$tmp/once/$file" "$tmp/killed/$file"
     done
-    for run in undisturbed killed; do
+    for run in once killed; do
         sed 's/"tokens_per_second": [^,]*, "seconds": [^,]*, //' "$tmp/$run/metrics.jsonl" >"$tmp/$run.lines"
     done
-    expect 0 cmp "$tmp/undisturbed.lines" "$tmp/killed.lines"
+    expect 0 cmp "$tmp/once.lines" "$tmp/killed.lines"
 
     # An adapter that begins at nothing: without it the policy is where it started.
-    expect 0 $dpo --out "$tmp/lora" --lora r=4,alpha=8
-    expect 0 $dpo --out "$tmp/off" --lora r=4,alpha=8 --reference adapter-off
+    expect 0 $short --out "$tmp/lora" --lora r=4,alpha=8
+    expect 0 $short --out "$tmp/off" --lora r=4,alpha=8 --reference adapter-off
     expect 0 cmp "$tmp/lora/adapter_model.safetensors" "$tmp/off/adapter_model.safetensors"
     expect 2 $dpo --out "$tmp/x" --reference adapter-off
     one_line_error "--lora"
 
     # In bf16 from an f32 checkpoint the second model rounds where the policy does: ln 2.
-    expect 0 $dpo --out "$tmp/f32" --save-dtype f32
+    expect 0 $short --out "$tmp/f32" --save-dtype f32
     for how in "--lora r=2" "--freeze decoder" ""; do
         rm -rf "$tmp/bf16"
         expect 0 "$critic" train dpo --model "$tmp/f32" --data "$tmp/pairs.jsonl" --image-folder "$pictures" --out "$tmp/bf16" \
