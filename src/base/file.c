@@ -52,6 +52,18 @@ void cr_map_close(struct cr_map *m) {
     memset(m, 0, sizeof *m);
 }
 
+void cr_map_forget(const struct cr_map *m, struct cr_bytes part) {
+    uintptr_t base = (uintptr_t)m->bytes.data, from = (uintptr_t)part.data,
+              page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    if (m->is_borrowed || from < base || from - base > m->bytes.len ||
+        part.len > m->bytes.len - (from - base))
+        return;
+    uintptr_t first = (from + page - 1) / page * page,
+              end = (from + part.len) / page * page;
+    if (first < end)
+        (void)madvise((void *)first, end - first, MADV_DONTNEED); /* a hint */
+}
+
 enum critic_status cr_file_read(const char *path, struct cr_buf *out, critic_error *err) {
     bool is_stdin = strcmp(path, "-") == 0;
     const char *name = is_stdin ? "standard input" : path;

@@ -14,6 +14,9 @@ struct cr_map {
 /* Errors: CRITIC_BAD_FILE naming the path (missing, a folder, unreadable), CRITIC_NO_MEMORY. */
 enum critic_status cr_map_open(struct cr_map *m, const char *path, critic_error *err);
 void cr_map_close(struct cr_map *m);
+/* The whole pages of part, if it lies in the mapping, leave the process's memory until somebody reads
+ * them again. Borrowed bytes stay. */
+void cr_map_forget(const struct cr_map *m, struct cr_bytes part);
 
 /* Reads a whole file, or standard input where path is "-", into out (initialised by the
  * caller; its max is the limit). Errors: CRITIC_BAD_FILE (more than the limit, too),

@@ -102,12 +102,59 @@ static void test_input_is_no_output(void **state) {
     remove_place(&p);
 }
 
+/* Resident pages of files; -1 where the system does not tell. */
+static long file_pages(void) {
+    long size, resident, shared = -1;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f && fscanf(f, "%ld %ld %ld", &size, &resident, &shared) != 3)
+        shared = -1;
+    if (f)
+        fclose(f);
+    return shared;
+}
+
+static size_t sum(struct cr_bytes bytes) {
+    size_t total = 0;
+    for (size_t i = 0; i < bytes.len; i++)
+        total += bytes.data[i];
+    return total;
+}
+
+static void test_forgotten_pages_come_back(void **state) {
+    (void)state;
+    enum { LEN = 8 << 20 };
+    struct place p = make_place();
+    critic_error err;
+    struct cr_map m;
+    char *text = malloc(LEN);
+    memset(text, 'x', LEN);
+    T_OK(cr_file_write(p.path, (struct cr_bytes){(unsigned char *)text, LEN}, &err));
+    T_OK(cr_map_open(&m, p.path, &err));
+    assert_int_equal(sum(m.bytes), (size_t)LEN * 'x');
+    long before = file_pages();
+    cr_map_forget(&m, (struct cr_bytes){m.bytes.data + 1, LEN / 2});
+    if (before >= 0)
+        assert_true(before - file_pages() >= LEN / 4 / sysconf(_SC_PAGESIZE));
+    assert_int_equal(sum(m.bytes), (size_t)LEN * 'x');
+    /* What is not the mapping's is left alone. */
+    cr_map_forget(&m, (struct cr_bytes){(unsigned char *)text, LEN});
+    cr_map_forget(&m, (struct cr_bytes){m.bytes.data + LEN / 2, LEN});
+    cr_map_forget(&(struct cr_map){{(unsigned char *)text, LEN}, true},
+                  (struct cr_bytes){(unsigned char *)text, LEN});
+    assert_int_equal(sum((struct cr_bytes){(unsigned char *)text, LEN}),
+                     (size_t)LEN * 'x');
+    cr_map_close(&m);
+    free(text);
+    remove_place(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file_is_replaced),
         cmocka_unit_test(test_pipe_is_written_in_place),
         cmocka_unit_test(test_folder_is_refused_at_once),
         cmocka_unit_test(test_input_is_no_output),
+        cmocka_unit_test(test_forgotten_pages_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,9 @@ struct cr_attention_acts {
 struct cr_ffn_acts {
     struct cr_tensor h;        /* (T, D): normed input */
     struct cr_tensor gate, up; /* (T, F); tower: gate is fc1's result, up is not used */
-    struct cr_tensor act;      /* (T, F): what the last product takes; inference: gate */
+    /* (T, F): what the last product takes; inference: gate. Blocks may share it: backward computes it
+     * again. */
+    struct cr_tensor act;
     float *mean, *rstd;
 };
 
@@ -34,14 +36,14 @@ struct cr_attention_types {
     enum cr_dtype q, k, v, out;
 };
 
-/* Room for them in `arena`; asserted. */
+/* Room for them in `arena`; asserted. shared: the act to use, NULL: its own. */
 struct cr_attention_acts
 cr_attention_acts_make(size_t rows, size_t width, size_t q_width, size_t kv_width,
                        size_t n_heads, bool keep, struct cr_attention_types types,
                        struct cr_arena *arena, enum cr_dtype act);
 struct cr_ffn_acts cr_ffn_acts_make(size_t rows, size_t width, size_t ffn_width,
-                                    bool gated, bool keep, struct cr_arena *arena,
-                                    enum cr_dtype act);
+                                    bool gated, bool keep, const struct cr_tensor *shared,
+                                    struct cr_arena *arena, enum cr_dtype act);
 
 /* What the blocks of one decoder pass share. */
 struct cr_decoder_pass {
@@ -65,6 +67,8 @@ void cr_decoder_attention_bwd(struct cr_tensor dx, const struct cr_decoder_layer
                               const struct cr_attention_acts *a, struct cr_tensor x,
                               const struct cr_decoder_layer *layer,
                               const struct cr_decoder_pass *p);
+/* a->act from the kept gate and up. */
+void cr_decoder_ffn_act(const struct cr_ffn_acts *a, struct cr_exec *ex);
 /* y = x + down(silu(gate(h)) * up(h)); y may be x. y.data NULL: the activations only. */
 void cr_decoder_ffn_fwd(struct cr_tensor y, struct cr_ffn_acts *a, struct cr_tensor x,
                         const struct cr_decoder_layer *layer,
@@ -83,6 +87,9 @@ void cr_vision_attention_bwd(struct cr_tensor dx, const struct cr_vision_layer *
                              const struct cr_attention_acts *a, struct cr_tensor x,
                              const struct cr_vision_layer *layer, size_t n_patches,
                              const struct cr_vision_config *c, struct cr_exec *ex);
+/* a->act from the kept result of fc1. */
+void cr_vision_ffn_act(const struct cr_ffn_acts *a, const struct cr_vision_config *c,
+                       struct cr_exec *ex);
 void cr_vision_ffn_fwd(struct cr_tensor y, struct cr_ffn_acts *a, struct cr_tensor x,
                        const struct cr_vision_layer *layer,
                        const struct cr_vision_config *c, struct cr_exec *ex);

@@ -124,8 +124,8 @@ static void block_fwd(struct cr_tensor x, const struct cr_decoder_layer *layer,
         false, types, scratch, p->ex->act);
     cr_decoder_attention_fwd(x, &a, x, layer, index, &p->blocks);
     cr_arena_release(scratch, mark);
-    struct cr_ffn_acts f =
-        cr_ffn_acts_make(rows, c->width, c->ffn_width, true, false, scratch, p->ex->act);
+    struct cr_ffn_acts f = cr_ffn_acts_make(rows, c->width, c->ffn_width, true, false,
+                                            NULL, scratch, p->ex->act);
     cr_decoder_ffn_fwd(x, &f, x, layer, &p->blocks);
     cr_arena_release(scratch, mark);
 }

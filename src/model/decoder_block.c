@@ -102,6 +102,10 @@ void cr_decoder_attention_bwd(struct cr_tensor dx, const struct cr_decoder_layer
 }
 
 /* x += down(silu(gate(x)) * up(x)).   modeling_qwen2.py Qwen2MLP */
+void cr_decoder_ffn_act(const struct cr_ffn_acts *a, struct cr_exec *ex) {
+    cr_swiglu_fwd(a->act, a->gate, a->up, ex);
+}
+
 void cr_decoder_ffn_fwd(struct cr_tensor y, struct cr_ffn_acts *a, struct cr_tensor x,
                         const struct cr_decoder_layer *layer,
                         const struct cr_decoder_pass *p) {
@@ -115,7 +119,7 @@ void cr_decoder_ffn_fwd(struct cr_tensor y, struct cr_ffn_acts *a, struct cr_ten
         cr_linear_group_fwd((struct cr_tensor[]){a->gate, a->up},
                             (const struct cr_linear *[]){&layer->gate, &layer->up}, 2,
                             a->h, p->phase, ex);
-        cr_swiglu_fwd(a->act, a->gate, a->up, ex);
+        cr_decoder_ffn_act(a, ex);
     }
     if (!y.data)
         return;
@@ -132,6 +136,8 @@ void cr_decoder_ffn_bwd(struct cr_tensor dx, const struct cr_decoder_layer *grad
     struct cr_tensor dh = cr_exec_matrix(ex, CR_F32, rows, p->c->width);
     struct cr_tensor dact = cr_exec_matrix(ex, ex->act, rows, f);
     struct cr_tensor dup = cr_exec_matrix(ex, ex->act, rows, f);
+    if (cr_linear_trains(&grad->down))
+        cr_decoder_ffn_act(a, ex);
     cr_linear_bwd(dact, &grad->down, cr_cast_act(dx, ex), a->act, &layer->down, CR_ASSIGN,
                   ex);
     struct cr_tensor dgate = dact;

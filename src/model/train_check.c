@@ -39,10 +39,14 @@ static bool first_of(const struct result *results, size_t n, const char *where,
     return false;
 }
 
-static bool in_block(const struct cr_block_stack *s, size_t l, bool gated,
-                     const char *part, char out[CR_OP_NAME]) {
+static bool in_block(const struct cr_train *t, const struct cr_block_stack *s, size_t l,
+                     bool gated, const char *part, char out[CR_OP_NAME]) {
     const struct cr_attention_acts *a = &s->a[cr_stack_at(s, l)];
     const struct cr_ffn_acts *f = &s->f[cr_stack_at(s, l)];
+    if (gated) /* a later block's is there */
+        cr_decoder_ffn_act(f, t->ex);
+    else
+        cr_vision_ffn_act(f, &t->m->config->vision, t->ex);
     char where[64];
     snprintf(where, sizeof where, "%slayers.%zu ", part, l);
     /* Results that share memory with a later one (the product's with its activation's) are seen there. */
@@ -76,14 +80,14 @@ bool cr_train_find_bad(struct cr_train *t, const struct cr_train_batch *batch,
                                         {"patch_embedding", t->tower.x[0]}};
         found = first_of(before, 2, "", out);
         for (size_t l = 0; l < t->tower.n_layers && !found; l++)
-            found = in_block(&t->tower, l, false, "vision_tower.", out);
+            found = in_block(t, &t->tower, l, false, "vision_tower.", out);
         const struct result after = {"multi_modal_projector", t->projected};
         found = found || first_of(&after, 1, "", out);
     }
     const struct result input = {"embed_tokens and picture rows", t->decoder.x[0]};
     found = found || first_of(&input, 1, "", out);
     for (size_t l = 0; l < t->decoder.n_layers && !found; l++)
-        found = in_block(&t->decoder, l, true, "", out);
+        found = in_block(t, &t->decoder, l, true, "", out);
     struct cr_tensor logps = cr_tensor_view2(t->logp, CR_F32, 1, t->sizes.n_targets);
     const struct result head[] = {{"norm", t->head_h},
                                   {"lm_head and log-softmax", logps}};

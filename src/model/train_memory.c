@@ -37,7 +37,7 @@ static struct cr_block_dims tower_dims(const struct cr_vision_config *c) {
                                   c->ffn_width, c->n_heads, false};
 }
 
-/* One block's activations. Roundings are the same whatever is kept, so that the same weights have the same
+/* One block's activations; all blocks have one place for what the feed-forward's last product takes. Roundings are the same whatever is kept, so that the same weights have the same
  * loss: scores in one type, and the feed-forward's first products rounded before their activation. */
 static void make_acts(struct cr_block_stack *s, size_t at, bool kept,
                       struct cr_arena *arena, enum cr_dtype act) {
@@ -45,8 +45,8 @@ static void make_acts(struct cr_block_stack *s, size_t at, bool kept,
     struct cr_attention_types types = {act, act, act, act};
     s->a[at] = cr_attention_acts_make(s->n_rows, d->width, d->q_width, d->kv_width,
                                       d->n_heads, kept, types, arena, act);
-    s->f[at] =
-        cr_ffn_acts_make(s->n_rows, d->width, d->ffn_width, d->gated, true, arena, act);
+    s->f[at] = cr_ffn_acts_make(s->n_rows, d->width, d->ffn_width, d->gated, true,
+                                at ? &s->f[0].act : NULL, arena, act);
 }
 
 static void make_stack(struct cr_train *t, struct cr_block_stack *s,

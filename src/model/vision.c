@@ -20,7 +20,7 @@ static void block_fwd(struct cr_tensor x, const struct cr_vision_layer *layer,
     cr_vision_attention_fwd(x, &a, x, layer, n_patches, c, ex);
     cr_arena_release(&ex->scratch, mark);
     struct cr_ffn_acts f = cr_ffn_acts_make(rows, c->width, c->ffn_width, false, false,
-                                            &ex->scratch, ex->act);
+                                            NULL, &ex->scratch, ex->act);
     cr_vision_ffn_fwd(x, &f, x, layer, c, ex);
     cr_arena_release(&ex->scratch, mark);
 }

@@ -70,6 +70,11 @@ void cr_vision_attention_bwd(struct cr_tensor dx, const struct cr_vision_layer *
     cr_arena_release(&ex->scratch, mark);
 }
 
+void cr_vision_ffn_act(const struct cr_ffn_acts *a, const struct cr_vision_config *c,
+                       struct cr_exec *ex) {
+    cr_gelu_fwd(a->act, a->gate, gelu_of(c), ex);
+}
+
 /* x += fc2(gelu(fc1(LN2(x)))) */
 void cr_vision_ffn_fwd(struct cr_tensor y, struct cr_ffn_acts *a, struct cr_tensor x,
                        const struct cr_vision_layer *layer,
@@ -81,7 +86,7 @@ void cr_vision_ffn_fwd(struct cr_tensor y, struct cr_ffn_acts *a, struct cr_tens
         cr_linear_gelu_fwd(a->act, a->h, &layer->fc1, gelu_of(c), ex);
     } else {
         cr_linear_fwd(a->gate, a->h, &layer->fc1, CR_ASSIGN, CR_PREFILL, ex);
-        cr_gelu_fwd(a->act, a->gate, gelu_of(c), ex);
+        cr_vision_ffn_act(a, c, ex);
     }
     if (!y.data)
         return;
@@ -96,6 +101,8 @@ void cr_vision_ffn_bwd(struct cr_tensor dx, const struct cr_vision_layer *grad,
     size_t mark = cr_arena_mark(&ex->scratch), rows = x.dim[0];
     struct cr_tensor dh = cr_exec_matrix(ex, CR_F32, rows, c->width);
     struct cr_tensor df = cr_exec_matrix(ex, ex->act, rows, a->gate.dim[1]);
+    if (cr_linear_trains(&grad->fc2))
+        cr_vision_ffn_act(a, c, ex);
     cr_linear_bwd(df, &grad->fc2, cr_cast_act(dx, ex), a->act, &layer->fc2, CR_ASSIGN,
                   ex);
     cr_gelu_bwd(df, df, a->gate, gelu_of(c), ex);

@@ -583,6 +583,13 @@ void cr_store_close(struct cr_store *s) {
     cr_arena_fini(&own);
 }
 
+void cr_store_forget(const struct cr_store *s, struct cr_bytes bytes) {
+    for (size_t i = 0; i < s->n_shards; i++)
+        cr_map_forget(&s->shards[i].map, bytes);
+    cr_map_forget(&s->text.map, bytes);
+    cr_map_forget(&s->vision.map, bytes);
+}
+
 /* ---- look-up ---- */
 
 enum cr_layout cr_store_layout(const struct cr_store *s) {

@@ -73,6 +73,9 @@ enum cr_dtype cr_store_packing(const struct cr_store *s);
 enum critic_status cr_store_verify(const struct cr_store *s, critic_error *err);
 /* The vision part's GGUF, NULL where there is none; of a packed file the file itself. */
 const struct cr_gguf *cr_store_gguf_vision(const struct cr_store *s);
+/* Nobody needs these bytes of a tensor soon: what of them lies in a mapped file leaves the process's
+ * memory until it is read again. */
+void cr_store_forget(const struct cr_store *s, struct cr_bytes bytes);
 size_t cr_store_count(const struct cr_store *s);
 const struct cr_store_entry *cr_store_at(const struct cr_store *s, size_t i);
 /* By canonical name; NULL where absent. */

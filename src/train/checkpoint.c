@@ -36,6 +36,7 @@ static bool is_head(const struct cr_train_tensor *t) {
  * the masters too, frozen or not). */
 static enum critic_status model_pieces(const struct cr_net *net, bool average,
                                        struct cr_tensor_file *p, critic_error *err) {
+    p->store = net->store;
     for (size_t i = 0; net->store && i < cr_store_count(net->store); i++) {
         const struct cr_store_entry *e = cr_store_at(net->store, i);
         const struct cr_train_tensor *t = trained(net, e->canonical);

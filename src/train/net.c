@@ -84,7 +84,7 @@ static enum critic_status saved_name(struct cr_net *net, const char *canonical,
     return status == CRITIC_OK && !*out ? no_memory(err) : status;
 }
 
-/* A dense F32 tensor of t's shape with t's values. */
+/* A dense F32 tensor of t's shape with t's values; the file's leave memory. */
 static enum critic_status copy_f32(struct cr_net *net, struct cr_tensor *t,
                                    critic_error *err) {
     size_t rows = cr_tensor_rows(t), cols = cr_tensor_cols(t);
@@ -93,6 +93,8 @@ static enum critic_status copy_f32(struct cr_net *net, struct cr_tensor *t,
         return no_memory(err);
     for (size_t r = 0; r < rows; r++)
         cr_row_to_f32(t->dtype, cr_tensor_row(t, r), data + r * cols, cols);
+    if (net->store)
+        cr_store_forget(net->store, (struct cr_bytes){t->data, cr_tensor_bytes(t)});
     t->data = data;
     t->dtype = CR_F32;
     t->row_bytes = cols * sizeof *data;

@@ -8,6 +8,7 @@
 #include "base/grow.h"
 #include "io/safetensors.h"
 #include "kernel/quant.h"
+#include "tensor/store.h"
 
 /* One tensor of a file: f32 in memory (any other dtype only where kept as it is). */
 struct cr_tensor_piece {
@@ -56,9 +57,13 @@ enum critic_status cr_tensor_file_raw(struct cr_tensor_file *p, const char *name
 
 static enum critic_status write_piece(struct cr_safetensors_writer *w,
                                       const struct cr_tensor_piece *p,
-                                      critic_error *err) {
-    if (p->raw)
-        return cr_safetensors_write(w, p->raw, p->target.bytes, err);
+                                      const struct cr_store *store, critic_error *err) {
+    if (p->raw) {
+        CR_TRY(cr_safetensors_write(w, p->raw, p->target.bytes, err));
+        if (store)
+            cr_store_forget(store, (struct cr_bytes){p->raw, p->target.bytes});
+        return CRITIC_OK;
+    }
     if (p->target.dtype == CR_F32)
         return cr_safetensors_write(w, p->f32, p->target.bytes, err);
     uint16_t part[4096];
@@ -103,7 +108,7 @@ enum critic_status cr_tensor_file_write(struct cr_tensor_file *p, const char *pa
     if (status != CRITIC_OK)
         return status;
     for (size_t i = 0; i < p->n && status == CRITIC_OK; i++)
-        status = write_piece(&w, &p->items[i], err);
+        status = write_piece(&w, &p->items[i], p->store, err);
     if (status == CRITIC_OK)
         return cr_safetensors_commit(&w, err);
     cr_safetensors_abort(&w);

@@ -5,12 +5,15 @@
 #include "io/file_tensor.h"
 #include "train/optim.h"
 
+struct cr_store;
 struct cr_tensor_piece;
 
 /* Zeroed is empty. */
 struct cr_tensor_file {
     struct cr_tensor_piece *items;
     size_t n, cap;
+    /* Raw tensors of it leave memory once written; NULL: none does. */
+    const struct cr_store *store;
 };
 
 void cr_tensor_file_fini(struct cr_tensor_file *f);
