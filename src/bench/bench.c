@@ -30,6 +30,8 @@ static double ceiling_of(const struct cr_bench_run *r) {
 
 static double seconds_of(const struct cr_bench_run *r, double n_ops) {
     double ceiling = ceiling_of(r);
+    if (ceiling <= 0) /* an ISA without such products */
+        ceiling = r->report->ceilings.f32 * 1e9;
     return ceiling > 0 ? n_ops / (ceiling / 2) : 0;
 }
 

@@ -140,6 +140,14 @@ static enum critic_status read_report(const char *path, struct cr_bench_report *
     return status;
 }
 
+/* Minutes of measuring are not to end in a folder that is not there. */
+static enum critic_status can_write(const char *path, critic_error *err) {
+    struct cr_out out;
+    CR_TRY(cr_out_open(&out, path, err));
+    cr_out_abort(&out);
+    return CRITIC_OK;
+}
+
 static enum critic_status run_parsed(struct bench_flags *f, critic_error *err) {
     struct cr_bench_report before, *report = calloc(1, sizeof *report);
     struct cr_engine *engine = NULL;
@@ -149,6 +157,8 @@ static enum critic_status run_parsed(struct bench_flags *f, critic_error *err) {
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
     if (f->compare)
         CR_TRY_GOTO(read_report(f->compare, &before, err));
+    if (f->report)
+        CR_TRY_GOTO(can_write(f->report, err));
     cr_progress_begin(&printer.progress, "weights", NULL, f->common.quiet);
     f->common.progress = &printer.progress;
     f->opts.on_phase = on_phase;

@@ -175,6 +175,10 @@ enum critic_status cr_common_engine_opts(struct cr_common *c, struct cr_engine_o
     if (c->isa && !cr_isa_parse(c->isa, &opts->exec.isa))
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "--isa '%.40s' is not one of scalar, neon, avx2, avx512", c->isa);
+    if (c->isa && !cr_isa_available(opts->exec.isa))
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "--isa %s: not of this machine; the best it can run is %s", c->isa,
+                       cr_isa_name(cr_isa_best()));
     opts->kv_type = (enum cr_kv_type)c->kv_dtype;
     opts->exec.n_threads = (int)c->n_threads;
     opts->preprocess = (enum cr_preprocess)c->preprocess;

@@ -47,4 +47,7 @@ contains "$out" '"name":"jpeg","dtype":"f32"'
     contains "$(cat "$tmp/bench.html")" "compared with"
     expect 4 "$critic" $bench --only jpeg --quiet --report "$tmp/no/bench.html"
     one_line_error bench.html
+    # The page's place is tried before anything else: a shape that is none is not reached.
+    expect 4 "$critic" bench --shape giant --report "$tmp/no/bench.html"
+    one_line_error bench.html
 }

@@ -68,7 +68,7 @@ for isa in $("$critic" info | sed -n 's/.*can run: \(.*\))/\1/p'); do
 done
 other=neon
 case $(uname -m) in aarch64 | arm64) other=avx2 ;; esac
-expect 3 "$critic" generate --model "$model" --prompt Hi --isa $other
+expect 2 "$critic" generate --model "$model" --prompt Hi --isa $other
 one_line_error "$other"
 
 # ---- colours ----------------------------------------------------------------------------------------------------------
