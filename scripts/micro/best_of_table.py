@@ -59,16 +59,45 @@ def main(out):
     some = [i for i in refined if "scores" in scores.get(i, {})]
     if not some:
         return
-    tokens = mean([refined[i]["refined"]["usage"]["completion_tokens"] for i in some])
     kept = mean([refined[i]["refined"]["best"] > 0 for i in some])
-    print(f"\nSelf-critique, two rounds, {len(some)} prompts, {tokens:.0f} tokens a prompt, a revision kept in "
-          f"{100 * kept:.0f} %:\n")
-    print("| | quality |\n|---|---|")
-    print(f"| greedy draft | {text([scores[i]['scores'][0] for i in some])} |")
-    print(f"| refined | {text([scores[i]['scores'][1] for i in some])} |")
-    n = max(k for k in range(1, 17) if k == 1 or cost[16] * k / 16 <= tokens)
-    print(f"| best of {n} by the critic, {cost[16] * n / 16:.0f} tokens | "
-          f"{text([quality[i][chosen(critic[i], n)] for i in some])} |")
+    print(f"\nSelf-critique, two rounds, {len(some)} prompts, a revision kept in {100 * kept:.0f} %; tokens a prompt of policy and "
+          "critic: prompts computed and text written\n")
+    print("| | quality | computed | written | all |\n|---|---|---|---|---|")
+    usage = [refined[i]["refined"]["usage"] for i in some]
+    spent = cost_of(usage)
+    print(f"| greedy draft | {text([scores[i]['scores'][0] for i in some])} | | | |")
+    print(f"| refined | {text([scores[i]['scores'][1] for i in some])} | {cells(spent)} |")
+    best_of = {}
+    for path in sorted(out.glob("cost-*.jsonl"), key=lambda p: int(p.stem[5:])):
+        n = int(path.stem[5:])
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        parts = [cost_of([row[stage] for row in rows]) for stage in ("sampling", "judging")]
+        whole = [x + y for x, y in zip(*parts)]
+        best_of[n] = sum(whole), [quality[i][chosen(critic[i], n)] for i in some]
+        print(f"| best of {n} by the critic | {text(best_of[n][1])} | {cells(whole)} |")
+    equal(sum(spent), best_of, [scores[i]["scores"][1] for i in some])
+
+
+def cost_of(usage):
+    computed = mean([u["prompt_tokens"] - u["cached_tokens"] for u in usage])
+    return [computed, mean([u["completion_tokens"] for u in usage])]
+
+
+def cells(cost):
+    return " | ".join(f"{x:.0f}" for x in (*cost, sum(cost)))
+
+
+def equal(tokens, best_of, refined):
+    """Best of N at exactly so many tokens: the counts next to it, mixed in the share that gives them."""
+    below = max((n for n in best_of if best_of[n][0] <= tokens), default=None)
+    above = min((n for n in best_of if best_of[n][0] > tokens), default=None)
+    if below is None or above is None:
+        print("\nno count of answers on either side of that many tokens: set COUNTED")
+        return
+    share = (tokens - best_of[below][0]) / (best_of[above][0] - best_of[below][0])
+    mixed = [(1 - share) * x + share * y for x, y in zip(best_of[below][1], best_of[above][1])]
+    print(f"| best of {below} or {above}, {100 * share:.0f} % of prompts the latter | {text(mixed)} | | | {tokens:.0f} |")
+    print(f"| refined less that | {text([r - m for r, m in zip(refined, mixed)])} | | | |")
 
 
 main(*sys.argv[1:2] or sys.exit(__doc__))
