@@ -5,7 +5,7 @@
 #include "model/train_parts.h"
 
 /* Many rows keep a product with a large vocabulary at speed. */
-#define LOGITS_BYTES ((size_t)256 << 20)
+#define LOGITS_BYTES ((size_t)192 << 20)
 
 static void *take(struct cr_train *t, size_t n, size_t size) {
     size_t bytes;
