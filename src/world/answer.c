@@ -123,11 +123,12 @@ static const char *const padding[] = {
     "As you can see, it is simple.", "Thank you for asking."};
 static const char *const off_topic[] = {"I like music.", "The weather is fine today.",
                                         "Cats sleep a lot."};
-enum { N_PADDING = 6, N_OFF_TOPIC = 3 };
+enum { N_PADDING = 6, N_OFF_TOPIC = 3, NOTHING = N_PADDING + N_OFF_TOPIC };
 
 const char *cr_padding_text(int i) {
     return i < N_PADDING                 ? padding[i]
            : i < N_PADDING + N_OFF_TOPIC ? off_topic[i - N_PADDING]
+           : i == NOTHING                ? "nothing"
                                          : NULL;
 }
 
@@ -421,6 +422,8 @@ void cr_answer_bare(struct cr_answer *a, const struct cr_scene *s,
     cr_answer_perfect(a, s, ask);
     if (!right && ask->has_value)
         a->claims[0].value = other_value(&j, ask->value);
+    else if (!right && cr_chance(r, 35)) /* true of empty places, which are not judged */
+        a->claims[0] = (struct cr_claim){.kind = CR_CLAIM_PADDING, .value = NOTHING};
     else if (!right)
         change_part(&j, &a->claims[0].said);
     a->bare = true;

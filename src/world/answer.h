@@ -51,6 +51,7 @@ struct cr_ask {
     enum cr_ask_kind kind;
     struct cr_desc pick[2]; /* asked about; the second of RELATION only */
     unsigned cell;          /* AT */
+    unsigned way;           /* RELATION: cr_way_name's index */
     bool has_value;         /* a short answer, which is then the one fact asked for */
     enum cr_value_kind value_kind;
     int value;      /* the truth */
@@ -134,7 +135,7 @@ void cr_answer_vary(struct cr_answer *a, const struct cr_scene *s,
  * beyond CR_MAX_CLAIMS are not heard. Ends with cr_answer_judge. */
 void cr_answer_read(struct cr_answer *a, const struct cr_scene *s,
                     const struct cr_ask *ask, struct cr_str text);
-/* The sentences of padding, for who reads them back; NULL past the last. */
+/* The sentences of padding, for who reads them back; NULL past the last, which is the bare word "nothing". */
 const char *cr_padding_text(int i);
 /* Judges the claims and fills counts, scores and text. All makers above end with it. */
 void cr_answer_judge(struct cr_answer *a, const struct cr_scene *s,

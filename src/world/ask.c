@@ -98,9 +98,10 @@ static bool ask_relation(struct cr_ask *a, const struct cr_scene *s, struct cr_r
     bool across = dy == 0 || (dx != 0 && cr_chance(r, 50));
     unsigned truth = (across ? 0u : 2u) + ((across ? dx : dy) > 0), yes = cr_draw(r, 2);
     set_value(a, CR_VALUE_YES_NO, (int)yes);
+    a->way = yes ? truth : truth ^ 1;
     cr_line_add(l, "Is the ");
     cr_desc_add(l, &a->pick[0]);
-    cr_line_addf(l, " %s the ", cr_way_name(yes ? truth : truth ^ 1));
+    cr_line_addf(l, " %s the ", cr_way_name(a->way));
     cr_desc_add(l, &a->pick[1]);
     cr_line_add(l, "?");
     return true;

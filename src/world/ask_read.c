@@ -87,6 +87,7 @@ static bool read_relation(struct cr_ask *a, const struct cr_scene *s,
         const struct cr_object *o = only(s, &a->pick[0]), *p = only(s, &a->pick[1]);
         if (!o || !p)
             return false;
+        a->way = way;
         return set_value(a, CR_ASK_RELATION, CR_VALUE_YES_NO,
                          cr_lies(s->side, o->cell, p->cell, way));
     }

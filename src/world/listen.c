@@ -28,7 +28,7 @@ static bool read_padding(const struct ear *e, size_t *at, struct cr_claim *c) {
         size_t n = strlen(words), k = 0;
         while (k < n && *at + k < e->text.len && e->text.data[*at + k] == lower(words[k]))
             k++;
-        if (k == n) {
+        if (k == n && (words[n - 1] == '.' || is_end(e->text, *at + n))) {
             *at += n;
             *c = (struct cr_claim){.kind = CR_CLAIM_PADDING, .value = i};
             return true;

@@ -51,6 +51,7 @@ static void add_asked(struct cr_line *l, const struct cr_scene *s,
             add_hit(l, s, i + 1, o[i]);
         }
         add_ways(l, s->side, o[0]->cell, o[1]->cell);
+        cr_line_addf(l, "; %s: %s", cr_way_name(ask->way), ask->value ? "yes" : "no");
     } else {
         for (unsigned i = 0; i < s->n; i++)
             if (cr_desc_fits(&ask->pick[0], &s->objects[i]))
@@ -319,19 +320,19 @@ static bool read_place_item(struct cr_fact *f, struct cr_str s, unsigned side,
     return read_object_item(f, s, at);
 }
 
-/* "one above two", of the hits before. */
+/* "one above two" or "below: no", of the hits before. */
 static bool read_way(struct cr_fact *f, struct cr_str s, const struct hits *hits) {
-    struct cr_str two = cr_str_of(" two");
     size_t at = 0;
-    if (!cr_read_literal(s, &at, "one ") || s.len < at + two.len ||
-        !cr_str_eq((struct cr_str){s.data + s.len - two.len, two.len}, two))
-        return false;
-    struct cr_str way = {s.data + at, s.len - at - two.len};
+    bool answers = !cr_read_literal(s, &at, "one ");
     *f = (struct cr_fact){
         .kind = CR_FACT_WAY, .cell = hits->cells[0], .other = hits->cells[1]};
-    while (f->way < CR_N_WAYS && !cr_str_eq_c(way, cr_way_name(f->way)))
+    while (f->way < CR_N_WAYS && !cr_read_literal(s, &at, cr_way_name(f->way)))
         f->way++;
-    return f->way < CR_N_WAYS && hits->n == 2;
+    struct cr_str rest = {s.data + at, s.len - at};
+    f->mark = cr_str_eq_c(rest, ": no") ? CR_MARK_NOT : CR_MARK_NONE;
+    return f->way < CR_N_WAYS && hits->n == 2 &&
+           (answers ? f->mark == CR_MARK_NOT || cr_str_eq_c(rest, ": yes")
+                    : cr_str_eq_c(rest, " two"));
 }
 
 /* An item of what is asked; hits are counted from one up. */
@@ -444,7 +445,7 @@ bool cr_fact_holds(const struct cr_fact *f, const struct cr_scene *s,
     if (f->kind == CR_FACT_ANSWER || f->kind == CR_FACT_NO_ANSWER)
         return value.data && cr_str_eq(f->value, value);
     if (f->kind == CR_FACT_WAY)
-        return cr_lies(s->side, f->cell, f->other, f->way);
+        return cr_lies(s->side, f->cell, f->other, f->way) == (f->mark != CR_MARK_NOT);
     const struct cr_object *o = cr_scene_at(s, f->cell);
     if (f->kind == CR_FACT_NOTHING)
         return !o;

@@ -4,8 +4,9 @@
  * two how they lie to each other, so that the judging is done on words.
  *
  *   scan    := "Picture: " place ": " object {"; " place ": " object} "."
- *   asked   := "Asked: " ("none" | hit {"; " hit} {"; one " way " two"}) "."
+ *   asked   := "Asked: " ("none" | hit {"; " hit} [{"; one " way " two"} "; " way ": " ("yes" | "no")]) "."
  *   hit     := number " at " place ": " object               one, two, … of those that fit
+ *                                                            the last way is the question's
  *   way     := "left of" | "right of" | "above" | "below"
  *   walk    := item {"; " item} "."
  *   item    := place ": " object ", ok" [", extra"]          the claim is right and full
@@ -44,9 +45,9 @@ void cr_reason_faults(struct cr_line *l, const struct cr_scene *s,
 /* ---- reading back --------------------------------------------------------------------------------- */
 
 enum cr_fact_kind {
-    CR_FACT_OBJECT,  /* something is at a place */
-    CR_FACT_SEEN,    /* the same, in the scan or among what is asked */
-    CR_FACT_WAY,     /* how the first of what is asked lies to the second */
+    CR_FACT_OBJECT, /* something is at a place */
+    CR_FACT_SEEN,   /* the same, in the scan or among what is asked */
+    CR_FACT_WAY, /* how the first of what is asked lies to the second, or (MARK_NOT) does not */
     CR_FACT_NOTHING, /* nothing is there */
     CR_FACT_MISSING, /* something is there that the answer does not say */
     CR_FACT_ANSWER,  /* the short answer */
