@@ -157,6 +157,11 @@ enum critic_status cr_packed_new(struct cr_packed *out, enum cr_packing packing,
 #define PART_ROWS  ((size_t)192)
 #define PART_BYTES ((size_t)1 << 19)
 
+/* Rows of a part: alike in all, or the threads' shares would not be, and whole tiles of the kernels. */
+static size_t part_rows(size_t m) {
+    return CR_CEIL_DIV(CR_CEIL_DIV(m, CR_CEIL_DIV(m, PART_ROWS)), 12) * 12;
+}
+
 /* Room for m quantised rows. */
 static struct cr_int8_rows rows_in_scratch(size_t m, size_t k, struct cr_exec *ex) {
     struct cr_int8_rows rows = {
@@ -196,18 +201,18 @@ struct product {
 
 /* Panels straight from the weights: 8 bits always, 4 bits in a step. */
 static void multiply_panels(const struct product *p) {
-    size_t m = p->rows.m, n_parts = CR_CEIL_DIV(m, PART_ROWS);
+    size_t m = p->rows.m, at_once = part_rows(m), n_parts = CR_CEIL_DIV(m, at_once);
     size_t n_panels = cr_int8_panels(p->w->n);
     size_t bytes = panel_bytes(p->w->packing, p->w->k);
     bool parts_stay = PART_ROWS * p->rows.q_row <= PART_BYTES;
 #pragma omp parallel for num_threads(p->ex->n_threads) schedule(static)
     for (size_t i = 0; i < n_panels * n_parts; i++) {
         size_t panel = parts_stay ? i % n_panels : i / n_parts;
-        size_t first = (parts_stay ? i / n_panels : i % n_parts) * PART_ROWS;
+        size_t first = (parts_stay ? i / n_panels : i % n_parts) * at_once;
         struct cr_int8_out out = columns_of(&p->y, p->w, p->bias, p->add, panel, first);
         const unsigned char *at = p->w->panels + panel * bytes;
-        size_t n_rows = CR_MIN(PART_ROWS, m - first);
-        if (parts_stay && n_rows == PART_ROWS && panel + 1 < n_panels)
+        size_t n_rows = CR_MIN(at_once, m - first);
+        if (parts_stay && n_parts > 1 && panel + 1 < n_panels)
             out.next = at + bytes;
         if (p->w->packing == CR_PACK_INT4)
             p->ex->int8->panel4(&p->rows, first, n_rows, at, &out);
