@@ -34,7 +34,7 @@ one_line_error "was not written by --save for the same text"
 expect 3 "$critic" perplexity --model "$model" --text other --quiet --against "$tmp/f32.safetensors"
 one_line_error "was not written by --save for the same text"
 expect 3 "$critic" perplexity --model "$model" --text a
-one_line_error "has 1 tokens; expected at least 2"
+one_line_error "has 1 token; expected at least 2"
 expect 2 "$critic" perplexity --model "$model"
 one_line_error "no text"
 expect 2 "$critic" perplexity --model "$model" --text abc --window 1
