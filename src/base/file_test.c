@@ -13,7 +13,7 @@ struct place {
 };
 
 static struct place make_place(void) {
-    struct place p = {.folder = "critic-file-XXXXXX"};
+    struct place p = {.folder = "t-file-XXXXXX"};
     assert_non_null(mkdtemp(p.folder));
     snprintf(p.path, sizeof p.path, "%s/out", p.folder);
     return p;
