@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/file.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "engine/perplexity.h"
@@ -185,6 +186,8 @@ static enum critic_status run_parsed(struct perplexity_flags *f, critic_error *e
     struct run r = {0};
     if (!f->text.data)
         return cr_fail(err, CRITIC_BAD_ARGUMENT, "no text: give --text-file or --text");
+    if (f->save && f->against)
+        CR_TRY(cr_file_apart(f->against, f->save, err));
     cr_ids_init(&r.ids);
     enum critic_status status = foretell(f, &r, err);
     if (status == CRITIC_OK)

@@ -37,6 +37,7 @@ static enum critic_status open_all(struct judges *j, const struct compare_flags 
     for (size_t i = 0; i < args->n_positional; i++) {
         struct cr_result *r = &j->results[i];
         j->n++;
+        CR_TRY(cr_result_apart(&f->result, args->positional[i], err));
         CR_TRY(cr_judged_read(&j->rows[i], args->positional[i], faults, err));
         *r = (struct cr_result){.label = cr_path_base(args->positional[i]),
                                 .rows = &j->rows[i],

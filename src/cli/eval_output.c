@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/file.h"
 #include "cli/eval.h"
 #include "eval/calibration.h"
@@ -96,6 +97,15 @@ static enum critic_status write_made(const char *path, make_text make,
         status = cr_file_write_text(path, cr_buf_str(&text), err);
     cr_buf_fini(&text);
     return status;
+}
+
+enum critic_status cr_result_apart(const struct cr_result_flags *f, const char *input,
+                                   critic_error *err) {
+    const char *const outputs[] = {f->report, f->csv, f->markdown};
+    for (size_t i = 0; i < CR_COUNT(outputs); i++)
+        if (outputs[i])
+            CR_TRY(cr_file_apart(input, outputs[i], err));
+    return CRITIC_OK;
 }
 
 enum critic_status cr_result_files(const struct cr_result_flags *f,

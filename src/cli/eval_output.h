@@ -22,6 +22,9 @@ struct cr_result_flags {
          0,          0},                                                                 \
         CR_DRAWS_FLAG((f).n_draws)
 
+/* Fails where a file that the flags write is `input`. */
+enum critic_status cr_result_apart(const struct cr_result_flags *f, const char *input,
+                                   critic_error *err);
 /* Writes what the flags ask for. */
 enum critic_status cr_result_files(const struct cr_result_flags *f,
                                    const struct cr_result *results, size_t n,

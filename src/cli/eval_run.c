@@ -200,13 +200,13 @@ fail:
     return status;
 }
 
-/* --force must not empty the file that is judged. */
+/* What is judged must not be written over. */
 static enum critic_status check_outputs(const struct run_flags *f, critic_error *err) {
     const char *const outputs[] = {f->run.output, f->panel.output};
     for (size_t i = 0; f->load.data && i < CR_COUNT(outputs); i++)
         if (outputs[i])
             CR_TRY(cr_file_apart(f->load.data, outputs[i], err));
-    return CRITIC_OK;
+    return f->load.data ? cr_result_apart(&f->result, f->load.data, err) : CRITIC_OK;
 }
 
 /* POPE, MME, MMBench: no judge, a model that answers. */

@@ -190,6 +190,10 @@ wrong 2 "in.jsonl: is the input as well" data convert in.jsonl --to messages --o
 wrong 2 "in.jsonl: is the input as well" data prompts in.jsonl --out in.jsonl --force
 wrong 2 "in.jsonl: is the input as well" data stats in.jsonl --sheet in.jsonl
 wrong 2 "in.jsonl: is the input as well" eval merge in.jsonl --output in.jsonl
+for flag in report csv markdown; do
+    wrong 2 "in.jsonl: is the input as well" eval compare in.jsonl in.samples.jsonl --$flag in.jsonl
+done
+wrong 2 "in.jsonl: is the input as well" perplexity -m "$model" --text "a b" --against in.jsonl --save in.jsonl
 cmp in.jsonl kept && cmp in.samples.jsonl kept || fail "an input was written over"
 
 # A judge that is not there is told before the sampling.
