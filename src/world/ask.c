@@ -90,13 +90,10 @@ static bool ask_exists(struct cr_ask *a, const struct cr_scene *s, struct cr_rng
 static bool ask_relation(struct cr_ask *a, const struct cr_scene *s, struct cr_rng *r,
                          struct cr_line *l) {
     const struct cr_object *o = any_object(s, r), *p = any_object(s, r);
-    int side = s->side;
     if (o == p || !cr_desc_refer(r, s, o, &a->pick[0]) ||
         !cr_desc_refer(r, s, p, &a->pick[1]))
         return false;
-    int dx = o->cell % side - p->cell % side, dy = o->cell / side - p->cell / side;
-    bool across = dy == 0 || (dx != 0 && cr_chance(r, 50));
-    unsigned truth = (across ? 0u : 2u) + ((across ? dx : dy) > 0), yes = cr_draw(r, 2);
+    unsigned truth = cr_way_draw(r, s->side, o->cell, p->cell), yes = cr_draw(r, 2);
     set_value(a, CR_VALUE_YES_NO, (int)yes);
     a->way = yes ? truth : truth ^ 1;
     cr_line_add(l, "Is the ");

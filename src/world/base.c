@@ -236,12 +236,7 @@ static bool relation(struct job *j) {
     struct cr_desc d[2];
     if (!two_objects(j, o, d))
         return false;
-    int side = j->s->side;
-    int dx = o[0]->cell % side - o[1]->cell % side,
-        dy = o[0]->cell / side - o[1]->cell / side;
-    bool across = dy == 0 || (dx != 0 && cr_chance(j->r, 50));
-    int delta = across ? dx : dy;
-    unsigned truth = (across ? 0u : 2u) + (delta > 0);
+    unsigned truth = cr_way_draw(j->r, j->s->side, o[0]->cell, o[1]->cell);
     bool yes = cr_chance(j->r, 50);
     cr_line_add(j->q, "Is the ");
     cr_desc_add(j->q, &d[0]);

@@ -59,6 +59,13 @@ bool cr_lies(unsigned side, unsigned cell, unsigned other, unsigned way) {
     return way & 1 ? d > 0 : d < 0;
 }
 
+unsigned cr_way_draw(struct cr_rng *r, unsigned side, unsigned cell, unsigned other) {
+    bool across =
+        cell / side == other / side || (cell % side != other % side && cr_chance(r, 50));
+    unsigned way = across ? 0 : 2;
+    return way + cr_lies(side, cell, other, way + 1);
+}
+
 void cr_line_add(struct cr_line *l, const char *text) {
     size_t n = strlen(text);
     CR_ASSERT(l->len + n < CR_LINE_MAX);

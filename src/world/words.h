@@ -28,6 +28,8 @@ const char *cr_place_name(unsigned side, unsigned cell);
 enum { CR_N_WAYS = 4 };
 const char *cr_way_name(unsigned way);
 bool cr_lies(unsigned side, unsigned cell, unsigned other, unsigned way);
+/* A way in which a cell lies to another one; where there are two, either. */
+unsigned cr_way_draw(struct cr_rng *r, unsigned side, unsigned cell, unsigned other);
 
 /* Text of bounded length, built from our own words only. */
 enum { CR_LINE_MAX = 4096 };
