@@ -67,6 +67,7 @@ def main(out):
     spent = cost_of(usage)
     print(f"| greedy draft | {text([scores[i]['scores'][0] for i in some])} | | | |")
     print(f"| refined | {text([scores[i]['scores'][1] for i in some])} | {cells(spent)} |")
+    print(f"| refined less the draft | {text([scores[i]['scores'][1] - scores[i]['scores'][0] for i in some])} | | | |")
     best_of = {}
     for path in sorted(out.glob("cost-*.jsonl"), key=lambda p: int(p.stem[5:])):
         n = int(path.stem[5:])
