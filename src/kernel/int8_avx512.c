@@ -11,7 +11,8 @@
 #define INLINE static inline __attribute__((always_inline))
 
 #define ROWS8 6
-#define ROWS4 4
+#define ROWS4 8
+#define FEW   8
 
 typedef int32_t word __attribute__((may_alias));
 
@@ -108,90 +109,12 @@ INLINE __m512i bytes_at(const uint8_t *p) {
     return _mm512_cvtepu8_epi32(_mm_load_si128((const void *)p));
 }
 
-/* One block against m rows, in n_vec vectors of 16 columns from w on: the sums of q w times s, and of q
- * times t, are added up. */
-INLINE void block4(const size_t m, const size_t n_vec, const int8_t *q, size_t q_row,
-                   const uint8_t *w, size_t col, const int32_t *block_sums,
-                   size_t sums_row, __m512i group[][4], __m512i minima[][4]) {
-    const __m512i nibble = _mm512_set1_epi8(15);
-    __m512i sum[ROWS4][4];
-#pragma GCC unroll 4
-    for (size_t r = 0; r < m; r++)
-#pragma GCC unroll 4
-        for (size_t c = 0; c < n_vec; c++)
-            sum[r][c] = _mm512_setzero_si512();
-#pragma GCC unroll 4
-    for (size_t j = 0; j < 4; j++) {
-#pragma GCC unroll 4
-        for (size_t c = 0; c < n_vec; c++) {
-            const uint8_t *at = w + 256 * j + 4 * col + 64 * c;
-            __m512i both = _mm512_load_si512(at);
-            __builtin_prefetch(at + AHEAD);
-            __m512i low = _mm512_and_si512(both, nibble);
-            __m512i high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
-#pragma GCC unroll 4
-            for (size_t r = 0; r < m; r++) {
-                sum[r][c] = dot(sum[r][c], low, q + r * q_row + 8 * j);
-                sum[r][c] = dot(sum[r][c], high, q + r * q_row + 8 * j + 4);
-            }
-        }
-    }
-    const uint8_t *s = w + CR_INT4_BLOCK / 2 * CR_INT8_COLS + col, *t = s + CR_INT8_COLS;
-    __builtin_prefetch(s + AHEAD);
-    __builtin_prefetch(t + AHEAD);
-#pragma GCC unroll 4
-    for (size_t c = 0; c < n_vec; c++) {
-        __m512i s16 = bytes_at(s + 16 * c), t16 = bytes_at(t + 16 * c);
-#pragma GCC unroll 4
-        for (size_t r = 0; r < m; r++) {
-            __m512i of_block = _mm512_set1_epi32(block_sums[r * sums_row]);
-            group[r][c] =
-                _mm512_add_epi32(group[r][c], _mm512_mullo_epi32(sum[r][c], s16));
-            minima[r][c] =
-                _mm512_add_epi32(minima[r][c], _mm512_mullo_epi32(of_block, t16));
-        }
-    }
-}
-
 INLINE void add_scaled(float *to, __m512i group, float scale) {
     _mm512_store_ps(to, _mm512_fmadd_ps(_mm512_cvtepi32_ps(group), _mm512_set1_ps(scale),
                                         _mm512_load_ps(to)));
 }
 
-/* m rows share the nibbles of 4, 2 or 1 vectors of columns, as registers allow. */
-INLINE void dots4(const size_t m, const struct cr_int8_rows *x, size_t first,
-                  const uint8_t *panel, float *tile, float *minimum) {
-    const size_t n_vec = m == 1 ? 4 : m == 2 ? 2 : 1;
-    const size_t block_bytes = CR_INT4_BLOCK / 2 * CR_INT8_COLS + 2 * CR_INT8_COLS;
-    const int8_t *q = x->q + first * x->q_row;
-    size_t n_blocks = x->k / CR_INT4_BLOCK;
-    for (size_t i = 0; i < m * CR_INT8_COLS; i++)
-        tile[i] = minimum[i] = 0;
-    for (size_t g = 0; g < x->n_groups; g++) {
-        size_t last = 4 * g + 4 < n_blocks ? 4 * g + 4 : n_blocks;
-        for (size_t col = 0; col < CR_INT8_COLS; col += 16 * n_vec) {
-            __m512i group[ROWS4][4], minima[ROWS4][4];
-#pragma GCC unroll 4
-            for (size_t r = 0; r < m; r++)
-#pragma GCC unroll 4
-                for (size_t c = 0; c < n_vec; c++)
-                    group[r][c] = minima[r][c] = _mm512_setzero_si512();
-            for (size_t b = 4 * g; b < last; b++)
-                block4(m, n_vec, q + b * CR_INT4_BLOCK, x->q_row, panel + b * block_bytes,
-                       col, x->block_sums + 4 * first * x->n_groups + b, 4 * x->n_groups,
-                       group, minima);
-#pragma GCC unroll 4
-            for (size_t r = 0; r < m; r++)
-#pragma GCC unroll 4
-                for (size_t c = 0; c < n_vec; c++) {
-                    float scale = x->scales[(first + r) * x->n_groups + g];
-                    size_t at = r * CR_INT8_COLS + col + 16 * c;
-                    add_scaled(tile + at, group[r][c], scale);
-                    add_scaled(minimum + at, minima[r][c], scale);
-                }
-        }
-    }
-}
+#include "kernel/int8_few_avx512.h"
 
 #define QUANTISE_GROUP
 #define TOO_SMALL 0x1p-100f

@@ -8,8 +8,10 @@
  *   ROWS4       the same for 4 bits
  *   dots8(m, x, first, panel, tile)          m <= ROWS8; tile (m, 64) f32: sum_g scale_g (...)_g
  *   dots4(m, x, first, panel, tile, minima)  m <= ROWS4; both (m, 64)
- * and may define QUANTISE_GROUP, its own quantise_group_whole() for groups of full length,
- * with m a constant wherever it is inlined. */
+ * with m a constant wherever it is inlined, and may define
+ *   FEW (8)     few8, of the form of dots8, then takes a call of up to so many rows, and dots4
+ *               any number of them
+ *   QUANTISE_GROUP   its own quantise_group_whole() for groups of full length. */
 
 #define COLS CR_INT8_COLS
 
@@ -151,9 +153,55 @@ INLINE void rows8(const size_t m, const struct cr_int8_rows *x, size_t first, si
         store_row(tile + r * COLS, NULL, out, row + r);
 }
 
+#ifdef FEW
+INLINE void rows_few(const size_t m, const struct cr_int8_rows *x, size_t first,
+                     const uint8_t *panel, const struct cr_int8_out *out) {
+    float tile[FEW * COLS] ALIGNED;
+    want_rows(out, 0, m);
+    few8(m, x, first, panel, tile);
+    for (size_t r = 0; r < m; r++)
+        store_row(tile + r * COLS, NULL, out, r);
+}
+
+/* Calls f(m, ...) with m, at most 8, a constant. */
+#define WITH_CONSTANT(m, f, ...)                                                         \
+    switch (m) {                                                                         \
+    case 8:                                                                              \
+        f(8, __VA_ARGS__);                                                               \
+        break;                                                                           \
+    case 7:                                                                              \
+        f(7, __VA_ARGS__);                                                               \
+        break;                                                                           \
+    case 6:                                                                              \
+        f(6, __VA_ARGS__);                                                               \
+        break;                                                                           \
+    case 5:                                                                              \
+        f(5, __VA_ARGS__);                                                               \
+        break;                                                                           \
+    case 4:                                                                              \
+        f(4, __VA_ARGS__);                                                               \
+        break;                                                                           \
+    case 3:                                                                              \
+        f(3, __VA_ARGS__);                                                               \
+        break;                                                                           \
+    case 2:                                                                              \
+        f(2, __VA_ARGS__);                                                               \
+        break;                                                                           \
+    case 1:                                                                              \
+        f(1, __VA_ARGS__);                                                               \
+        break;                                                                           \
+    }
+#endif
+
 static void body_panel8(const struct cr_int8_rows *x, size_t first, size_t m,
                         const uint8_t *panel, const struct cr_int8_out *out) {
     size_t row = 0;
+#ifdef FEW
+    if (m <= FEW) {
+        WITH_CONSTANT(m, rows_few, x, first, panel, out)
+        return;
+    }
+#endif
     for (; m - row >= ROWS8; row += ROWS8) {
         if (out->next)
             want_panel(out->next, cr_int8_panel_bytes(x->k), row, m);
@@ -178,10 +226,14 @@ static void body_panel4(const struct cr_int8_rows *x, size_t first, size_t m,
     size_t row = 0;
     for (; m - row >= ROWS4; row += ROWS4)
         rows4(ROWS4, x, first, row, panel, out);
+#ifdef FEW
+    WITH_CONSTANT(m - row, rows4, x, first, row, panel, out)
+#else
     for (; ROWS4 > 2 && m - row >= 2; row += 2)
         rows4(2, x, first, row, panel, out);
     for (; row < m; row++)
         rows4(1, x, first, row, panel, out);
+#endif
 }
 
 /* ---- weights, 8 bits ------------------------------------------------------------------------ */

@@ -1,0 +1,158 @@
+/* Few rows against a panel, part of int8_avx512.c: a step of some sequences at once. Weights
+ * come from memory, so a panel is walked once, group by group, and each group of 8 KiB (4 bits:
+ * 4.5) meets all rows while it is in the first-level cache; so do the rows' 128 bytes of it.
+ * Totals wait in the tile. The operations on a column and their order are those of dots8. */
+
+/* Rows that share the weights in registers. */
+#define PASS8 4
+
+/* One group of n fours against m rows, all 64 columns; fetch: also asks for what comes AHEAD. */
+INLINE void few_group8(const size_t m, const bool fetch, const struct cr_int8_rows *x,
+                       size_t first, size_t g, const uint8_t *w, size_t n, float *tile) {
+    const int8_t *q = x->q + first * x->q_row + g * CR_INT8_GROUP;
+    __m512i sum[PASS8][4];
+#pragma GCC unroll 4
+    for (size_t r = 0; r < m; r++)
+#pragma GCC unroll 4
+        for (size_t c = 0; c < 4; c++)
+            sum[r][c] = _mm512_set1_epi32(x->offsets[(first + r) * x->n_groups + g]);
+    for (; n > 0; n--, q += 4, w += 256) {
+#pragma GCC unroll 4
+        for (size_t c = 0; c < 4; c++) {
+            __m512i w16 = _mm512_load_si512(w + 64 * c);
+            if (fetch)
+                __builtin_prefetch(w + AHEAD + 64 * c);
+#pragma GCC unroll 4
+            for (size_t r = 0; r < m; r++)
+                sum[r][c] = dot(sum[r][c], w16, q + r * x->q_row);
+        }
+    }
+#pragma GCC unroll 4
+    for (size_t r = 0; r < m; r++) {
+        float scale = x->scales[(first + r) * x->n_groups + g];
+#pragma GCC unroll 4
+        for (size_t c = 0; c < 4; c++)
+            add_scaled(tile + r * CR_INT8_COLS + 16 * c, sum[r][c], scale);
+    }
+}
+
+INLINE void few8(const size_t m, const struct cr_int8_rows *x, size_t first,
+                 const uint8_t *panel, float *tile) {
+    size_t fours = (x->k + 3) / 4;
+    for (size_t i = 0; i < m * CR_INT8_COLS; i++)
+        tile[i] = 0;
+    for (size_t g = 0; g < x->n_groups; g++, fours -= 32) {
+        const uint8_t *w = panel + g * CR_INT8_GROUP * CR_INT8_COLS;
+        size_t n = fours < 32 ? fours : 32;
+        few_group8(m < PASS8 ? m : PASS8, true, x, first, g, w, n, tile);
+        if (m > PASS8)
+            few_group8(m - PASS8, false, x, first + PASS8, g, w, n,
+                       tile + PASS8 * CR_INT8_COLS);
+    }
+}
+
+/* Minima of one group: t of its blocks by pairs, as 16 bits, against sums of q by pairs. */
+INLINE void few_minima(const size_t m, const struct cr_int8_rows *x, size_t first,
+                       size_t g, const uint8_t *t, size_t n_blocks, size_t block_bytes,
+                       float *minimum) {
+    for (size_t col = 0; col < CR_INT8_COLS; col += 16) {
+        __m512i pairs[2];
+#pragma GCC unroll 2
+        for (size_t i = 0; i < 2; i++) {
+            pairs[i] = _mm512_setzero_si512();
+            if (2 * i < n_blocks)
+                pairs[i] = bytes_at(t + 2 * i * block_bytes + col);
+            if (2 * i + 1 < n_blocks)
+                pairs[i] = _mm512_or_si512(
+                    pairs[i],
+                    _mm512_slli_epi32(bytes_at(t + (2 * i + 1) * block_bytes + col), 16));
+        }
+#pragma GCC unroll 8
+        for (size_t r = 0; r < m; r++) {
+            size_t at = (first + r) * x->n_groups + g;
+            const int32_t *sums = x->block_sums + 4 * at; /* |sum| <= 32 * 127 */
+            __m512i all = _mm512_setzero_si512();
+#pragma GCC unroll 2
+            for (size_t i = 0; i < 2; i++)
+                all = _mm512_dpwssd_epi32(
+                    all, pairs[i],
+                    _mm512_set1_epi32((int32_t)((uint32_t)sums[2 * i + 1] << 16 |
+                                                (uint16_t)sums[2 * i])));
+            add_scaled(minimum + r * CR_INT8_COLS + col, all, x->scales[at]);
+        }
+    }
+}
+
+/* One group of 4-bit weights against m rows, n_vec vectors of columns at a time. */
+INLINE void few_group4(const size_t m, const size_t n_vec, const struct cr_int8_rows *x,
+                       size_t first, size_t g, const uint8_t *w, size_t n_blocks,
+                       size_t block_bytes, float *tile) {
+    const __m512i nibble = _mm512_set1_epi8(15);
+    for (size_t col = 0; col < CR_INT8_COLS; col += 16 * n_vec) {
+        const int8_t *q = x->q + first * x->q_row + g * CR_INT8_GROUP;
+        __m512i group[8][4];
+#pragma GCC unroll 8
+        for (size_t r = 0; r < m; r++)
+#pragma GCC unroll 4
+            for (size_t c = 0; c < n_vec; c++)
+                group[r][c] = _mm512_setzero_si512();
+        for (size_t b = 0; b < n_blocks; b++, q += CR_INT4_BLOCK) {
+            const uint8_t *block = w + b * block_bytes;
+            __m512i sum[8][4];
+#pragma GCC unroll 8
+            for (size_t r = 0; r < m; r++)
+#pragma GCC unroll 4
+                for (size_t c = 0; c < n_vec; c++)
+                    sum[r][c] = _mm512_setzero_si512();
+#pragma GCC unroll 4
+            for (size_t j = 0; j < 4; j++)
+#pragma GCC unroll 4
+                for (size_t c = 0; c < n_vec; c++) {
+                    const uint8_t *at = block + 256 * j + 4 * col + 64 * c;
+                    __m512i both = _mm512_load_si512(at);
+                    __builtin_prefetch(at + AHEAD);
+                    __m512i low = _mm512_and_si512(both, nibble);
+                    __m512i high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
+#pragma GCC unroll 8
+                    for (size_t r = 0; r < m; r++)
+                        sum[r][c] = dot(sum[r][c], low, q + r * x->q_row + 8 * j);
+#pragma GCC unroll 8
+                    for (size_t r = 0; r < m; r++)
+                        sum[r][c] = dot(sum[r][c], high, q + r * x->q_row + 8 * j + 4);
+                }
+            const uint8_t *s = block + CR_INT4_BLOCK / 2 * CR_INT8_COLS + col;
+            __builtin_prefetch(s + AHEAD);
+            __builtin_prefetch(s + CR_INT8_COLS + AHEAD);
+#pragma GCC unroll 4
+            for (size_t c = 0; c < n_vec; c++) {
+                __m512i s16 = bytes_at(s + 16 * c);
+#pragma GCC unroll 8
+                for (size_t r = 0; r < m; r++)
+                    group[r][c] =
+                        _mm512_add_epi32(group[r][c], _mm512_mullo_epi32(sum[r][c], s16));
+            }
+        }
+#pragma GCC unroll 8
+        for (size_t r = 0; r < m; r++)
+#pragma GCC unroll 4
+            for (size_t c = 0; c < n_vec; c++)
+                add_scaled(tile + r * CR_INT8_COLS + col + 16 * c, group[r][c],
+                           x->scales[(first + r) * x->n_groups + g]);
+    }
+}
+
+INLINE void dots4(const size_t m, const struct cr_int8_rows *x, size_t first,
+                  const uint8_t *panel, float *tile, float *minimum) {
+    const size_t n_vec = m <= 6 ? 4 : 1; /* as registers allow */
+    const size_t block_bytes = CR_INT4_BLOCK / 2 * CR_INT8_COLS + 2 * CR_INT8_COLS;
+    size_t n_blocks = x->k / CR_INT4_BLOCK;
+    for (size_t i = 0; i < m * CR_INT8_COLS; i++)
+        tile[i] = minimum[i] = 0;
+    for (size_t g = 0; g < x->n_groups; g++, n_blocks -= 4) {
+        size_t n = n_blocks < 4 ? n_blocks : 4;
+        const uint8_t *w = panel + 4 * g * block_bytes;
+        few_group4(m, n_vec, x, first, g, w, n, block_bytes, tile);
+        few_minima(m, x, first, g, w + block_bytes - CR_INT8_COLS, n, block_bytes,
+                   minimum);
+    }
+}
