@@ -31,21 +31,34 @@ def main(out):
     out = pathlib.Path(out)
     for title, file in (("Greedy answers", "eval.jsonl"), ("Answers drawn at temperature 1", "drawn.jsonl")):
         print(f"{title}:\n")
-        table(out, file)
+        table({name: finished(out, name, file) for name in NAMES})
         print()
+    print("Fresh scenes, four answers drawn a prompt:\n")
+    start = drawn(out, "start")
+    table({name: [start, last] for name in NAMES if (last := drawn(out, name)) and start}, ("start", "last round"))
+    print()
     rounds(out)
 
 
-def table(out, file):
-    runs = {}
-    for name in NAMES:
-        rounds = sorted(out.glob(f"{name}/round-*/{file}"), key=lambda p: int(p.parent.name[6:]))
-        if len(rounds) > 1:
-            runs[name] = [lines(path) for path in rounds]
+def finished(out, name, file):
+    paths = sorted(out.glob(f"{name}/round-*/{file}"), key=lambda p: int(p.parent.name[6:]))
+    return [{i: row["quality"] for i, row in lines(path).items() if "quality" in row} for path in paths]
+
+
+def drawn(out, name):
+    """Mean quality of a prompt's answers, 0 for an empty one; nothing where the ledger is missing."""
+    path = out / "fresh" / f"{name}.ledger.jsonl"
+    return path.exists() and {i: sum(a["reward"] or 0 for a in row["answers"]) / len(row["answers"])
+                              for i, row in lines(path).items() if row["status"] != "error"}
+
+
+def table(runs, columns=None):
+    """runs: by reward, quality by prompt at the start and after each round."""
+    runs = {name: run for name, run in runs.items() if len(run) > 1}
     if not runs:
-        print(f"{out}: no finished rounds")
+        print("no finished rounds")
         return
-    ids = sorted(set.intersection(*({i for i, row in r.items() if "quality" in row} for run in runs.values() for r in run)))
+    ids = sorted(set.intersection(*(set(r) for run in runs.values() for r in run)))
     rng = random.Random(1)
     draws = [[rng.randrange(len(ids)) for _ in ids] for _ in range(DRAWS)]
 
@@ -57,18 +70,18 @@ def table(out, file):
 
     n_rounds = max(len(run) for run in runs.values())
     print(f"{len(ids)} prompts\n")
-    print("| reward | " + " | ".join(f"round {k}" for k in range(n_rounds)) + " | gain | share of the oracle's gain |")
+    print("| reward | " + " | ".join(columns or [f"round {k}" for k in range(n_rounds)]) + " | gain | share of the oracle's gain |")
     print("|---" * (n_rounds + 3) + "|")
     gains = {}
     for name, run in runs.items():
-        start = [run[0][i]["quality"] for i in ids]
-        last = [run[-1][i]["quality"] for i in ids]
+        start = [run[0][i] for i in ids]
+        last = [run[-1][i] for i in ids]
         gains[name] = [b - a for a, b in zip(start, last)]
     oracle = boot(gains["oracle"]) if "oracle" in gains else None
     for name, run in runs.items():
         cells = []
         for r in run:
-            quality = [r[i]["quality"] for i in ids]
+            quality = [r[i] for i in ids]
             cells.append(text(mean(quality), interval(boot(quality))))
         cells += [""] * (n_rounds - len(run))
         gain = boot(gains[name])
