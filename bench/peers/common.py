@@ -6,10 +6,11 @@ import subprocess
 import time
 
 
-def critic(program, phase, arguments, tokens=None):
-    """Seconds of the phase, the longest one of that name unless tokens are named."""
+def critic(program, phase, arguments, tokens=None, passes=1):
+    """(seconds, tokens) of the phase, the fastest of some passes; the longest one of that name
+    unless tokens are named. One step of several counts for decode."""
     out = subprocess.run(
-        [program, "bench", "--only", phase, "--passes", "1", "--quiet", "--json", *arguments],
+        [program, "bench", "--only", phase, "--passes", str(passes), "--quiet", "--json", *arguments],
         check=True, capture_output=True, text=True).stdout
     phases = [p for p in json.loads(out)["phases"]
               if p["name"] == phase and (tokens is None or p["tokens"] == tokens)]

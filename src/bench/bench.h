@@ -44,12 +44,14 @@ struct cr_bench_ratios {
 };
 
 struct cr_bench_opts {
-    const char *shape;  /* what the report calls the network */
-    const char *dtype;  /* "f32", "bf16", "int8" or "q4": of the products */
-    bool quick;         /* shorter phases; what would pass 40 seconds is left out */
-    double started;     /* cr_clock_seconds() at the program's start, for `quick` */
-    const char *only;   /* phases whose name starts so; NULL: all */
-    size_t n_passes;    /* of each phase; 0: 2, or 1 where quick */
+    const char *shape; /* what the report calls the network */
+    const char *dtype; /* "f32", "bf16", "int8" or "q4": of the products */
+    bool quick;        /* shorter phases; what would pass 40 seconds is left out */
+    double started;    /* cr_clock_seconds() at the program's start, for `quick` */
+    const char *only;  /* phases whose name starts so; NULL: all */
+    size_t n_passes;   /* of each phase; 0: 2, or 1 where quick */
+    size_t
+        n_tokens; /* of the prompt in prefill and before decode; 0: 256, 1,024, 4,096; 1,024 */
     size_t image_width; /* of the picture; 0: 640 x 480 */
     size_t image_height;
     /* Called before a phase and after each one that is done; may be NULL. */

@@ -28,11 +28,11 @@ static enum critic_status prefill(struct cr_bench_run *r, size_t n, struct cr_se
 }
 
 enum critic_status cr_bench_prefill(struct cr_bench_run *r, critic_error *err) {
-    static const size_t lengths[] = {256, 1024, 4096};
-    size_t last = 0;
-    for (size_t i = 0; i < CR_COUNT(lengths); i++) {
-        size_t n =
-            cr_bench_tokens(r, CR_MIN(lengths[i], cr_engine_context(r->engine)), 0);
+    static const size_t usual[] = {256, 1024, 4096};
+    size_t last = 0, asked = r->opts->n_tokens;
+    for (size_t i = 0; i < (asked ? 1 : CR_COUNT(usual)); i++) {
+        size_t most = CR_MIN(asked ? asked : usual[i], cr_engine_context(r->engine));
+        size_t n = cr_bench_tokens(r, most, 0);
         double n_ops = cr_work_decoder(r->config, 0, n);
         if (n == last || !cr_bench_begin(r, "prefill", n_ops))
             continue;
@@ -102,6 +102,8 @@ static enum critic_status decode_batch(struct cr_bench_run *r, const struct cr_s
 
 enum critic_status cr_bench_decode(struct cr_bench_run *r, critic_error *err) {
     static const size_t batches[] = {1, 4, MAX_BATCH};
+    size_t n_trunk = CR_MIN(r->opts->n_tokens ? r->opts->n_tokens : 1024,
+                            cr_engine_context(r->engine) / 2);
     struct cr_seq *trunk = NULL;
     double seconds;
     float *logits = malloc(MAX_BATCH * r->config->text.vocab * sizeof *logits);
@@ -115,9 +117,7 @@ enum critic_status cr_bench_decode(struct cr_bench_run *r, critic_error *err) {
         if (!cr_bench_begin(r, name, 0))
             continue;
         if (!trunk)
-            status = prefill(
-                r, cr_bench_tokens(r, CR_MIN(1024, cr_engine_context(r->engine) / 2), 0),
-                &trunk, &seconds, err);
+            status = prefill(r, cr_bench_tokens(r, n_trunk, 0), &trunk, &seconds, err);
         if (status == CRITIC_OK)
             status = decode_batch(r, trunk, batches[i], name, logits, err);
     }

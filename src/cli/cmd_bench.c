@@ -206,6 +206,10 @@ int cr_cmd_bench(int n_args, const char *const *args) {
          "passes of each phase, of which the fastest counts (default 2, decode 24; "
          "quick: 1 and 12)",
          1, 100},
+        {"tokens", 0, CR_FLAG_SIZE, &f.opts.n_tokens, "N",
+         "of the prompt in prefill (default 256, 1,024 and 4,096) and before decode "
+         "(default 1,024)",
+         1, 1000000},
         {"image-width", 0, CR_FLAG_SIZE, &f.opts.image_width, "PX",
          "of the picture (default 640)", 1, 20000},
         {"image-height", 0, CR_FLAG_SIZE, &f.opts.image_height, "PX",

@@ -16,6 +16,9 @@ bench="bench --shape tiny --passes 1 --threads 1 --image-width 60 --image-height
     expect 0 "$critic" $bench --only pre --compare "$tmp/before.json"
     contains "$out" "network    tiny"
     contains "$out" "x  was "
+    expect 0 "$critic" $bench --only pre --tokens 40 --json --quiet
+    contains "$out" '"tokens":40,"seconds":'
+    lacks "$out" '"tokens":256'
 
     expect 3 "$critic" $bench --compare "$tmp/nowhere.json"
     one_line_error nowhere.json
