@@ -75,12 +75,12 @@ INLINE void group8(const size_t m, const int16_t *x, const uint8_t *w, size_t n,
 }
 
 INLINE void dots8(const size_t m, const struct cr_int8_rows *x, size_t first,
-                  const uint8_t *panel, float *tile) {
+                  const uint8_t *panel, size_t g0, size_t g1, float *tile) {
     size_t fours = (x->k + 3) / 4;
     int16_t wide[ROWS8 * CR_INT8_GROUP] __attribute__((aligned(64)));
-    for (size_t i = 0; i < m * CR_INT8_COLS; i++)
+    for (size_t i = 0; g0 == 0 && i < m * CR_INT8_COLS; i++)
         tile[i] = 0;
-    for (size_t g = 0; g < x->n_groups; g++) {
+    for (size_t g = g0; g < g1; g++) {
         size_t n = fours - 32 * g < 32 ? fours - 32 * g : 32;
         size_t at = first * x->n_groups + g;
         for (size_t r = 0; r < m; r++) {

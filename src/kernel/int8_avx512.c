@@ -25,6 +25,24 @@ INLINE __m512i dot(__m512i sum, __m512i w, const int8_t *x) {
     return sum;
 }
 
+/* The same for six rows, `at` bytes on: addresses count from rows 0 and 3, so that no instruction
+ * of its own computes one. */
+#define DOT_ROW(r, at, q, q_row, sum, w)                                                 \
+    __asm__("vpdpbusd %c4(%2" r ")%{1to16%}, %1, %0"                                     \
+            : "+v"(sum)                                                                  \
+            : "v"(w), "r"(q), "r"(q_row), "i"(at),                                       \
+              "m"(*(const word *)(const void *)(q)))
+
+INLINE void dot6(__m512i sum[][4], size_t c, __m512i w, const int8_t *q, const int8_t *q3,
+                 size_t q_row, const int at) {
+    DOT_ROW("", at, q, q_row, sum[0][c], w);
+    DOT_ROW(",%3", at, q, q_row, sum[1][c], w);
+    DOT_ROW(",%3,2", at, q, q_row, sum[2][c], w);
+    DOT_ROW("", at, q3, q_row, sum[3][c], w);
+    DOT_ROW(",%3", at, q3, q_row, sum[4][c], w);
+    DOT_ROW(",%3,2", at, q3, q_row, sum[5][c], w);
+}
+
 /* Bytes ahead that are asked for where memory sets the pace. */
 #define AHEAD 4096
 
@@ -56,11 +74,27 @@ INLINE void group8(const size_t m, const size_t n_vec, const int8_t *q, size_t q
 #pragma GCC unroll 4
         for (size_t c = 0; c < n_vec; c++)
             sum[r][c] = _mm512_set1_epi32(offsets[r * groups_row]);
+    const int8_t *q3 = q + 3 * q_row;
     for (; n >= 4; n -= 4) {
+        if (m == 6) {
+#define FOUR6(j)                                                                         \
+    {                                                                                    \
+        __m512i w0 = _mm512_load_si512(w + 256 * j),                                     \
+                w1 = _mm512_load_si512(w + 256 * j + 64);                                \
+        dot6(sum, 0, w0, q, q3, q_row, 4 * j);                                           \
+        dot6(sum, 1, w1, q, q3, q_row, 4 * j);                                           \
+    }
+            FOUR6(0)
+            FOUR6(1)
+            FOUR6(2)
+            FOUR6(3)
+        } else {
 #pragma GCC unroll 8
-        for (size_t j = 0; j < 4; j++)
-            four8(m, n_vec, q + 4 * j, q_row, w + 256 * j, sum);
+            for (size_t j = 0; j < 4; j++)
+                four8(m, n_vec, q + 4 * j, q_row, w + 256 * j, sum);
+        }
         q += 16;
+        q3 += 16;
         w += 1024;
     }
     for (; n > 0; n--, q += 4, w += 256)
@@ -78,19 +112,20 @@ INLINE void group8(const size_t m, const size_t n_vec, const int8_t *q, size_t q
 /* Many rows take half of the panel's columns at a time, so that sums and totals share the registers: the
  * end of a group then touches no memory, which is worth 3 %. */
 INLINE void dots8(const size_t m, const struct cr_int8_rows *x, size_t first,
-                  const uint8_t *panel, float *tile) {
+                  const uint8_t *panel, size_t g0, size_t g1, float *tile) {
     const size_t n_vec = m <= 2 ? 4 : 2;
     for (size_t v = 0; v < 4; v += n_vec) {
-        const int8_t *q = x->q + first * x->q_row;
-        const uint8_t *w = panel + 64 * v;
-        size_t fours = (x->k + 3) / 4;
+        const int8_t *q = x->q + first * x->q_row + g0 * CR_INT8_GROUP;
+        const uint8_t *w = panel + g0 * CR_INT8_GROUP * CR_INT8_COLS + 64 * v;
+        size_t fours = (x->k + 3) / 4 - g0 * CR_INT8_GROUP / 4;
         __m512 total[ROWS8][4];
 #pragma GCC unroll 8
         for (size_t r = 0; r < m; r++)
 #pragma GCC unroll 4
             for (size_t c = 0; c < n_vec; c++)
-                total[r][c] = _mm512_setzero_ps();
-        for (size_t g = 0; g < x->n_groups; g++, fours -= 32) {
+                total[r][c] = g0 ? _mm512_load_ps(tile + r * CR_INT8_COLS + 16 * (v + c))
+                                 : _mm512_setzero_ps();
+        for (size_t g = g0; g < g1; g++, fours -= 32) {
             group8(m, n_vec, q, x->q_row, w, fours < 32 ? fours : 32,
                    x->offsets + first * x->n_groups + g,
                    x->scales + first * x->n_groups + g, x->n_groups, total);

@@ -6,10 +6,11 @@
  *   INLINE      static, inline, always inlined
  *   ROWS8       rows of x that share a pass over an 8-bit panel
  *   ROWS4       the same for 4 bits
- *   dots8(m, x, first, panel, tile)          m <= ROWS8; tile (m, 64) f32: sum_g scale_g (...)_g
+ *   dots8(m, x, first, panel, g0, g1, tile)  m <= ROWS8; tile (m, 64) f32: sum_g scale_g (...)_g, to
+ *                                            which groups [g0, g1) are added; set where g0 is 0
  *   dots4(m, x, first, panel, tile, minima)  m <= ROWS4; both (m, 64)
  * with m a constant wherever it is inlined, and may define
- *   FEW (8)     few8, of the form of dots8, then takes a call of up to so many rows, and dots4
+ *   FEW (8)     few8(m, x, first, panel, tile), of all groups, then takes a call of up to so many rows, and dots4
  *               any number of them
  *   QUANTISE_GROUP   its own quantise_group_whole() for groups of full length. */
 
@@ -144,12 +145,15 @@ INLINE void want_panel(const uint8_t *next, size_t bytes, size_t row, size_t m) 
         __builtin_prefetch(next + from, 0, 2);
 }
 
+/* Groups [g0, g1) of m rows; tile: their sums so far. */
 INLINE void rows8(const size_t m, const struct cr_int8_rows *x, size_t first, size_t row,
-                  const uint8_t *panel, const struct cr_int8_out *out) {
-    float tile[ROWS8 * COLS] ALIGNED;
-    want_rows(out, row, m);
-    dots8(m, x, first + row, panel, tile);
-    for (size_t r = 0; r < m; r++)
+                  const uint8_t *panel, size_t g0, size_t g1, float *tile,
+                  const struct cr_int8_out *out) {
+    bool is_last = g1 == x->n_groups;
+    if (is_last)
+        want_rows(out, row, m);
+    dots8(m, x, first + row, panel, g0, g1, tile);
+    for (size_t r = 0; is_last && r < m; r++)
         store_row(tile + r * COLS, NULL, out, row + r);
 }
 
@@ -193,24 +197,75 @@ INLINE void rows_few(const size_t m, const struct cr_int8_rows *x, size_t first,
     }
 #endif
 
+/* Long rows go by pieces of the panel, of CUT_GROUPS or more, that stay in the second-level cache
+ * beside their part of CUT_ROWS rows. */
+#define CUT_GROUPS ((size_t)24)
+#define CUT_ROWS   ((size_t)192)
+#define NEAR_BYTES ((size_t)1 << 19) /* of CUT_ROWS rows that stay there by themselves */
+
+/* Groups [g0, g1) of the next ROWS8 rows, into the second-level cache. */
+INLINE void want_x(const struct cr_int8_rows *x, size_t row, size_t g0, size_t g1) {
+    for (size_t r = 0; r < ROWS8; r++)
+        for (size_t at = g0 * CR_INT8_GROUP; at < g1 * CR_INT8_GROUP; at += 64)
+            __builtin_prefetch(x->q + (row + r) * x->q_row + at, 0, 2);
+}
+
+/* Fewer than ROWS8 rows, behind whole tiles. */
+INLINE void rest8(size_t m, const struct cr_int8_rows *x, size_t first, size_t row,
+                  const uint8_t *panel, size_t g0, size_t g1, float *tile,
+                  const struct cr_int8_out *out) {
+    if (ROWS8 > 5 && m == 5)
+        rows8(5, x, first, row, panel, g0, g1, tile, out);
+    else if (ROWS8 > 4 && m == 4)
+        rows8(4, x, first, row, panel, g0, g1, tile, out);
+    else if (ROWS8 > 3 && m == 3)
+        rows8(3, x, first, row, panel, g0, g1, tile, out);
+    else if (ROWS8 > 2 && m == 2)
+        rows8(2, x, first, row, panel, g0, g1, tile, out);
+    else if (m == 1)
+        rows8(1, x, first, row, panel, g0, g1, tile, out);
+}
+
+/* Rows [from, to) of m against groups [g0, g1) of the panel; tiles: of CUT_ROWS rows, or NULL where
+ * these are all groups. */
+INLINE void piece8(const struct cr_int8_rows *x, size_t first, size_t m, size_t from,
+                   size_t to, const uint8_t *panel, size_t g0, size_t g1, float *tiles,
+                   const struct cr_int8_out *out) {
+    float one[ROWS8 * COLS] ALIGNED;
+    float *tile = tiles ? tiles : one;
+    bool is_far = CUT_ROWS * x->q_row > NEAR_BYTES;
+    size_t row = from;
+    for (; to - row >= ROWS8; row += ROWS8) {
+        if (is_far && to - row >= 2 * ROWS8)
+            want_x(x, first + row + ROWS8, g0, g1);
+        if (out->next)
+            want_panel(out->next, cr_int8_panel_bytes(x->k), row, m);
+        rows8(ROWS8, x, first, row, panel, g0, g1, tile, out);
+        tile += tiles ? ROWS8 * COLS : 0;
+    }
+    rest8(to - row, x, first, row, panel, g0, g1, tile, out);
+}
+
 static void body_panel8(const struct cr_int8_rows *x, size_t first, size_t m,
                         const uint8_t *panel, const struct cr_int8_out *out) {
-    size_t row = 0;
+    size_t n_pieces = x->n_groups / CUT_GROUPS;
 #ifdef FEW
     if (m <= FEW) {
         WITH_CONSTANT(m, rows_few, x, first, panel, out)
         return;
     }
 #endif
-    for (; m - row >= ROWS8; row += ROWS8) {
-        if (out->next)
-            want_panel(out->next, cr_int8_panel_bytes(x->k), row, m);
-        rows8(ROWS8, x, first, row, panel, out);
+    if (n_pieces < 2 || m <= ROWS8) {
+        piece8(x, first, m, 0, m, panel, 0, x->n_groups, NULL, out);
+        return;
     }
-    for (; ROWS8 > 2 && m - row >= 2; row += 2)
-        rows8(2, x, first, row, panel, out);
-    for (; row < m; row++)
-        rows8(1, x, first, row, panel, out);
+    float tiles[CUT_ROWS * COLS] ALIGNED;
+    for (size_t from = 0; from < m; from += CUT_ROWS) {
+        size_t to = m - from < CUT_ROWS ? m : from + CUT_ROWS;
+        for (size_t i = 0; i < n_pieces; i++)
+            piece8(x, first, m, from, to, panel, x->n_groups * i / n_pieces,
+                   x->n_groups * (i + 1) / n_pieces, tiles, out);
+    }
 }
 
 INLINE void rows4(const size_t m, const struct cr_int8_rows *x, size_t first, size_t row,

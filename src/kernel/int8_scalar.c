@@ -11,12 +11,12 @@
 #define ROWS4 1
 
 INLINE void dots8(size_t m, const struct cr_int8_rows *x, size_t first,
-                  const uint8_t *panel, float *tile) {
+                  const uint8_t *panel, size_t g0, size_t g1, float *tile) {
     for (size_t i = 0; i < m * CR_INT8_COLS; i++) {
         size_t row = first + i / CR_INT8_COLS, n = i % CR_INT8_COLS;
         const int8_t *q = x->q + row * x->q_row;
-        float sum = 0;
-        for (size_t g = 0; g < x->n_groups; g++) {
+        float sum = g0 ? tile[i] : 0;
+        for (size_t g = g0; g < g1; g++) {
             int32_t group = x->offsets[row * x->n_groups + g];
             for (size_t k = g * CR_INT8_GROUP; k < (g + 1) * CR_INT8_GROUP && k < x->k;
                  k++)

@@ -189,7 +189,8 @@ static void test_products_have_the_bits_of_scalar(void **state) {
     (void)state;
     struct cr_rng r;
     cr_rng_seed(&r, t_seed(2));
-    static const size_t ms[] = {1, 2, 3, 4, 5, 6, 7, 8, 13, 18}, ns[] = {64, 1, 33};
+    static const size_t ms[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 18},
+                        ns[] = {64, 1, 33};
     size_t turn = 0;
     for (int isa = 0; isa < CR_ISA_COUNT; isa++)
         for (size_t i = 0; i < CR_COUNT(ks) && cr_isa_available((enum cr_isa)isa); i++)
@@ -199,6 +200,42 @@ static void test_products_have_the_bits_of_scalar(void **state) {
                 if (ks[i] % CR_INT4_BLOCK == 0)
                     check_products(4, t, ks[i], ms[j], ns[turn % 3], turn, &r);
             }
+}
+
+/* Rows so long that many of them meet the panel in pieces: the bits of one row alone. */
+static void test_long_rows_in_pieces(void **state) {
+    (void)state;
+    enum { M = 205, LONGEST = 6181 };
+    struct cr_rng r;
+    cr_rng_seed(&r, t_seed(5));
+    float *row = malloc(LONGEST * sizeof *row);
+    float *y = malloc((M + 1) * Y_COLS * sizeof *y);
+    for (size_t k = 6144; k <= LONGEST; k += LONGEST - 6144) {
+        struct panel p;
+        struct cr_int8_rows x = rows_new(M, k);
+        panel_fill(&p, 8, k, 64, &cr_int8_scalar, &r);
+        for (size_t i = 0; i < M; i++) {
+            fill(row, k, &r);
+            cr_int8_scalar.quantise(&x, i, CR_F32, row);
+        }
+        struct cr_int8_out out = {
+            .scale = p.scale, .y = y, .y_row = Y_COLS, .n = 64, .type = CR_F32};
+        for (int isa = CR_ISA_COUNT - 1; isa >= 0; isa--) {
+            if (!cr_isa_available((enum cr_isa)isa))
+                continue;
+            cr_int8_for((enum cr_isa)isa)->panel8(&x, 0, M, p.bytes, &out);
+            for (size_t i = 0; i < M; i += i < 184 ? 23 : 1) {
+                struct cr_int8_out one = out;
+                one.y = y + M * Y_COLS;
+                cr_int8_scalar.panel8(&x, i, 1, p.bytes, &one);
+                assert_memory_equal(y + i * Y_COLS, one.y, 64 * sizeof *y);
+            }
+        }
+        free(p.bytes);
+        rows_free(&x);
+    }
+    free(row);
+    free(y);
 }
 
 /* All weights and activations at the ends of their range: what saturates, shows here. */
@@ -314,6 +351,7 @@ int main(void) {
         cmocka_unit_test(test_rows_are_quantised_alike),
         cmocka_unit_test(test_extreme_groups),
         cmocka_unit_test(test_products_have_the_bits_of_scalar),
+        cmocka_unit_test(test_long_rows_in_pieces),
         cmocka_unit_test(test_full_range_does_not_saturate),
         cmocka_unit_test(test_packing),
         cmocka_unit_test(test_grids_are_found_again),
