@@ -1,6 +1,7 @@
 /* critic prefer: preference pairs from a policy's answers and a critic's verdicts. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/checked.h"
 #include "base/file.h"
@@ -15,6 +16,33 @@ struct prefer_flags {
     size_t rank;
     char samples[4096], ledger[4096];
 };
+
+/* The file itself holds no run that could be told from another. */
+static enum critic_status check_out(const struct prefer_flags *f, critic_error *err) {
+    struct stat st;
+    if (f->all.opts.resume && f->all.opts.force)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "--resume and --force exclude each other");
+    if (f->all.opts.resume || f->all.opts.force || stat(f->out, &st) != 0 ||
+        !S_ISREG(st.st_mode) || st.st_size == 0)
+        return CRITIC_OK;
+    return cr_fail(
+        err, CRITIC_BAD_ARGUMENT,
+        "%s: holds results already; go on with --resume or begin anew with --force",
+        f->out);
+}
+
+/* No output is an input. */
+static enum critic_status check_apart(const struct prefer_flags *f, critic_error *err) {
+    const struct cr_prefer_flags *a = &f->all;
+    const char *const inputs[] = {a->prompts, a->scenes, a->policy, a->critic,
+                                  a->template_name};
+    const char *const outputs[] = {f->out, f->samples, f->ledger};
+    for (size_t i = 0; i < CR_COUNT(inputs); i++)
+        for (size_t k = 0; inputs[i] && k < CR_COUNT(outputs); k++)
+            CR_TRY(cr_file_apart(inputs[i], outputs[k], err));
+    return CRITIC_OK;
+}
 
 static enum critic_status check_flags(struct prefer_flags *f, critic_error *err) {
     if (f->rank) {
@@ -34,20 +62,14 @@ static enum critic_status check_flags(struct prefer_flags *f, critic_error *err)
             f->out);
     snprintf(f->samples, sizeof f->samples, "%.*s.samples.jsonl", (int)stem, f->out);
     snprintf(f->ledger, sizeof f->ledger, "%.*s.ledger.jsonl", (int)stem, f->out);
-    const char *const outputs[] = {f->out, f->samples, f->ledger};
-    for (size_t i = 0; i < CR_COUNT(outputs); i++) {
-        CR_TRY(cr_file_apart(f->all.prompts, outputs[i], err));
-        if (f->all.scenes)
-            CR_TRY(cr_file_apart(f->all.scenes, outputs[i], err));
-    }
-    return CRITIC_OK;
+    CR_TRY(check_apart(f, err));
+    return check_out(f, err);
 }
 
 static void on_item(void *user, const struct cr_prefer_counts *counts) {
-    struct prefer_flags *f = user;
-    f->all.progress.first = counts->n_there;
-    cr_progress_update(&f->all.progress, counts->n_there + counts->n_done,
-                       counts->n_total);
+    struct cr_prefer_flags *f = user;
+    f->progress.first = counts->n_there;
+    cr_progress_update(&f->progress, counts->n_there + counts->n_done, counts->n_total);
 }
 
 static void say(const struct prefer_flags *f, const char *stage,
@@ -78,6 +100,7 @@ static enum critic_status sample(struct prefer_flags *f, struct cr_prefer_counts
         status = cr_prefer_sample(policy, prompts, a->prompts, f->samples, &a->opts,
                                   counts, err);
     cr_progress_clear(&a->progress);
+    cr_prefer_say_rest(a, f->samples);
     if (status == CRITIC_OK)
         say(f, "sampled", counts, "");
     cr_engine_free(policy);
@@ -97,6 +120,7 @@ static enum critic_status score(struct prefer_flags *f, struct cr_prefer_counts 
         status = cr_prefer_score(&judge.scorer, f->samples, folder, f->ledger, &a->opts,
                                  counts, err);
     cr_progress_clear(&a->progress);
+    cr_prefer_say_rest(a, f->ledger);
     if (status == CRITIC_OK)
         say(f, "judged", counts, cr_eval_cost(&judge.judges, &a->judge).text);
     cr_prefer_judge_close(&judge);
@@ -138,6 +162,16 @@ static void print_summary(const struct prefer_flags *f, const struct cr_prefer_c
            f->out, f->ledger);
 }
 
+/* What a full disk, an endpoint that died or somebody's wish left can be gone on with. */
+static void say_way_on(enum critic_status status, const struct cr_prefer_counts *n,
+                       critic_error *err) {
+    if (status == CRITIC_IO && n->n_total > 0)
+        cr_error_wrap(err, status, "stopped after %zu of %zu prompts; --resume goes on: ",
+                      n->n_there + n->n_done, n->n_total);
+    if (status == CRITIC_CANCELLED)
+        cr_fail(err, status, "interrupted; go on with --resume");
+}
+
 static int run_parsed(struct prefer_flags *f) {
     struct cr_prefer_counts sampled = {0}, judged = {0};
     critic_error err = {0};
@@ -146,11 +180,16 @@ static int run_parsed(struct prefer_flags *f) {
     f->all.common.progress = &f->all.progress;
     f->all.opts.cancel = cr_cancelled;
     f->all.opts.on_item = on_item;
-    f->all.opts.user = f;
-    if (status == CRITIC_OK)
+    f->all.opts.on_fault = cr_prefer_say_fault;
+    f->all.opts.user = &f->all;
+    if (status == CRITIC_OK) {
         status = sample(f, &sampled, &err);
-    if (status == CRITIC_OK)
+        say_way_on(status, &sampled, &err);
+    }
+    if (status == CRITIC_OK) {
         status = score(f, &judged, &err);
+        say_way_on(status, &judged, &err);
+    }
     if (status == CRITIC_OK)
         status =
             cr_prefer_export(f->ledger, f->out, (enum cr_export)f->format,
@@ -159,12 +198,6 @@ static int run_parsed(struct prefer_flags *f) {
         status = cr_print_json(summary_json(f, &sampled, &judged, n_records), &err);
     else if (status == CRITIC_OK && !f->all.common.quiet)
         print_summary(f, &judged, n_records);
-    if (status == CRITIC_IO && judged.n_done < judged.n_total) /* an endpoint died */
-        cr_error_wrap(&err, status,
-                      "stopped after %zu of %zu prompts; --resume goes on: ",
-                      judged.n_there + judged.n_done, judged.n_total);
-    if (status == CRITIC_CANCELLED)
-        cr_fail(&err, status, "interrupted; go on with --resume");
     if (status != CRITIC_OK)
         return cr_report(&err);
     return judged.n_faults > 0 ? CR_EXIT_FAILED : CR_EXIT_DONE;
@@ -190,7 +223,9 @@ int cr_cmd_prefer(int n_args, const char *const *args) {
         {"image-prefix", 0, CR_FLAG_STR, &f.image_prefix, "PATH",
          "goes before relative pictures in FILE, so that a trainer finds them", 0, 0},
         {"resume", 0, CR_FLAG_BOOL, &f.all.opts.resume, NULL,
-         "go on with files that are there; finished prompts are not done again", 0, 0},
+         "go on with files that are there; what is finished is not done again, what "
+         "failed is",
+         0, 0},
         {"force", 0, CR_FLAG_BOOL, &f.all.opts.force, NULL,
          "begin anew over files that are there", 0, 0},
         CR_MACHINE_FLAGS(f.all.common),

@@ -15,6 +15,7 @@ struct cr_prefer_flags {
     struct cr_judge_flags judge; /* of an endpoint */
     bool with_reasons, verdict_only, one_order;
     int reward, pairing;
+    size_t n_told; /* failed prompts that standard error named in this stage */
     struct cr_progress progress;
 };
 
@@ -22,6 +23,10 @@ struct cr_prefer_flags {
 void cr_prefer_flags_init(struct cr_prefer_flags *f);
 /* Copies choices into opts. Errors: CRITIC_BAD_ARGUMENT naming the flag. */
 enum critic_status cr_prefer_flags_check(struct cr_prefer_flags *f, critic_error *err);
+/* cr_prefer_opts.on_fault, its user these flags: names the first failed prompts of a stage on standard
+ * error. cr_prefer_say_rest ends the stage: how many more there were, and the file that has them all. */
+void cr_prefer_say_fault(void *flags, const char *id, const char *why);
+void cr_prefer_say_rest(struct cr_prefer_flags *f, const char *file);
 /* The folder of the prompts' file, or --image-folder, as a string of its own. */
 void cr_prefer_image_folder(const struct cr_prefer_flags *f, char *out, size_t size);
 

@@ -66,6 +66,27 @@ enum critic_status cr_prefer_flags_check(struct cr_prefer_flags *f, critic_error
     return CRITIC_OK;
 }
 
+/* ---- failed prompts ---------------------------------------------------------------------- */
+
+#define MOST_TOLD 20 /* a wrong --image-folder fails thousands */
+
+void cr_prefer_say_fault(void *flags, const char *id, const char *why) {
+    struct cr_prefer_flags *f = flags;
+    f->n_told++;
+    if (f->common.quiet || f->n_told > MOST_TOLD)
+        return;
+    cr_progress_clear(&f->progress);
+    fprintf(stderr, "prompt '%.80s': %s\n", id, why);
+}
+
+void cr_prefer_say_rest(struct cr_prefer_flags *f, const char *file) {
+    size_t more = f->n_told > MOST_TOLD ? f->n_told - MOST_TOLD : 0;
+    f->n_told = 0;
+    if (more > 0 && !f->common.quiet)
+        fprintf(stderr, "%zu more prompts failed: lines with status \"error\" in %s\n",
+                more, file);
+}
+
 void cr_prefer_image_folder(const struct cr_prefer_flags *f, char *out, size_t size) {
     const char *slash = strrchr(f->prompts, '/');
     if (f->opts.image_folder)

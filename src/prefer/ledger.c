@@ -1,10 +1,12 @@
 #include "prefer/ledger.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "io/json.h"
+#include "io/jsonl_order.h"
 
 #define MAX_LINE_BYTES ((size_t)256 << 20)
 
@@ -88,6 +90,11 @@ static enum critic_status on_old_line(void *user, struct cr_str text, size_t num
     enum critic_status status =
         id ? check_stamp(l, line, where, err)
            : cr_fail(err, CRITIC_BAD_DATA, "%s: not a line of this command", where);
+    if (status == CRITIC_OK && cr_row_is_error(line)) {
+        l->n_retry++;
+        json_decref(line);
+        return CRITIC_OK;
+    }
     if (status == CRITIC_OK)
         status = check_wanted(l, line, id, where, err);
     if (status == CRITIC_OK && json_object_set_new(l->there, id, json_true()))
@@ -130,6 +137,31 @@ enum critic_status cr_ledger_append(struct cr_ledger *l, json_t *line,
     cr_buf_fini(&text);
     json_decref(line);
     return status;
+}
+
+enum critic_status cr_ledger_finish(struct cr_ledger *l, const json_t *ids,
+                                    critic_error *err) {
+    const char *id, *path = l->log.name;
+    json_t *value;
+    size_t n = 0;
+    cr_jsonl_log_close(&l->log);
+    if (l->n_retry == 0)
+        return CRITIC_OK;
+    struct cr_row_key *keys = calloc(json_object_size(ids) + 1, sizeof *keys);
+    if (!keys)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    json_object_foreach((json_t *)(uintptr_t)ids, id, value) keys[n++] =
+        cr_row_key(cr_str_of(id), false);
+    enum critic_status status = cr_jsonl_put_in_order(path, "id", keys, n, err);
+    free(keys);
+    return status;
+}
+
+bool cr_prefer_ends_run(enum critic_status status,
+                        const struct cr_prefer_counts *counts) {
+    bool nothing_yet = counts->n_there == 0 && counts->n_done == counts->n_faults;
+    return status == CRITIC_CANCELLED || status == CRITIC_IO ||
+           (status == CRITIC_BAD_ARGUMENT && nothing_yet);
 }
 
 void cr_ledger_close(struct cr_ledger *l) {

@@ -26,7 +26,7 @@ struct cr_prefer_counts {
     size_t n_total; /* prompts */
     size_t n_there; /* of them, finished before this run */
     size_t n_done;  /* by this run, faults included */
-    /* of all: a picture missing or broken, a prompt too long, a judge's failure */
+    /* of n_done: a picture missing or broken, a prompt too long, a judge's failure */
     size_t n_faults;
     size_t n_skipped;           /* of all: no pair (score stage) */
     size_t n_pairs;             /* of all (score stage) */
@@ -47,9 +47,12 @@ struct cr_prefer_opts {
     bool keep_ids;           /* also write each answer's token ids */
     enum cr_reward_kind reward;
     struct cr_select_opts select;
-    bool resume, force;
+    bool resume; /* prompts that failed before are tried again */
+    bool force;
     bool (*cancel)(void *user);
     void (*on_item)(void *user, const struct cr_prefer_counts *counts);
+    /* A prompt that failed in this stage (not in one before it); may be NULL. */
+    void (*on_fault)(void *user, const char *id, const char *why);
     void *user;
 };
 /* K = 5, temperature 0.7, top-p 0.9, 512 tokens, the paper's sum, best against worst. */

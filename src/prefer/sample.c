@@ -122,6 +122,10 @@ static enum critic_status write_job(struct stage *s, const struct job *job,
         line = result_line(s, job->entry, "error");
         json_object_set_new(line, "error", json_string(a->fault.message));
         s->counts->n_faults++;
+        if (s->opts->on_fault)
+            s->opts->on_fault(s->opts->user,
+                              json_string_value(json_object_get(job->entry, "id")),
+                              a->fault.message);
     }
     s->counts->prompt_tokens += a->usage.prompt_tokens;
     s->counts->cached_tokens += a->usage.cached_tokens;
@@ -176,10 +180,8 @@ static enum critic_status ask_all(struct stage *s, const json_t *prompts,
 }
 
 static void count_old(void *user, const json_t *line) {
-    struct cr_prefer_counts *counts = user;
-    const char *status = json_string_value(json_object_get(line, "status"));
-    counts->n_there++;
-    counts->n_faults += status && strcmp(status, "error") == 0;
+    (void)line;
+    ((struct cr_prefer_counts *)user)->n_there++;
 }
 
 /* What each prompt says, by id; a new reference. */
@@ -221,6 +223,8 @@ enum critic_status cr_prefer_sample(struct cr_engine *policy, const json_t *prom
         status = cr_answers_new(&s.answers, policy, 0, on_answered, &s, err);
     if (status == CRITIC_OK)
         status = ask_all(&s, prompts, err);
+    if (status == CRITIC_OK)
+        status = cr_ledger_finish(&s.log, wanted, err);
     cr_answers_free(s.answers);
     cr_ledger_close(&s.log);
     json_decref(stamp);

@@ -304,13 +304,6 @@ static void judged_line(struct stage *s, struct work *w) {
     s->counts->completion_tokens += w->usage.completion_tokens;
 }
 
-/* Faults that the next prompt would meet as well: the run ends and can be gone on with. A judge
- * that refuses (a wrong key, no such model) does so at its first prompt. */
-static bool ends_run(const struct stage *s, enum critic_status status) {
-    return status == CRITIC_CANCELLED || status == CRITIC_IO ||
-           (status == CRITIC_BAD_ARGUMENT && s->counts->n_done == 0);
-}
-
 /* The judge's faults become lines of their own. */
 static enum critic_status write_work(struct stage *s, struct work *w, critic_error *err) {
     struct cr_judge_job *job = &w->job;
@@ -321,11 +314,15 @@ static enum critic_status write_work(struct stage *s, struct work *w, critic_err
         return cr_fail(err, job->status, "prompt '%.80s': %s",
                        json_string_value(json_object_get(line, "id")),
                        job->fault.message);
-    if (job->status != CRITIC_OK && ends_run(s, job->status))
+    if (job->status != CRITIC_OK && cr_prefer_ends_run(job->status, s->counts))
         return cr_fail(err, job->status, "%s", job->fault.message);
     if (job->status != CRITIC_OK) {
         json_object_set_new(line, "status", json_string("error"));
         json_object_set_new(line, "error", json_string(job->fault.message));
+        if (s->opts->on_fault)
+            s->opts->on_fault(s->opts->user,
+                              json_string_value(json_object_get(line, "id")),
+                              job->fault.message);
     } else if (w->is_sampled) {
         judged_line(s, w);
     }
@@ -470,6 +467,8 @@ enum critic_status cr_prefer_score(const struct cr_scorer *scorer, const char *s
             status = cr_jsonl_open(&s.reader, samples, MAX_LINE_BYTES, err);
         if (status == CRITIC_OK)
             status = cr_judge_many(&feed, err);
+        if (status == CRITIC_OK)
+            status = cr_ledger_finish(&s.log, wanted, err);
         cr_jsonl_close(&s.reader);
         cr_ledger_close(&s.log);
     }

@@ -1,5 +1,7 @@
 # Shared by tests/e2e/*_test.sh (sourced): a temporary folder and a few assertions.
 #   expect STATUS COMMAND…   runs it; standard output in $out, standard error in $err
+#   dying_judge BUDGET       starts an endpoint that judges so many requests (with python3)
+#   short_of_disk BLOCKS COMMAND…    runs it where the disk is full
 #   contains TEXT PART       TEXT has PART in it
 #   one_line_error [PART]    $err is one line that begins with "critic: " (and has PART)
 tmp=$(mktemp -d)
@@ -44,6 +46,29 @@ lacks() {
 
 equal() {
     [ "$1" = "$2" ] || fail "got '$1', expected '$2'"
+}
+
+# Starts a judge that dies after so many answers (dying_judge.py): its address in $url, its process in $judge_pid.
+dying_judge() { # BUDGET
+    rm -f "$tmp/port"
+    python3 "$CRITIC_SOURCE_DIR/tests/e2e/dying_judge.py" "$tmp/port" "$1" &
+    judge_pid=$!
+    i=0
+    while [ ! -f "$tmp/port" ] && [ $i -lt 600 ]; do
+        sleep 0.05
+        i=$((i + 1))
+    done
+    url=http://127.0.0.1:$(cat "$tmp/port")/v1
+}
+
+# The command where no file may grow beyond BLOCKS of 512 bytes, as on a disk that is full there.
+short_of_disk() { # BLOCKS COMMAND…
+    (
+        trap '' XFSZ
+        ulimit -f "$1"
+        shift
+        exec "$@"
+    )
 }
 
 one_line_error() {

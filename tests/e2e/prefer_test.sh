@@ -20,6 +20,7 @@ run() { # STATUS [FLAG…]
 run 1
 contains "$out" "2 pairs of 3 prompts; 0 prompts without a pair (0 ties), 1 failed"
 contains "$err" "times fewer"
+contains "$err" "prompt '7': $tmp/nowhere.jpg: cannot open"
 equal "$(wc -l <"$tmp/pairs.jsonl")" 2
 equal "$(wc -l <"$tmp/pairs.ledger.jsonl")" 3
 contains "$(sed -n 1p "$tmp/pairs.jsonl")" '{"id":"a","image":"cat.jpg","prompt":"Which animal?","chosen":"'
@@ -30,7 +31,13 @@ for f in pairs.jsonl pairs.samples.jsonl pairs.ledger.jsonl; do cp "$tmp/$f" "$t
 
 # ---- nothing is written over unasked; a torn line is done again; the end is the same to the byte
 run 2
-one_line_error "holds results already"
+one_line_error "pairs.jsonl: holds results already"
+rm "$tmp/pairs.samples.jsonl" "$tmp/pairs.ledger.jsonl" # somebody else's file, as far as can be told
+run 2
+one_line_error "pairs.jsonl: holds results already"
+for f in pairs.samples.jsonl pairs.ledger.jsonl; do cp "$tmp/whole.$f" "$tmp/$f"; done
+run 2 --resume --force
+one_line_error "--resume and --force exclude each other"
 for torn in samples ledger; do
     { head -n 1 "$tmp/whole.pairs.$torn.jsonl"; printf '{"id":"7","sta'; } >"$tmp/pairs.$torn.jsonl"
     rm "$tmp/pairs.jsonl"
@@ -51,6 +58,55 @@ run 2 --resume --quiet --one-order
 one_line_error "both_orders true; this run has false"
 run 2 --force --with-reasons --verdict-only
 one_line_error "exclude each other"
+
+# ---- prompts that failed are tried again, and stand where they would have ---------------------------
+head -c 300 "$tmp/cat.jpg" >"$tmp/nowhere.jpg"
+run 1 --resume
+contains "$err" "prompt '7': $tmp/nowhere.jpg: the JPEG ends early"
+contains "$(sed -n 2p "$tmp/pairs.ledger.jsonl")" 'ends early'
+equal "$(wc -l <"$tmp/pairs.ledger.jsonl")" 3
+cp "$tmp/cat.jpg" "$tmp/nowhere.jpg"
+run 0 --resume
+contains "$err" "judged: 3 of 3 prompts (2 were there), 0 failed"
+for f in pairs.jsonl pairs.samples.jsonl pairs.ledger.jsonl; do cp "$tmp/$f" "$tmp/mended.$f"; done
+run 0 --force
+for f in pairs.jsonl pairs.samples.jsonl pairs.ledger.jsonl; do cmp "$tmp/$f" "$tmp/mended.$f" || fail "$f differs"; done
+# One that the critic failed at, too.
+rm "$tmp/nowhere.jpg" "$tmp/pairs.ledger.jsonl"
+run 1 --resume
+contains "$err" "sampled: 3 of 3 prompts (3 were there), 0 failed
+prompt '7': $tmp/nowhere.jpg: cannot open"
+cp "$tmp/cat.jpg" "$tmp/nowhere.jpg"
+run 0 --resume
+cmp "$tmp/pairs.ledger.jsonl" "$tmp/mended.pairs.ledger.jsonl" || fail "ledgers differ"
+# A file of prompts in the wrong folder is not told line by line.
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do
+    printf '{"id": "n%s", "image": "none/%s.jpg", "prompt": "P"}\n' $i $i
+done >"$tmp/lost.jsonl"
+expect 1 "$critic" prefer --policy "$model" --critic coin --prompts "$tmp/lost.jsonl" -o "$tmp/lost.pairs.jsonl" --threads 1
+equal "$(printf '%s\n' "$err" | grep -c "^prompt 'n")" 20
+contains "$err" "2 more prompts failed: lines with status \"error\" in $tmp/lost.pairs.samples.jsonl"
+contains "$out" "0 pairs of 22 prompts; 0 prompts without a pair (0 ties), 22 failed"
+
+# ---- a full disk in each of the stages ---------------------------------------------------------------
+squeezed() { # BLOCKS
+    expect 4 short_of_disk "$1" "$critic" prefer --policy "$model" --critic "$model" --prompts "$tmp/prompts.jsonl" --out "$tmp/full.jsonl" -n 3 \
+        --max-new-tokens 6 --keep-truncated --threads 1 --context 600 --format trl --resume --quiet
+}
+squeezed 2
+one_line_error "stopped after 1 of 3 prompts; --resume goes on: $tmp/full.samples.jsonl: cannot write"
+squeezed 4
+one_line_error "stopped after 1 of 3 prompts; --resume goes on: $tmp/full.ledger.jsonl: cannot write"
+expect 0 "$critic" prefer --policy "$model" --critic "$model" --prompts "$tmp/prompts.jsonl" --out "$tmp/full.jsonl" -n 3 --max-new-tokens 6 \
+    --keep-truncated --threads 1 --context 600 --resume --quiet
+rm "$tmp/full.jsonl"
+squeezed 1
+one_line_error "full.jsonl: cannot write"
+expect 0 "$critic" prefer --policy "$model" --critic "$model" --prompts "$tmp/prompts.jsonl" --out "$tmp/full.jsonl" -n 3 --max-new-tokens 6 \
+    --keep-truncated --threads 1 --context 600 --resume --quiet
+for f in .jsonl .samples.jsonl .ledger.jsonl; do cmp "$tmp/full$f" "$tmp/mended.pairs$f" || fail "full$f differs"; done
+rm "$tmp/nowhere.jpg"
+run 1 --force --quiet
 
 # ---- fewer prompts than the files hold ----------------------------------------------------------
 cp "$tmp/prompts.jsonl" "$tmp/all.jsonl"
@@ -109,9 +165,27 @@ expect 4 "$critic" prefer --policy "$model" --critic http://127.0.0.1:9/v1 --end
     --prompts "$tmp/prompts.jsonl" -o "$tmp/remote.jsonl" -n 3 --max-new-tokens 6 --keep-truncated --quiet
 one_line_error "stopped after 0 of 3 prompts; --resume goes on: gave up after 1 tries: http://127.0.0.1:9/v1"
 equal "$(wc -l <"$tmp/remote.samples.jsonl")" 3
+contains "$(cat "$tmp/remote.samples.jsonl")" "nowhere.jpg: cannot open"
 expect 2 "$critic" prefer --policy "$model" --critic http://127.0.0.1:9/v1 --prompts "$tmp/prompts.jsonl" \
     -o "$tmp/remote.jsonl" -n 3 --max-new-tokens 6 --keep-truncated --quiet --resume
 one_line_error "--endpoint-model"
+
+# ---- an endpoint that dies on the way, and another of the same model that goes on --------------------
+if command -v python3 >/dev/null; then
+    remote() { # STATUS OUT
+        expect "$1" "$critic" prefer --policy "$model" --critic "$url" --endpoint-model m --tries 1 --prompts "$tmp/prompts.jsonl" \
+            -o "$2" -n 3 --max-new-tokens 6 --keep-truncated --quiet --resume
+    }
+    dying_judge 8 # six requests a prompt
+    remote 4 "$tmp/dead.jsonl"
+    one_line_error "stopped after 2 of 3 prompts; --resume goes on: gave up after 1 tries: $url"
+    wait $judge_pid
+    dying_judge 1000
+    remote 1 "$tmp/dead.jsonl" # the second prompt has no picture
+    remote 1 "$tmp/alive.jsonl"
+    for f in .jsonl .samples.jsonl .ledger.jsonl; do cmp "$tmp/dead$f" "$tmp/alive$f" || fail "dead$f differs"; done
+    kill $judge_pid
+fi
 
 # ---- wrong usage and wrong input --------------------------------------------------------------------
 expect 2 "$critic" prefer --policy "$model" --prompts "$tmp/prompts.jsonl" --out "$tmp/x.jsonl"
