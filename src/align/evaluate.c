@@ -56,6 +56,7 @@ struct job {
     struct cr_engine *start;          /* of ratios */
     const struct cr_align_eyes *eyes; /* of verdicts */
     json_t *base;                     /* id: round 0's answer */
+    json_t *ids;                      /* of the input, as keys */
     /* Fills `out` from a line whose status is ok. */
     enum critic_status (*work)(struct job *j, const json_t *line, json_t *out,
                                critic_error *err);
@@ -71,16 +72,8 @@ static bool is_ok(const json_t *line) {
 }
 
 static void count_old(void *user, const json_t *line) {
-    struct cr_prefer_counts *counts = user;
-    counts->n_there++;
-    counts->n_faults += !is_ok(line);
-}
-
-/* What the next prompt would meet as well ends the run (prefer/score.c). */
-static bool ends_run(const struct job *j, enum critic_status status) {
-    return status == CRITIC_CANCELLED || status == CRITIC_NO_MEMORY ||
-           status == CRITIC_IO ||
-           (status == CRITIC_BAD_ARGUMENT && j->counts->n_done == 0);
+    (void)line;
+    ((struct cr_prefer_counts *)user)->n_there++;
 }
 
 static enum critic_status do_line(void *user, json_t *line, critic_error *err) {
@@ -92,14 +85,19 @@ static enum critic_status do_line(void *user, json_t *line, critic_error *err) {
         return cr_fail(err, CRITIC_CANCELLED, "cancelled");
     json_t *out = json_pack("{s:s,s:s}", "id", id_of(line), "status", "ok");
     const char *why = json_string_value(json_object_get(line, "error"));
+    bool has_answer = is_ok(line);
     enum critic_status status =
-        is_ok(line) ? j->work(j, line, out, &fault)
-                    : cr_fail(&fault, CRITIC_BAD_DATA, "%s", why ? why : "no answer");
-    if (status != CRITIC_OK && ends_run(j, status)) {
+        has_answer ? j->work(j, line, out, &fault)
+                   : cr_fail(&fault, CRITIC_BAD_DATA, "%s", why ? why : "no answer");
+    if (status == CRITIC_NO_MEMORY || cr_prefer_ends_run(status, j->counts)) {
         json_decref(out);
-        return cr_fail(err, status, "%s", fault.message);
+        return status == CRITIC_NO_MEMORY ? cr_fail(err, status, "prompt '%.80s': %s",
+                                                    id_of(line), fault.message)
+                                          : cr_fail(err, status, "%s", fault.message);
     }
     if (status != CRITIC_OK) {
+        if (has_answer && j->opts->on_fault)
+            j->opts->on_fault(j->opts->user, id_of(line), fault.message);
         json_object_set_new(out, "status", json_string("error"));
         json_object_set_new(out, "error", json_string(fault.message));
         j->counts->n_faults++;
@@ -111,11 +109,10 @@ static enum critic_status do_line(void *user, json_t *line, critic_error *err) {
     return CRITIC_OK;
 }
 
-static enum critic_status count_line(void *user, json_t *line, critic_error *err) {
-    (void)line;
-    (void)err;
-    ++*(size_t *)user;
-    return CRITIC_OK;
+static enum critic_status keep_id(void *user, json_t *line, critic_error *err) {
+    return json_object_set_new(user, id_of(line), json_true()) == 0
+               ? CRITIC_OK
+               : cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
 }
 
 /* Takes stamp. */
@@ -124,13 +121,18 @@ static enum critic_status run_job(struct job *j, const char *in, const char *out
     *j->counts = (struct cr_prefer_counts){0};
     j->log.on_line = count_old;
     j->log.user = j->counts;
-    enum critic_status status = cr_align_lines(in, count_line, &j->counts->n_total, err);
+    j->ids = json_object();
+    enum critic_status status = cr_align_lines(in, keep_id, j->ids, err);
+    j->counts->n_total = json_object_size(j->ids);
     if (status == CRITIC_OK) {
         status = cr_ledger_open(&j->log, out, stamp, j->opts, err);
         if (status == CRITIC_OK)
             status = cr_align_lines(in, do_line, j, err);
+        if (status == CRITIC_OK)
+            status = cr_ledger_finish(&j->log, j->ids, err);
         cr_ledger_close(&j->log);
     }
+    json_decref(j->ids);
     json_decref(stamp);
     return status;
 }
@@ -160,11 +162,14 @@ static enum critic_status score_draw(struct cr_seq *seq, const json_t *answer,
     if (status == CRITIC_OK)
         status = cr_seq_follow(fork, ids.data, ids.len, &logprob, err);
     cr_seq_free(fork);
-    if (status == CRITIC_OK)
+    json_t *drawn = json_object_get(answer, "logprob");
+    if (status == CRITIC_OK && (!json_is_number(drawn) || !isfinite(logprob)))
+        status = cr_fail(err, CRITIC_BAD_DATA, "an answer without its log-probability");
+    if (status == CRITIC_OK &&
         json_array_append_new(draws,
                               json_pack("{s:I,s:O,s:f}", "tokens", (json_int_t)ids.len,
-                                        "logprob", json_object_get(answer, "logprob"),
-                                        "start_logprob", logprob));
+                                        "logprob", drawn, "start_logprob", logprob)))
+        status = cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
     cr_ids_fini(&ids);
     return status;
 }
@@ -182,7 +187,9 @@ static enum critic_status ratio_work(struct job *j, const json_t *line, json_t *
         status = cr_engine_prefill(j->start, prompt, &seq, &usage, err);
     for (size_t i = 0; i < json_array_size(answers) && status == CRITIC_OK; i++)
         status = score_draw(seq, json_array_get(answers, i), draws, err);
-    json_object_set_new(out, "draws", draws);
+    if (status == CRITIC_OK)
+        json_object_set(out, "draws", draws);
+    json_decref(draws);
     cr_seq_free(seq);
     cr_prompt_free(prompt);
     return status;

@@ -87,6 +87,8 @@ static enum critic_status add_drawn(void *user, json_t *line, critic_error *err)
     struct sums *s = user;
     double quality = number(line, "quality", NULL),
            gain = number(line, "quality", "base_quality");
+    if (!is_ok(line))
+        return CRITIC_OK;
     if (!isnan(quality))
         CR_TRY(push(s, CR_ALIGN_DRAWN, quality, err));
     return isnan(gain) ? CRITIC_OK : push(s, CR_ALIGN_DRAWN_GAIN, gain, err);
@@ -96,8 +98,11 @@ static enum critic_status add_ratio(void *user, json_t *line, critic_error *err)
     struct sums *s = user;
     size_t i;
     json_t *draw;
-    json_array_foreach(json_object_get(line, "draws"), i, draw)
-        CR_TRY(push(s, CR_ALIGN_KL, number(draw, "logprob", "start_logprob"), err));
+    json_array_foreach(json_object_get(line, "draws"), i, draw) {
+        double ratio = number(draw, "logprob", "start_logprob");
+        if (is_ok(line) && !isnan(ratio))
+            CR_TRY(push(s, CR_ALIGN_KL, ratio, err));
+    }
     return CRITIC_OK;
 }
 

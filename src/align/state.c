@@ -218,6 +218,8 @@ static enum critic_status copy_to(struct cr_align_state *s, const char *path,
     enum critic_status status =
         sqlite3_step(copy) == SQLITE_DONE ? CRITIC_OK : fault(s, err);
     sqlite3_finalize(copy);
+    if (status != CRITIC_OK)
+        (void)unlink(path);
     return status;
 }
 

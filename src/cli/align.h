@@ -22,10 +22,13 @@ struct cr_align_flags {
     /* Of the run: */
     json_t *prompts, *held_out;
     char folder[CR_ALIGN_MAX_PATH], eval_folder[CR_ALIGN_MAX_PATH]; /* of pictures */
-    char what[96];   /* the progress line's beginning */
+    char what[96]; /* the progress line's beginning */
+    size_t round;  /* that is under way, and its stage; NULL: none yet */
+    const char *stage;
     int exit_status; /* of a sub-command that failed and said so; 0: none */
 };
 
+extern const char *const cr_align_dtypes[]; /* by enum cr_dtype_choice */
 extern const struct cr_align_stage cr_align_stages[];
 extern const size_t cr_align_n_stages;
 

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/dir.h"
+#include "base/file.h"
 #include "cli/align.h"
 #include "cli/signals.h"
 #include "convert/convert.h"
@@ -13,6 +14,8 @@
 
 #define MAX_ARGS       128
 #define EVAL_SEED_STEP 1000003 /* draws of the evaluation are none of the pairs' */
+
+const char *const cr_align_dtypes[] = {"auto", "f32", "bf16", "int8", "q4"};
 
 /* ---- places ------------------------------------------------------------------------------ */
 
@@ -62,10 +65,20 @@ static void on_item(void *user, const struct cr_prefer_counts *n) {
     cr_progress_update(&f->all.progress, n->n_there + n->n_done, n->n_total);
 }
 
+static void on_fault(void *user, const char *id, const char *why) {
+    struct cr_align_flags *f = user;
+    cr_prefer_say_fault(&f->all, id, why);
+}
+
 static void begin(struct cr_align_flags *f, const struct cr_align_round *r,
                   const char *what) {
     snprintf(f->what, sizeof f->what, "round %zu, %s", r->number, what);
     cr_progress_begin(&f->all.progress, f->what, "prompts", f->all.common.quiet);
+}
+
+static void end(struct cr_align_flags *f, const struct place *out) {
+    cr_progress_clear(&f->all.progress);
+    cr_prefer_say_rest(&f->all, out->text);
 }
 
 static struct cr_prefer_opts stage_opts(struct cr_align_flags *f, size_t round) {
@@ -75,12 +88,45 @@ static struct cr_prefer_opts stage_opts(struct cr_align_flags *f, size_t round) 
     o.seed += round;
     o.cancel = cr_cancelled;
     o.on_item = on_item;
+    o.on_fault = on_fault;
     o.user = f;
     return o;
 }
 
 static void put_count(json_t *detail, const char *key, size_t n) {
     json_object_set_new(detail, key, json_integer((json_int_t)n));
+}
+
+/* ---- models that must not change --------------------------------------------------------- */
+
+/* Is it what the run began with? `stage` of `round` has put it down. */
+static enum critic_status same_model(const struct cr_align_round *r, size_t round,
+                                     const char *stage, const char *key, const char *name,
+                                     const char *hash, critic_error *err) {
+    json_t *detail = NULL;
+    CR_TRY(cr_align_state_get(r->state, round, stage, &detail, err));
+    const char *first = json_string_value(json_object_get(detail, key));
+    enum critic_status status = CRITIC_OK;
+    if (first && strcmp(first, hash) != 0)
+        status =
+            cr_fail(err, CRITIC_BAD_ARGUMENT,
+                    "%s: not the %s of round %zu (its hash is %.32s); expected %.32s",
+                    name, round == 0 ? "policy" : "critic", round, hash, first);
+    json_decref(detail);
+    return status;
+}
+
+/* The critic is the same in all rounds, else their scores could not be compared. */
+static enum critic_status same_critic(const struct cr_align_round *r,
+                                      const struct cr_scorer *scorer, critic_error *err) {
+    return same_model(r, 1, "judge", "judge_hash", scorer->name, scorer->hash, err);
+}
+
+/* And so is the policy that came. */
+static enum critic_status same_policy(const struct cr_align_round *r,
+                                      const struct cr_engine *policy, critic_error *err) {
+    return same_model(r, 0, "answers", "policy_hash", cr_engine_model_name(policy),
+                      cr_engine_model_hash(policy), err);
 }
 
 /* ---- pairs ------------------------------------------------------------------------------- */
@@ -97,30 +143,18 @@ static enum critic_status sample(void *self, const struct cr_align_round *r,
     o.image_folder = f->folder;
     begin(f, r, "sampling");
     enum critic_status status = open_policy(f, r->number - 1, &policy, err);
+    if (status == CRITIC_OK && r->number == 1)
+        status = same_policy(r, policy, err);
     if (status == CRITIC_OK)
         status =
             cr_prefer_sample(policy, f->prompts, f->all.prompts, out.text, &o, &n, err);
-    cr_progress_clear(&f->all.progress);
+    end(f, &out);
     cr_engine_free(policy);
     if (status == CRITIC_OK) {
         put_count(detail, "prompts", n.n_total);
         put_count(detail, "failed", n.n_faults);
     }
     return status;
-}
-
-/* The critic is the same in all rounds, else their scores could not be compared. */
-static enum critic_status same_critic(const struct cr_align_round *r,
-                                      const struct cr_scorer *scorer, critic_error *err) {
-    json_t *first = NULL;
-    CR_TRY(cr_align_state_get(r->state, 1, "judge", &first, err));
-    const char *hash = json_string_value(json_object_get(first, "judge_hash"));
-    bool same = !hash || strcmp(hash, scorer->hash) == 0;
-    json_decref(first);
-    return same ? CRITIC_OK
-                : cr_fail(err, CRITIC_BAD_ARGUMENT,
-                          "%s: not the critic of round 1 (its hash is %s)", scorer->name,
-                          scorer->hash);
 }
 
 static void put_counts(json_t *detail, const struct cr_prefer_counts *n) {
@@ -148,7 +182,7 @@ static enum critic_status judge(void *self, const struct cr_align_round *r,
     if (status == CRITIC_OK)
         status =
             cr_prefer_score(&j.scorer, samples.text, f->folder, ledger.text, &o, &n, err);
-    cr_progress_clear(&f->all.progress);
+    end(f, &ledger);
     if (status == CRITIC_OK) {
         put_counts(detail, &n);
         json_object_set_new(detail, "judge_hash", json_string(j.scorer.hash));
@@ -248,16 +282,29 @@ static enum critic_status merge(const struct cr_align_flags *f,
     return status;
 }
 
+/* The trainer opens the policy by itself: of the first round it must be the one that came. */
+static enum critic_status check_start(struct cr_align_flags *f,
+                                      const struct cr_align_round *r, critic_error *err) {
+    struct cr_engine *start = NULL;
+    if (r->number != 1)
+        return CRITIC_OK;
+    enum critic_status status = open_policy(f, 0, &start, err);
+    if (status == CRITIC_OK)
+        status = same_policy(r, start, err);
+    cr_engine_free(start);
+    return status;
+}
+
 /* As a command of its own would: critic train says itself what is wrong. */
 static enum critic_status train(void *self, const struct cr_align_round *r,
                                 json_t *detail, critic_error *err) {
-    static const char *const dtypes[] = {"auto", "f32", "bf16", "int8", "q4"};
     struct cr_align_flags *f = self;
     struct args a = {.n = 0};
     struct place model = policy_of(f, r->number - 1), data = in_folder(r, "pairs.jsonl"),
                  out = trained_in(f, r);
     char seed[24], threads[24];
     (void)detail;
+    CR_TRY(check_start(f, r, err));
     snprintf(seed, sizeof seed, "%llu",
              (unsigned long long)(f->all.opts.seed + r->number));
     snprintf(threads, sizeof threads, "%zu", f->all.common.n_threads);
@@ -269,7 +316,7 @@ static enum critic_status train(void *self, const struct cr_align_round *r,
     add_arg(&a, "--resume", NULL);
     add_arg(&a, "--seed", seed);
     add_arg(&a, "--threads", threads);
-    add_arg(&a, "--dtype", dtypes[f->all.common.dtype]);
+    add_arg(&a, "--dtype", cr_align_dtypes[f->all.common.dtype]);
     if (f->all.common.isa)
         add_arg(&a, "--isa", f->all.common.isa);
     if (f->all.common.quiet || f->all.common.json)
@@ -286,19 +333,17 @@ static enum critic_status train(void *self, const struct cr_align_round *r,
 static void drop_checkpoints(const struct cr_align_flags *f,
                              const struct cr_align_round *r) {
     struct place run = trained_in(f, r);
-    struct cr_buf names;
+    struct cr_buf names, path;
     const char *name = NULL;
     cr_buf_init(&names, (size_t)1 << 20);
+    cr_buf_init(&path, (size_t)1 << 16);
     if (cr_dir_list(&names, run.text, NULL) == CRITIC_OK)
-        while ((name = cr_dir_next(&names, name))) {
-            struct place checkpoint;
-            if (strncmp(name, "checkpoint-", 11) != 0)
-                continue;
-            snprintf(checkpoint.text, sizeof checkpoint.text, "%.2000s/%.200s", run.text,
-                     name);
-            cr_dir_remove(checkpoint.text);
-        }
+        while ((name = cr_dir_next(&names, name)))
+            if (strncmp(name, "checkpoint-", 11) == 0 &&
+                cr_path_join(&path, run.text, name, NULL) == CRITIC_OK)
+                cr_dir_remove(path.data);
     cr_buf_fini(&names);
+    cr_buf_fini(&path);
 }
 
 /* ---- evaluation -------------------------------------------------------------------------- */
@@ -326,12 +371,16 @@ static enum critic_status answer(void *self, const struct cr_align_round *r,
     if (status == CRITIC_OK)
         status = cr_prefer_sample(policy, f->held_out, path, greedy.text, &o, &n, err);
     put_count(detail, "failed", n.n_faults);
+    if (status == CRITIC_OK && r->number == 0)
+        json_object_set_new(detail, "policy_hash",
+                            json_string(cr_engine_model_hash(policy)));
     o.temperature = 1;
     o.keep_ids = true;
     o.seed += EVAL_SEED_STEP;
+    o.on_fault = NULL; /* the same prompts fail again */
     if (status == CRITIC_OK)
         status = cr_prefer_sample(policy, f->held_out, path, draws.text, &o, &n, err);
-    cr_progress_clear(&f->all.progress);
+    end(f, &greedy);
     cr_engine_free(policy);
     return status;
 }
@@ -350,9 +399,11 @@ static enum critic_status ratios(void *self, const struct cr_align_round *r,
     begin(f, r, "comparing");
     enum critic_status status = open_policy(f, 0, &start, err);
     if (status == CRITIC_OK)
+        status = same_policy(r, start, err);
+    if (status == CRITIC_OK)
         status =
             cr_align_ratios(start, draws.text, f->eval_folder, out.text, &o, &n, err);
-    cr_progress_clear(&f->all.progress);
+    end(f, &out);
     cr_engine_free(start);
     return status;
 }
@@ -368,6 +419,7 @@ static enum critic_status look_at_draws(struct cr_align_flags *f,
     struct place draws = in_folder(r, "draws.samples.jsonl"),
                  out = in_folder(r, "drawn.jsonl"), base;
     snprintf(base.text, sizeof base.text, "%s/round-0/draws.samples.jsonl", f->out);
+    o.on_fault = NULL; /* of the same prompts as before */
     return cr_align_verdicts(&eyes, draws.text, r->number ? base.text : NULL,
                              f->eval_folder, out.text, &o, &n, err);
 }
@@ -392,12 +444,14 @@ static enum critic_status verdicts(void *self, const struct cr_align_round *r,
         status = cr_prefer_judge_open(&j, &f->all, err);
         eyes.scorer = &j.scorer;
     }
+    if (status == CRITIC_OK && r->number > 0)
+        status = same_critic(r, &j.scorer, err);
     if (status == CRITIC_OK)
         status = cr_align_verdicts(&eyes, answers.text, r->number ? base.text : NULL,
                                    f->eval_folder, out.text, &o, &n, err);
     if (status == CRITIC_OK && oracle)
         status = look_at_draws(f, r, oracle, err);
-    cr_progress_clear(&f->all.progress);
+    end(f, &out);
     put_count(detail, "failed", n.n_faults);
     cr_prefer_judge_close(&j);
     cr_oracle_free(oracle);

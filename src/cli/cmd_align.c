@@ -71,27 +71,58 @@ static json_t *hash_of(const json_t *prompts) {
     return json_string(hex);
 }
 
-static json_t *options_of(const struct cr_align_flags *f) {
+static json_t *sampling_options(const struct cr_prefer_opts *o) {
+    return json_pack("{s:I,s:f,s:f,s:I,s:I,s:I,s:o}", "samples", (json_int_t)o->k,
+                     "temperature", o->temperature, "top-p", o->top_p, "top-k",
+                     (json_int_t)o->top_k, "max-new-tokens",
+                     (json_int_t)o->max_new_tokens, "seed", (json_int_t)o->seed, "system",
+                     o->system.data ? json_stringn(o->system.data, o->system.len)
+                                    : json_null());
+}
+
+static json_t *judging_options(const struct cr_prefer_flags *f) {
     static const char *const rewards[] = {"sum", "bradley-terry", "win", "score"};
-    const struct cr_prefer_opts *o = &f->all.opts;
+    const struct cr_select_opts *select = &f->opts.select;
+    return json_pack(
+        "{s:s,s:s,s:b,s:b,s:f,s:I,s:b,s:s,s:f,s:f,s:b}", "reward", rewards[f->reward],
+        "template", f->template_name ? f->template_name : "", "with-reasons",
+        f->with_reasons, "verdict-only", f->verdict_only, "explain-below",
+        f->judge.opts.explain_below, "judge-tokens",
+        (json_int_t)f->judge.opts.max_new_tokens, "one-order", f->one_order, "pairs",
+        f->pairing ? "all" : "best-worst", "min-margin", select->min_margin, "near-same",
+        select->near_same, "keep-truncated", select->keep_truncated);
+}
+
+static json_t *machine_options(const struct cr_common *c) {
+    static const char *const kv[] = {"auto", "f32", "bf16", "int8"};
+    static const char *const preprocess[] = {"auto", "lmms", "hf"};
+    return json_pack("{s:s,s:s,s:s,s:I}", "dtype", cr_align_dtypes[c->dtype], "kv-dtype",
+                     kv[c->kv_dtype], "preprocess", preprocess[c->preprocess], "context",
+                     (json_int_t)c->context);
+}
+
+/* Takes part; false: no memory. */
+static bool add_options(json_t *to, json_t *part) {
+    bool done = to && part && json_object_update(to, part) == 0;
+    json_decref(part);
+    return done;
+}
+
+/* A new reference; NULL: no memory. */
+static json_t *options_of(const struct cr_align_flags *f) {
     json_t *train = json_array();
     for (size_t i = 0; i < f->n_train; i++)
         json_array_append_new(train, json_string(f->train[i]));
-    return json_pack(
-        "{s:o,s:o,s:I,s:f,s:f,s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:s,s:f,s:f,s:b,s:o,s:s,s:s,s:"
-        "o}",
-        "prompts", hash_of(f->prompts), "eval-prompts", hash_of(f->held_out), "samples",
-        (json_int_t)o->k, "temperature", o->temperature, "top-p", o->top_p, "top-k",
-        (json_int_t)o->top_k, "max-new-tokens", (json_int_t)o->max_new_tokens, "seed",
-        (json_int_t)o->seed, "reward", rewards[f->all.reward], "template",
-        f->all.template_name ? f->all.template_name : "", "with-reasons",
-        f->all.with_reasons, "one-order", f->all.one_order, "pairs",
-        f->all.pairing ? "all" : "best-worst", "min-margin", o->select.min_margin,
-        "near-same", o->select.near_same, "keep-truncated", o->select.keep_truncated,
-        "system",
-        o->system.data ? json_stringn(o->system.data, o->system.len) : json_null(),
-        "version", critic_version(), "train", f->method == CR_ALIGN_SFT ? "sft" : "dpo",
-        "train-flags", train);
+    json_t *all =
+        json_pack("{s:o,s:o,s:s,s:s,s:o}", "prompts", hash_of(f->prompts), "eval-prompts",
+                  hash_of(f->held_out), "version", critic_version(), "train",
+                  f->method == CR_ALIGN_SFT ? "sft" : "dpo", "train-flags", train);
+    if (add_options(all, sampling_options(&f->all.opts)) &&
+        add_options(all, judging_options(&f->all)) &&
+        add_options(all, machine_options(&f->all.common)))
+        return all;
+    json_decref(all);
+    return NULL;
 }
 
 /* ---- results ------------------------------------------------------------------------------- */
@@ -189,7 +220,9 @@ static enum critic_status check_flags(struct cr_align_flags *f, critic_error *er
 }
 
 static void on_stage(void *user, size_t round, const char *stage) {
-    const struct cr_align_flags *f = user;
+    struct cr_align_flags *f = user;
+    f->round = round;
+    f->stage = stage;
     if (!f->all.common.quiet)
         fprintf(stderr, "round %zu: %s\n", round, stage);
 }
@@ -277,6 +310,10 @@ int cr_cmd_align(int n_args, const char *const *args) {
     enum critic_status done = run(&f, &n_faults, &err);
     if (done == CRITIC_CANCELLED)
         cr_fail(&err, done, "interrupted; go on with --resume");
+    if (done == CRITIC_IO && f.stage) /* a full disk, an endpoint that died */
+        cr_error_wrap(&err, done,
+                      "stopped in round %zu, stage %s; --resume goes on: ", f.round,
+                      f.stage);
     status = done == CRITIC_OK    ? (n_faults ? CR_EXIT_FAILED : CR_EXIT_DONE)
              : f.exit_status != 0 ? f.exit_status /* the sub-command said why */
                                   : cr_report(&err);

@@ -21,6 +21,7 @@ run() { # STATUS RUN [FLAG…]
 
 run 1 whole --rounds 2 # one prompt has no picture
 contains "$err" "round 2: train"
+contains "$err" "prompt 'gone': nowhere.jpg: cannot open"
 contains "$out" "the last policy: whole/round-2/policy"
 expect 0 "$critic" generate --model whole/round-2/policy --image cat.jpg --prompt 'What is it?' --max-new-tokens 2 --context 600 --quiet
 equal "$(wc -l <whole/rounds.jsonl)" 3
@@ -62,6 +63,12 @@ run 2 whole --rounds 2
 one_line_error "whole/state.sqlite holds a run already; --resume goes on with it"
 run 2 whole --rounds 2 --resume --seed 7
 one_line_error "was begun with seed 0; now it is 7"
+run 2 whole --rounds 2 --resume --judge-tokens 7
+one_line_error "was begun with judge-tokens 1024; now it is 7"
+run 2 whole --rounds 2 --resume --verdict-only
+one_line_error "was begun with verdict-only false; now it is true"
+run 2 whole --rounds 2 --resume --kv-dtype bf16
+one_line_error 'was begun with kv-dtype "auto"; now it is "bf16"'
 
 # An adapter a round, merged into the policy that the next one starts from.
 lora() { # STATUS LORA FLAG…
@@ -78,9 +85,53 @@ for pair in "$model lora/round-1/policy" "lora/round-1/policy lora/round-2/polic
     set -- $pair
     cmp "$1/model.safetensors" "$2/model.safetensors" >.cmp && fail "$2 is $1: nothing was merged"
 done
+# Another policy than the run began with.
+expect 2 "$critic" align --policy lora/round-1/policy --critic longer --prompts prompts.jsonl --eval-prompts eval.jsonl \
+    --out whole -n 3 --max-new-tokens 6 --keep-truncated --context 600 --threads 1 --dtype f32 --rounds 4 --resume --quiet \
+    -- --lr 1e-3 --batch 2 --steps 3
+one_line_error "not the policy of round 0"
 expect 2 "$critic" align --policy "$model" --critic longer --prompts prompts.jsonl --eval-prompts prompts.jsonl --out lora2 -n 3 \
     --max-new-tokens 6 --keep-truncated --context 600 --threads 1 --quiet -- --lora lora/round-1/adapter
 one_line_error "every round trains a new adapter"
+
+# A full disk, at the state, at the page and at a checkpoint: one line, and in the end the same bytes.
+full() { # BLOCKS MESSAGE
+    expect 4 short_of_disk "$1" "$critic" align --policy "$model" --critic longer --prompts prompts.jsonl --eval-prompts eval.jsonl \
+        --out full -n 3 --max-new-tokens 6 --keep-truncated --context 600 --threads 1 --dtype f32 --rounds 2 --resume --quiet \
+        -- --lr 1e-3 --batch 2 --steps 3
+    one_line_error "$2"
+}
+full 4 "full/state.sqlite: "
+full 64 "stopped in round 0, stage report; --resume goes on: full/report.html: cannot write"
+full 1000 "/trainer.safetensors: cannot write"
+run 1 full --rounds 2 --resume --quiet
+while read -r file; do
+    cmp "elsewhere/run/$file" "full/$file" || fail "$file differs"
+done <files
+
+# An endpoint that dies while it judges pairs, then while it judges the evaluation.
+if command -v python3 >/dev/null; then
+    remote() { # STATUS OUT
+        expect "$1" "$critic" align --policy "$model" --critic "$url" --endpoint-model m --tries 1 --prompts prompts.jsonl \
+            --eval-prompts eval.jsonl --out "$2" -n 3 --max-new-tokens 6 --keep-truncated --context 600 --threads 1 --dtype f32 \
+            --rounds 1 --resume --quiet -- --lr 1e-3 --batch 2 --steps 3
+    }
+    dying_judge 20
+    remote 4 dead
+    one_line_error "stopped in round 1, stage judge; --resume goes on: gave up after 1 tries: $url"
+    wait $judge_pid
+    dying_judge 32 # the other five prompts, and one of the three to compare
+    remote 4 dead
+    one_line_error "stopped in round 1, stage verdicts; --resume goes on: gave up after 1 tries: $url"
+    wait $judge_pid
+    dying_judge 100000
+    remote 1 dead
+    remote 1 alive
+    for file in rounds.jsonl round-1/pairs.ledger.jsonl round-1/policy/model.safetensors round-1/eval.jsonl; do
+        cmp dead/$file alive/$file || fail "$file differs"
+    done
+    kill $judge_pid
+fi
 
 # The trainer's own words where its flags are wrong; the run can be gone on with.
 expect 2 "$critic" align --policy "$model" --critic coin --prompts prompts.jsonl --eval-prompts eval.jsonl --out bad -n 3 \
