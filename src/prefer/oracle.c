@@ -39,6 +39,11 @@ static enum critic_status add_scene(struct cr_oracle *o, struct cr_str text,
     if (!grown)
         return no_memory(err);
     o->scenes = grown;
+    if (json_object_get(o->at, line.image))
+        return cr_fail(
+            err, CRITIC_BAD_DATA,
+            "%s: the picture '%.200s' stands there twice; expected a scene each", where,
+            line.image);
     if (json_object_set_new(o->at, line.image, json_integer((json_int_t)o->n)))
         return no_memory(err);
     o->scenes[o->n++] = line.scene;

@@ -138,6 +138,18 @@ static void test_refuses(void **state) {
             "base.jsonl:1");
     T_FAILS(cr_oracle_open(&none, WORLD "/nowhere.jsonl", &err), CRITIC_BAD_FILE,
             "nowhere.jsonl");
+    /* Two files of scenes put together without their folders' names. */
+    struct cr_buf text, twice;
+    cr_buf_init(&text, 1 << 20);
+    cr_buf_init(&twice, 1 << 20);
+    T_OK(cr_file_read(WORLD "/train/scenes.jsonl", &text, &err));
+    T_OK(cr_buf_append(&twice, text.data, text.len, &err));
+    T_OK(cr_buf_append(&twice, text.data, text.len, &err));
+    T_OK(cr_file_write_text(WORLD "/train/twice.jsonl", cr_buf_str(&twice), &err));
+    T_FAILS(cr_oracle_open(&none, WORLD "/train/twice.jsonl", &err), CRITIC_BAD_DATA,
+            "twice.jsonl:5: the picture 'images/0000/000000.png' stands there twice");
+    cr_buf_fini(&text);
+    cr_buf_fini(&twice);
 }
 
 int main(void) {
