@@ -162,8 +162,10 @@ static enum critic_status store_text(struct cr_args *a, const struct cr_flag *f,
                                      const struct spelling *as, const char *value,
                                      bool from_file, critic_error *err) {
     struct cr_str text = cr_str_of(value);
-    if (from_file)
+    if (from_file) {
         CR_TRY(read_text(a, value, &text, err));
+        CR_TRY(append_text(a, &a->files, cr_str_of(value), err));
+    }
     size_t bad = cr_utf8_invalid_at(text.data, text.len);
     if (bad != SIZE_MAX)
         return cr_fail(err, from_file ? CRITIC_BAD_DATA : CRITIC_BAD_ARGUMENT,

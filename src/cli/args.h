@@ -56,7 +56,8 @@ struct cr_args {
     struct cr_arena arena; /* of texts and lists */
     const char **positional;
     size_t n_positional;
-    bool help; /* --help or -h stood there; nothing else was checked */
+    struct cr_strs files; /* that "-file" twins have read */
+    bool help;            /* --help or -h stood there; nothing else was checked */
 };
 
 /* args: argv without the program and the command. Strings are borrowed from it.

@@ -182,12 +182,15 @@ static enum critic_status summarise(const struct perplexity_flags *f, const stru
     return print_summary(f, &s, err);
 }
 
-static enum critic_status run_parsed(struct perplexity_flags *f, critic_error *err) {
+static enum critic_status run_parsed(struct perplexity_flags *f,
+                                     const struct cr_args *args, critic_error *err) {
     struct run r = {0};
     if (!f->text.data)
         return cr_fail(err, CRITIC_BAD_ARGUMENT, "no text: give --text-file or --text");
     if (f->save && f->against)
         CR_TRY(cr_file_apart(f->against, f->save, err));
+    for (size_t i = 0; f->save && i < args->files.n; i++)
+        CR_TRY(cr_file_apart(args->files.items[i].data, f->save, err));
     cr_ids_init(&r.ids);
     enum critic_status status = foretell(f, &r, err);
     if (status == CRITIC_OK)
@@ -236,5 +239,5 @@ int cr_cmd_perplexity(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    return cr_command_end(&parsed, cr_outcome(run_parsed(&f, &err), &err));
+    return cr_command_end(&parsed, cr_outcome(run_parsed(&f, &parsed, &err), &err));
 }

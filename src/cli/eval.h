@@ -40,6 +40,12 @@ enum critic_status
 cr_eval_write_report(const char *report, const char *title,
                      void (*fill)(struct cr_page *page, const void *from),
                      const void *from, json_t *twin, critic_error *err);
+/* Fails where `output` is `input`, or lies in it where that is a folder. */
+enum critic_status cr_eval_apart(const char *input, const char *output,
+                                 critic_error *err);
+/* The same of the page and its twin; report NULL: none. */
+enum critic_status cr_eval_report_apart(const char *input, const char *report,
+                                        critic_error *err);
 /* Scores a file of predictions, prints, and with report not NULL writes the page and its twin: the
  * exit status. labels NULL: they stand in the predictions. */
 int cr_eval_show_pope(const struct cr_common *c, const char *predictions,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/dir.h"
 #include "base/file.h"
 #include "cli/eval.h"
 #include "eval/calibration.h"
@@ -41,6 +42,37 @@ static enum critic_status write_json(const char *report, json_t *whole,
     json_decref(whole);
     cr_buf_fini(&text);
     cr_buf_fini(&path);
+    return status;
+}
+
+enum critic_status cr_eval_apart(const char *input, const char *output,
+                                 critic_error *err) {
+    struct cr_buf names, path;
+    const char *name = NULL;
+    enum critic_status status = cr_file_apart(input, output, err);
+    cr_buf_init(&names, MAX_TEXT);
+    cr_buf_init(&path, 1 << 16);
+    if (status == CRITIC_OK && cr_dir_list(&names, input, NULL) == CRITIC_OK)
+        while (status == CRITIC_OK && (name = cr_dir_next(&names, name)))
+            if (cr_path_join(&path, input, name, NULL) == CRITIC_OK)
+                status = cr_file_apart(path.data, output, err);
+    cr_buf_fini(&names);
+    cr_buf_fini(&path);
+    return status;
+}
+
+enum critic_status cr_eval_report_apart(const char *input, const char *report,
+                                        critic_error *err) {
+    struct cr_buf twin;
+    if (!report)
+        return CRITIC_OK;
+    cr_buf_init(&twin, 1 << 16);
+    enum critic_status status = cr_eval_apart(input, report, err);
+    if (status == CRITIC_OK)
+        status = twin_path(&twin, report, err);
+    if (status == CRITIC_OK)
+        status = cr_eval_apart(input, twin.data, err);
+    cr_buf_fini(&twin);
     return status;
 }
 
@@ -101,11 +133,11 @@ static enum critic_status write_made(const char *path, make_text make,
 
 enum critic_status cr_result_apart(const struct cr_result_flags *f, const char *input,
                                    critic_error *err) {
-    const char *const outputs[] = {f->report, f->csv, f->markdown};
+    const char *const outputs[] = {f->csv, f->markdown};
     for (size_t i = 0; i < CR_COUNT(outputs); i++)
         if (outputs[i])
-            CR_TRY(cr_file_apart(input, outputs[i], err));
-    return CRITIC_OK;
+            CR_TRY(cr_eval_apart(input, outputs[i], err));
+    return cr_eval_report_apart(input, f->report, err);
 }
 
 enum critic_status cr_result_files(const struct cr_result_flags *f,

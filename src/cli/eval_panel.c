@@ -78,6 +78,10 @@ static enum critic_status run_panel(struct panel_flags *f, const struct cr_exam 
     struct cr_eval_judges judges = {0};
     struct cr_panel panel;
     enum critic_status status;
+    if (f->load.data)
+        CR_TRY(cr_result_apart(&f->result, f->load.data, err));
+    if (f->load.data && f->panel.output)
+        CR_TRY(cr_eval_apart(f->load.data, f->panel.output, err));
     CR_TRY_GOTO(cr_exam_load(&set, exam, &f->load, faults, err));
     if (f->judge.opts.n_samples > 1 && !(f->judge.opts.temperature > 0))
         f->judge.opts.temperature = 0.7;

@@ -205,7 +205,7 @@ static enum critic_status check_outputs(const struct run_flags *f, critic_error 
     const char *const outputs[] = {f->run.output, f->panel.output};
     for (size_t i = 0; f->load.data && i < CR_COUNT(outputs); i++)
         if (outputs[i])
-            CR_TRY(cr_file_apart(f->load.data, outputs[i], err));
+            CR_TRY(cr_eval_apart(f->load.data, outputs[i], err));
     return f->load.data ? cr_result_apart(&f->result, f->load.data, err) : CRITIC_OK;
 }
 

@@ -80,8 +80,10 @@ int cr_eval_show_mme(const struct cr_common *c, const char *predictions,
                      const char *report) {
     critic_error err = {0};
     struct cr_faults faults = {0};
-    struct cr_mme m;
-    enum critic_status status = cr_mme_score(&m, predictions, &faults, &err);
+    struct cr_mme m = {0};
+    enum critic_status status = cr_eval_report_apart(predictions, report, &err);
+    if (status == CRITIC_OK)
+        status = cr_mme_score(&m, predictions, &faults, &err);
     if (status == CRITIC_OK && c->json)
         status = cr_print_json_exact(mme_json(&m), &err);
     else if (status == CRITIC_OK)
@@ -187,8 +189,12 @@ int cr_eval_show_pope(const struct cr_common *c, const char *predictions,
                       const char *labels, const char *report) {
     critic_error err = {0};
     struct cr_faults faults = {0};
-    struct cr_pope p;
-    enum critic_status status = cr_pope_score(&p, predictions, labels, &faults, &err);
+    struct cr_pope p = {0};
+    enum critic_status status = cr_eval_report_apart(predictions, report, &err);
+    if (status == CRITIC_OK && labels)
+        status = cr_eval_report_apart(labels, report, &err);
+    if (status == CRITIC_OK)
+        status = cr_pope_score(&p, predictions, labels, &faults, &err);
     if (status == CRITIC_OK && c->json)
         status = cr_print_json_exact(pope_json(&p), &err);
     else if (status == CRITIC_OK)

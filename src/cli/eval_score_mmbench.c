@@ -81,8 +81,10 @@ int cr_eval_show_mmbench(const struct cr_common *c, const char *predictions,
                          const char *report) {
     critic_error err = {0};
     struct cr_faults faults = {0};
-    struct cr_mmbench m;
-    enum critic_status status = cr_mmbench_score(&m, predictions, &faults, &err);
+    struct cr_mmbench m = {0};
+    enum critic_status status = cr_eval_report_apart(predictions, report, &err);
+    if (status == CRITIC_OK)
+        status = cr_mmbench_score(&m, predictions, &faults, &err);
     if (status == CRITIC_OK && c->json)
         status = cr_print_json_exact(report_json(&m), &err);
     else if (status == CRITIC_OK)

@@ -186,6 +186,10 @@ cp in.jsonl kept
 prefer="prefer --policy $model --critic coin"
 wrong 2 "in.jsonl: is the input as well" $prefer --prompts in.jsonl --out in.jsonl --force
 wrong 2 "in.samples.jsonl: is the input as well" $prefer --prompts in.samples.jsonl --out in.jsonl --force
+wrong 2 "in.samples.jsonl: is the input as well" $prefer --prompts in.jsonl --scenes in.samples.jsonl --out in.samples.jsonl --force
+cp "$tiny/ov-text.gguf" policy.gguf
+wrong 2 "policy.gguf: is the input as well" prefer --critic coin --policy policy.gguf --prompts in.jsonl --out policy.gguf --force
+wrong 2 "policy.gguf: is the input as well" prefer --critic policy.gguf --policy "$model" --prompts in.jsonl --out policy.gguf --force
 wrong 2 "in.jsonl: is the input as well" data convert in.jsonl --to messages --out in.jsonl
 wrong 2 "in.jsonl: is the input as well" data prompts in.jsonl --out in.jsonl --force
 wrong 2 "in.jsonl: is the input as well" data stats in.jsonl --sheet in.jsonl
@@ -194,7 +198,18 @@ for flag in report csv markdown; do
     wrong 2 "in.jsonl: is the input as well" eval compare in.jsonl in.samples.jsonl --$flag in.jsonl
 done
 wrong 2 "in.jsonl: is the input as well" perplexity -m "$model" --text "a b" --against in.jsonl --save in.jsonl
-cmp in.jsonl kept && cmp in.samples.jsonl kept || fail "an input was written over"
+wrong 2 "in.jsonl: is the input as well" perplexity -m "$model" --text-file in.jsonl --save in.jsonl
+for kind in pope mmbench; do
+    wrong 2 "in.jsonl: is the input as well" eval score $kind --predictions in.jsonl --report in.jsonl
+done
+wrong 2 "in.jsonl: is the input as well" eval score pope --predictions in.samples.jsonl --labels in.jsonl --report in.jsonl
+mkdir -p answers
+cp in.jsonl answers/OCR.txt
+wrong 2 "answers/OCR.txt: is the input as well" eval score mme --predictions answers --report answers/OCR.txt
+# The twin of a page, too.
+cp in.jsonl twin.json
+wrong 2 "twin.json: is the input as well" eval score pope --predictions twin.json --report twin.html
+cmp in.jsonl kept && cmp in.samples.jsonl kept && cmp answers/OCR.txt kept && cmp twin.json kept || fail "an input was written over"
 
 # A judge that is not there is told before the sampling.
 wrong 3 "absent: no such file or folder" prefer --policy "$model" --critic absent --prompts in.jsonl --out o.jsonl

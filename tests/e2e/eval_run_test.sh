@@ -230,6 +230,20 @@ cp own.jsonl own.kept
 run 2 vl-rewardbench -d own.jsonl --baseline coin -o ./own.jsonl --force
 contains "$err" "own.jsonl: is the input as well"
 run 2 vl-rewardbench -d own.jsonl --baseline coin --panel own.jsonl --force
+for flag in report csv markdown; do
+    run 2 vl-rewardbench -d own.jsonl --baseline coin --$flag own.jsonl
+    contains "$err" "own.jsonl: is the input as well"
+done
+mkdir own
+cp own.jsonl own/own.jsonl
+run 2 vl-rewardbench -d own --baseline coin -o own/own.jsonl --force
+contains "$err" "own/own.jsonl: is the input as well"
+run 2 vl-rewardbench -d own --baseline coin --report own/own.jsonl
+contains "$err" "own/own.jsonl: is the input as well"
+expect 2 "$critic" eval panel vl-rewardbench -d own.jsonl --baseline coin -o own.jsonl --force
+contains "$err" "own.jsonl: is the input as well"
+expect 2 "$critic" eval panel vl-rewardbench -d own.jsonl --baseline coin --report own.jsonl
+contains "$err" "own.jsonl: is the input as well"
 cmp own.jsonl own.kept || fail "eval run wrote over the file that it judges"
 
 # What is there from other items stays; what was judged later goes to its place.
