@@ -98,7 +98,8 @@ static enum critic_status score_all(struct cr_reference *r, const struct cr_net 
             status = score(r, net, &batch, err);
         if (status == CRITIC_OK && r->o.cancel && r->o.cancel(r->o.cancel_user))
             status = cr_fail(err, CRITIC_CANCELLED,
-                             "interrupted while the reference was computed");
+                             "interrupted while the reference was computed, before the "
+                             "first step; the same command begins again");
         if (status == CRITIC_OK && r->o.on_progress)
             r->o.on_progress(r->o.user, i + n, n_packs);
     }

@@ -50,6 +50,7 @@ few="$critic train dpo $flags --steps 2 --data $tmp/few.jsonl"
     kill -9 $pid 2>/dev/null || fail "it ended before it was killed"
     wait $pid 2>/dev/null || true
     [ ! -f "$tmp/killed/model.safetensors" ] || fail "it was finished before it was killed"
+    cp -r "$tmp/killed" "$tmp/full"
     expect 0 $dpo --out "$tmp/killed" --resume
     for file in model.safetensors reference.jsonl checkpoint-10/trainer.safetensors; do
         expect 0 cmp "$tmp/once/$file" "$tmp/killed/$file"
@@ -58,6 +59,39 @@ few="$critic train dpo $flags --steps 2 --data $tmp/few.jsonl"
         sed 's/"tokens_per_second": [^,]*, "seconds": [^,]*, //' "$tmp/$run/metrics.jsonl" >"$tmp/$run.lines"
     done
     expect 0 cmp "$tmp/once.lines" "$tmp/killed.lines"
+
+    # A full disk, at the references, at the page and at a checkpoint: one line, what was there stays, and it goes on.
+    expect 4 short_of_disk 1 $dpo --out "$tmp/small"
+    one_line_error "small/reference.jsonl: cannot write"
+    expect 4 short_of_disk 64 $dpo --out "$tmp/small" --resume
+    one_line_error "small/report.html: cannot write"
+    cp -r "$tmp/full/checkpoint-2" "$tmp/kept"
+    expect 4 short_of_disk 1000 $dpo --out "$tmp/full" --resume
+    one_line_error "/trainer.safetensors: cannot write"
+    equal "$(cd "$tmp/full" && echo checkpoint-*)" checkpoint-2
+    expect 0 diff -r "$tmp/kept" "$tmp/full/checkpoint-2"
+    for run in small full; do
+        expect 0 $dpo --out "$tmp/$run" --resume
+        for file in model.safetensors reference.jsonl checkpoint-10/trainer.safetensors; do
+            expect 0 cmp "$tmp/once/$file" "$tmp/$run/$file"
+        done
+    done
+
+    # Interrupted as it trains: one line says where it stands and how to go on.
+    $critic train dpo $flags --steps 1000 --data "$tmp/pairs.jsonl" --out "$tmp/int" 2>"$tmp/.err" &
+    pid=$!
+    i=0
+    while [ ! -f "$tmp/int/reference.jsonl" ] && [ $i -lt 6000 ]; do
+        sleep 0.01
+        i=$((i + 1))
+    done
+    kill -INT $pid
+    got=0
+    wait $pid || got=$?
+    err=$(cat "$tmp/.err")
+    equal "$got" 130
+    one_line_error "holds it (--resume)"
+    [ "$(cd "$tmp/int" && echo checkpoint-*)" != "checkpoint-*" ] || fail "no checkpoint: $err"
 
     # An adapter that begins at nothing: without it the policy is where it started.
     expect 0 $short --out "$tmp/lora" --lora r=4,alpha=8
