@@ -104,55 +104,105 @@ INLINE vec ramp_at(struct ramp ramp, ivec q) {
 
 /* ---- bf16 times bf16 ------------------------------------------------------------------- */
 
-/* 32 pairs of bf16; denormals count as zero. */
-INLINE vec dot_bf16(const unsigned char *w, const uint16_t *x, vec sum) {
-    return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_loadu_si512(w),
-                            (__m512bh)_mm512_loadu_si512(x));
+/* Up to 4 rows of x meet 4 weight rows together, up to 8 meet 3: each vector from either side is
+ * used as often as the registers allow, since rows of x that do not fit the first-level cache come
+ * from the second. */
+#define FEW_ROWS 4
+#define X_ROWS   8
+
+/* Bytes between the weights at hand and those asked for: past this group of rows. */
+INLINE size_t bf16_ahead(size_t group_bytes) {
+    return group_bytes > 16384 ? group_bytes : 16384;
 }
 
-/* One weight row against m rows of x; 4 sums each, 32 products a sum. */
-INLINE void bf16_dot(int m, const struct cr_step *s, const unsigned char *w,
-                     const uint16_t *x, size_t x_row, float *y) {
-    size_t whole = s->k - s->k % 128;
-    vec sums[4][4];
-#pragma GCC unroll 16
-    for (int i = 0; i < 4 * m; i++)
-        sums[i / 4][i % 4] = v_set(0);
-    for (size_t k = 0; k < whole; k += 128) {
-#pragma GCC unroll 16
-        for (int i = 0; i < 4 * m; i++) {
-            size_t at = k + (size_t)(i % 4 * 32);
-            sums[i / 4][i % 4] = dot_bf16(w + 2 * at, x + (size_t)(i / 4) * x_row + at,
-                                          sums[i / 4][i % 4]);
+/* The next terms of a * m sums, 32 or as many as the mask says. */
+INLINE void bf16_terms(const size_t a, const size_t m, __mmask32 mask,
+                       const unsigned char *w, size_t w_row, const uint16_t *x,
+                       size_t x_row, vec sums[][X_ROWS]) {
+    __m512i w32[4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < a; i++)
+        w32[i] = _mm512_maskz_loadu_epi16(mask, w + i * w_row);
+#pragma GCC unroll 8
+    for (size_t r = 0; r < m; r++) {
+        __m512i x32 = _mm512_loadu_si512(x + r * x_row);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < a; i++)
+            sums[i][r] = _mm512_dpbf16_ps(sums[i][r], (__m512bh)w32[i], (__m512bh)x32);
+    }
+}
+
+/* `a` weight rows against m rows of x, one vector of sums each, 32 terms after 32: the order of a
+ * row's sum depends on k alone. Weights come as one stream, in the order of memory, into the
+ * second-level cache: several rows read side by side are several streams, which the machine's own
+ * prefetching does not keep up with. fetch: nothing has asked for them yet. */
+INLINE void bf16_dot(const size_t a, const size_t m, const bool fetch,
+                     const struct cr_step *s, const unsigned char *w, const uint16_t *x,
+                     size_t x_row, float *y) {
+    const size_t w_row = s->w_row_bytes;
+    const unsigned char *ahead = w + bf16_ahead(a * w_row);
+    size_t k = 0;
+    vec sums[4][X_ROWS];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < a; i++)
+#pragma GCC unroll 8
+        for (size_t r = 0; r < m; r++)
+            sums[i][r] = v_set(0);
+    for (; k + 32 <= s->k; k += 32, ahead += 64 * a) {
+        bf16_terms(a, m, 0xffffffffu, w + 2 * k, w_row, x + k, x_row, sums);
+#pragma GCC unroll 4
+        for (size_t i = 0; fetch && i < a; i++)
+            _mm_prefetch((const char *)ahead + 64 * i, _MM_HINT_T1);
+    }
+    if (k < s->k)
+        bf16_terms(a, m, (1u << (s->k - k)) - 1, w + 2 * k, w_row, x + k, x_row, sums);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < a; i++)
+#pragma GCC unroll 8
+        for (size_t r = 0; r < m; r++)
+            y[r * s->y_row + i] = v_sum(sums[i][r]);
+}
+
+/* All rows of x against `a` weight rows at w; y: of the first one. */
+INLINE void bf16_rows(const size_t a, const struct cr_step *s, const unsigned char *w,
+                      size_t x_row, float *y) {
+    const uint16_t *x = s->x;
+    for (size_t r = 0; r < s->m; r += X_ROWS, x += X_ROWS * x_row) {
+        float *to = y + r * s->y_row;
+        if (s->m - r >= X_ROWS) {
+            if (r == 0)
+                bf16_dot(a, X_ROWS, true, s, w, x, x_row, to);
+            else
+                bf16_dot(a, X_ROWS, false, s, w, x, x_row, to);
+            continue;
+        }
+        switch (s->m - r) {
+#define CASE(m)                                                                          \
+    case m:                                                                              \
+        bf16_dot(a, m, true, s, w, x, x_row, to);                                        \
+        break;
+            CASE(1)
+            CASE(2)
+            CASE(3)
+            CASE(4)
+            CASE(5)
+            CASE(6)
+            CASE(7)
+#undef CASE
         }
     }
-    if (whole < s->k) { /* the rest of the row, filled up with zeros */
-        unsigned char rest[256] = {0};
-        memcpy(rest, w + 2 * whole, 2 * (s->k - whole));
-        for (size_t at = 0; at < s->k - whole; at += 32)
-            for (int r = 0; r < m; r++)
-                sums[r][at / 32] = dot_bf16(
-                    rest + 2 * at, x + (size_t)r * x_row + whole + at, sums[r][at / 32]);
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < m; r++)
-        y[(size_t)r * s->y_row] =
-            v_sum(v_add(v_add(sums[r][0], sums[r][1]), v_add(sums[r][2], sums[r][3])));
 }
 
 static void step_bf16(const struct cr_step *s, size_t n, size_t x_row) {
-    const uint16_t *x = s->x;
-    for (size_t row = 0; row < n; row++) {
-        const unsigned char *w = (const unsigned char *)s->w + row * s->w_row_bytes;
-        float *y = s->y + row;
-        size_t r = 0;
-        for (; s->m - r >= 4; r += 4)
-            bf16_dot(4, s, w, x + r * x_row, x_row, y + r * s->y_row);
-        for (; s->m - r >= 2; r += 2)
-            bf16_dot(2, s, w, x + r * x_row, x_row, y + r * s->y_row);
-        for (; r < s->m; r++)
-            bf16_dot(1, s, w, x + r * x_row, x_row, y + r * s->y_row);
-    }
+    const unsigned char *w = s->w;
+    size_t row = 0;
+    if (s->m <= FEW_ROWS)
+        for (; n - row >= 4; row += 4, w += 4 * s->w_row_bytes)
+            bf16_rows(4, s, w, x_row, s->y + row);
+    for (; n - row >= 3; row += 3, w += 3 * s->w_row_bytes)
+        bf16_rows(3, s, w, x_row, s->y + row);
+    for (; row < n; row++, w += s->w_row_bytes)
+        bf16_rows(1, s, w, x_row, s->y + row);
 }
 
 /* ---- small integers times bf16 ---------------------------------------------------------- */

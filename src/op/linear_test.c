@@ -270,7 +270,7 @@ static void test_small_product_is_exact(void **state) {
 /* A reference run of many rows, then any number of them from any place on 1 and 2 threads. */
 static void check_invariance(enum cr_isa isa, enum cr_compute compute, enum cr_dtype w,
                              enum cr_phase phase, size_t k, size_t n, struct cr_rng *r) {
-    static const size_t counts[] = {1, 2, 3, 4, 5, 8, 13, 16, 31, 64, 100, 300, 512};
+    static const size_t counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 13, 16, 31, 64, 100, 300, 512};
     static const size_t offsets[] = {0, 1, 37};
     const size_t most = phase == CR_STEP ? 40 : 600;
     struct cr_exec *two = exec_new(isa, compute, 2), *one = exec_new(isa, compute, 1);
