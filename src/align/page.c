@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/grow.h"
 #include "io/json.h"
+#include "io/jsonl_order.h"
 #include "report/page.h"
 
 #define MAX_PATH_BYTES    ((size_t)1 << 16)
@@ -196,8 +197,9 @@ struct examples {
 
 static enum critic_status keep_example(void *user, json_t *line, critic_error *err) {
     struct examples *all = user;
-    const json_t *base = json_object_get(line, "base"), *a, *b;
-    if (!json_is_string(base) || json_equal(base, json_object_get(line, "answer")))
+    const json_t *base = json_object_get(line, "base"), *a, *b, *share;
+    if (cr_row_is_error(line) || !json_is_string(base) ||
+        json_equal(base, json_object_get(line, "answer")))
         return CRITIC_OK;
     struct example *grown = cr_grow(all->list, all->n, &all->cap, sizeof *grown);
     if (!grown)
@@ -205,9 +207,11 @@ static enum critic_status keep_example(void *user, json_t *line, critic_error *e
     all->list = grown;
     a = json_object_get(line, "quality");
     b = json_object_get(line, "base_quality");
+    share = json_object_get(line, "share");
     double change = json_is_number(a) && json_is_number(b)
                         ? json_number_value(a) - json_number_value(b)
-                        : json_number_value(json_object_get(line, "share")) - 0.5;
+                    : json_is_number(share) ? json_number_value(share) - 0.5
+                                            : 0;
     all->list[all->n] = (struct example){json_incref(line), change, all->n};
     all->n++;
     return CRITIC_OK;
@@ -279,7 +283,8 @@ add_examples(struct cr_page *page, const struct cr_align_report *r, critic_error
         cr_buf_printf(&name, err, "round-%zu/eval.jsonl", r->rows[r->n_rows - 1].round));
     CR_TRY_GOTO(cr_align_path(&path, r->out, name.data, err));
     CR_TRY_GOTO(cr_align_lines(path.data, keep_example, &all, err));
-    qsort(all.list, all.n, sizeof *all.list, by_change);
+    if (all.n > 0)
+        qsort(all.list, all.n, sizeof *all.list, by_change);
     size_t n = CR_MIN(r->n_examples, all.n), n_better = n - n / 2;
     if (n > 0)
         cr_page_heading(page, "Answers that changed most");
