@@ -23,8 +23,15 @@ static enum critic_status check_out(const struct prefer_flags *f, critic_error *
     if (f->all.opts.resume && f->all.opts.force)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "--resume and --force exclude each other");
-    if (f->all.opts.resume || f->all.opts.force || stat(f->out, &st) != 0 ||
-        !S_ISREG(st.st_mode) || st.st_size == 0)
+    if (stat(f->out, &st) != 0)
+        return CRITIC_OK;
+    if (!S_ISREG(st.st_mode))
+        return cr_fail(
+            err, CRITIC_BAD_ARGUMENT,
+            "%s: is no file; expected a file's name, two more files are written "
+            "beside it",
+            f->out);
+    if (f->all.opts.resume || f->all.opts.force || st.st_size == 0)
         return CRITIC_OK;
     return cr_fail(
         err, CRITIC_BAD_ARGUMENT,

@@ -5,7 +5,9 @@
 #include "base/checked.h"
 #include "base/file.h"
 #include "cli/prefer.h"
+#include "judge/template.h"
 #include "rater/rater.h"
+#include "tensor/store.h"
 
 void cr_prefer_flags_init(struct cr_prefer_flags *f) {
     memset(f, 0, sizeof *f);
@@ -35,9 +37,36 @@ static enum critic_status find_critic(const struct cr_prefer_flags *f,
     if (oracle || is_url(f->critic) || is_baseline(f->critic))
         return CRITIC_OK;
     cr_buf_init(&path, 1 << 16);
+    struct cr_store *store = NULL;
     enum critic_status status = cr_model_path(f->critic, &path, err);
+    if (status == CRITIC_OK)
+        status = cr_store_open(&store, path.data, err);
+    cr_store_close(store);
     cr_buf_fini(&path);
     return status;
+}
+
+/* Rewards come of comparisons or of scores: the template must ask for the same. */
+static enum critic_status check_template(const struct cr_prefer_flags *f,
+                                         critic_error *err) {
+    struct cr_template *t;
+    enum cr_mode mode =
+        f->reward == CR_REWARD_SCORE ? CR_MODE_POINTWISE : CR_MODE_PAIRWISE;
+    if (!f->template_name)
+        return CRITIC_OK;
+    CR_TRY(cr_template_open(&t, f->template_name, err));
+    enum cr_mode is = t->mode;
+    cr_template_free(t);
+    if (is == mode)
+        return CRITIC_OK;
+    return cr_fail(
+        err, CRITIC_BAD_ARGUMENT,
+        mode == CR_MODE_PAIRWISE
+            ? "--template '%.80s' does not compare two answers; expected one that "
+              "does, or --reward score"
+            : "--template '%.80s' does not score single answers; expected one that "
+              "does, or another --reward",
+        f->template_name);
 }
 
 enum critic_status cr_prefer_flags_check(struct cr_prefer_flags *f, critic_error *err) {
@@ -59,6 +88,7 @@ enum critic_status cr_prefer_flags_check(struct cr_prefer_flags *f, critic_error
     if (strcmp(f->critic, "oracle") == 0 && !f->scenes)
         return cr_fail(err, CRITIC_BAD_ARGUMENT,
                        "the oracle wants --scenes, the scenes.jsonl of the pictures");
+    CR_TRY(check_template(f, err));
     CR_TRY(find_critic(f, err));
     f->opts.reward = (enum cr_reward_kind)f->reward;
     f->opts.select.pairing = (enum cr_pairing)f->pairing;

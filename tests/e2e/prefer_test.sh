@@ -188,6 +188,18 @@ if command -v python3 >/dev/null; then
 fi
 
 # ---- wrong usage and wrong input --------------------------------------------------------------------
+wrong() { # STATUS MESSAGE FLAG…: before anything is sampled
+    status=$1 message=$2
+    shift 2
+    expect "$status" "$critic" prefer --policy "$model" --prompts "$tmp/prompts.jsonl" --threads 1 "$@"
+    one_line_error "$message"
+    [ ! -e "$tmp/z.samples.jsonl" ] || fail "it was begun: $*"
+}
+wrong 2 "'micro-score-10-only' does not compare two answers" --critic "$model" -o "$tmp/z.jsonl" --template micro-score-10-only
+wrong 2 "'pairwise' does not score single answers" --critic coin -o "$tmp/z.jsonl" --template pairwise --reward score
+wrong 2 "template 'nosuch' is neither built in" --critic "$model" -o "$tmp/z.jsonl" --template nosuch
+wrong 3 "cat.jpg: not a checkpoint" --critic "$tmp/cat.jpg" -o "$tmp/z.jsonl"
+wrong 2 "is no file; expected a file's name" --critic "$model" -o "$tmp"
 expect 2 "$critic" prefer --policy "$model" --prompts "$tmp/prompts.jsonl" --out "$tmp/x.jsonl"
 one_line_error "--critic is missing"
 run 2 --force --temperature 0
