@@ -54,7 +54,8 @@ enum critic_status cr_align_run(const struct cr_align_opts *o,
     cr_buf_init(&path, MAX_PATH_BYTES);
     CR_TRY_GOTO(cr_dir_make(o->out, err));
     CR_TRY_GOTO(cr_buf_printf(&path, err, "%s/state.sqlite", o->out));
-    CR_TRY_GOTO(cr_align_state_open(&state, path.data, o->options, o->resume, err));
+    CR_TRY_GOTO(
+        cr_align_state_open(&state, path.data, o->options, o->late, o->resume, err));
     for (size_t number = 0; number <= o->n_rounds; number++)
         CR_TRY_GOTO(run_round(o, stages, n_stages, self, state, number, err));
     status = cr_align_state_settle(state, err);

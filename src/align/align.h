@@ -33,6 +33,7 @@ struct cr_align_opts {
     const char *out;
     size_t n_rounds;
     const json_t *options; /* what must be the same to go on */
+    struct cr_align_late late;
     bool resume;
     /* Before each stage that is run; may be NULL. */
     void (*on_stage)(void *user, size_t round, const char *stage);

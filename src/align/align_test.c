@@ -1,6 +1,8 @@
 /* The frame: stages run once each and in order whatever stops it, and the state's bytes do not tell. */
 #include "align/align.h"
 
+#include <sqlite3.h>
+
 #include "base/checked.h"
 #include "base/file.h"
 #include "t.h"
@@ -14,6 +16,7 @@ struct fake {
     int budget; /* stage calls before one fails; -1: no limit */
     char calls[MAX_CALLS][24];
     size_t n;
+    const char *how; /* an option of the first stage */
 };
 
 static enum critic_status call(struct fake *f, const char *stage,
@@ -41,9 +44,13 @@ static const struct cr_align_stage stages[] = {{"first", false, first},
 
 static enum critic_status run(struct fake *f, const char *out, size_t n_rounds,
                               bool resume, int k) {
-    json_t *options = json_pack("{s:i,s:s}", "k", k, "reward", "sum");
-    const struct cr_align_opts o = {
-        .out = out, .n_rounds = n_rounds, .options = options, .resume = resume};
+    json_t *options =
+        json_pack("{s:i,s:s,s:s}", "k", k, "reward", "sum", "how", f->how ? f->how : "");
+    const struct cr_align_opts o = {.out = out,
+                                    .n_rounds = n_rounds,
+                                    .options = options,
+                                    .late = {"how", "first"},
+                                    .resume = resume};
     enum critic_status status = cr_align_run(&o, stages, 2, f, &err);
     json_decref(options);
     return status;
@@ -118,6 +125,23 @@ static void test_whole_and_broken(void **state) {
     t_dir_remove(&dir);
 }
 
+/* How a stage works can be put right until it has been done once. */
+static void test_late_option(void **state) {
+    struct t_dir dir;
+    struct fake f = {.budget = 1, .how = "wrong"};
+    (void)state;
+    t_dir_make(&dir, "align-late");
+    assert_int_equal(run(&f, dir.path, 2, false, 5), CRITIC_IO); /* in the first stage */
+    f.how = "right";
+    T_FAILS(run(&f, dir.path, 2, true, 6), CRITIC_BAD_ARGUMENT, "begun with k 5");
+    f.budget = 1;
+    assert_int_equal(run(&f, dir.path, 2, true, 5), CRITIC_IO);
+    f.how = "wrong";
+    T_FAILS(run(&f, dir.path, 2, true, 5), CRITIC_BAD_ARGUMENT,
+            "begun with how \"right\"; now it is \"wrong\"");
+    remove_run(dir.path);
+}
+
 /* A second process is refused (a second connection of this one has the same locks). */
 static enum critic_status second_run(void *self, const struct cr_align_round *r,
                                      json_t *detail, critic_error *e) {
@@ -157,11 +181,18 @@ static void test_no_state(void **state) {
     T_FAILS(run(&f, dir.path, 1, true, 5), CRITIC_BAD_FILE,
             "expected the state of a run");
     t_dir_remove(&dir);
+    sqlite3 *db;
+    t_dir_make(&dir, "align-other");
+    assert_int_equal(sqlite3_open(t_path(&dir, "state.sqlite"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "CREATE TABLE t (x)", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    T_FAILS(run(&f, dir.path, 1, true, 5), CRITIC_BAD_FILE, "another program's database");
+    t_dir_remove(&dir);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole_and_broken),
-                                       cmocka_unit_test(test_one_at_a_time),
-                                       cmocka_unit_test(test_no_state)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whole_and_broken), cmocka_unit_test(test_late_option),
+        cmocka_unit_test(test_one_at_a_time), cmocka_unit_test(test_no_state)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,12 +77,25 @@ static enum critic_status compare(const struct cr_align_state *s, const json_t *
     return status;
 }
 
-static enum critic_status begin(struct cr_align_state *s, const json_t *options,
-                                critic_error *err) {
+static enum critic_status put_options(struct cr_align_state *s, const json_t *options,
+                                      critic_error *err) {
     sqlite3_stmt *put = NULL;
     char *text = json_dumps(options, JSON_COMPACT | JSON_SORT_KEYS);
     if (!text)
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    enum critic_status status =
+        prepare(s, "INSERT OR REPLACE INTO options VALUES (1, ?1)", &put, err);
+    if (status == CRITIC_OK) {
+        sqlite3_bind_text(put, 1, text, -1, SQLITE_STATIC);
+        status = sqlite3_step(put) == SQLITE_DONE ? CRITIC_OK : fault(s, err);
+    }
+    sqlite3_finalize(put);
+    free(text);
+    return status;
+}
+
+static enum critic_status begin(struct cr_align_state *s, const json_t *options,
+                                critic_error *err) {
     enum critic_status status = run_sql(
         s,
         "BEGIN IMMEDIATE; PRAGMA application_id=1668432178;"
@@ -92,18 +105,43 @@ static enum critic_status begin(struct cr_align_state *s, const json_t *options,
         err);
     _Static_assert(APPLICATION_ID == 1668432178, "the number in the schema");
     if (status == CRITIC_OK)
-        status = prepare(s, "INSERT INTO options VALUES (1, ?1)", &put, err);
-    if (status == CRITIC_OK) {
-        sqlite3_bind_text(put, 1, text, -1, SQLITE_STATIC);
-        status = sqlite3_step(put) == SQLITE_DONE ? CRITIC_OK : fault(s, err);
-    }
-    sqlite3_finalize(put);
-    free(text);
+        status = put_options(s, options, err);
     return status == CRITIC_OK ? run_sql(s, "COMMIT", err) : status;
 }
 
-static enum critic_status go_on(struct cr_align_state *s, const json_t *options,
+static enum critic_status is_done(struct cr_align_state *s, const char *stage, bool *out,
+                                  critic_error *err) {
+    sqlite3_stmt *get = NULL;
+    enum critic_status status =
+        prepare(s, "SELECT count(*) FROM stages WHERE stage = ?1", &get, err);
+    if (status == CRITIC_OK) {
+        sqlite3_bind_text(get, 1, stage, -1, SQLITE_STATIC);
+        status = sqlite3_step(get) == SQLITE_ROW ? CRITIC_OK : fault(s, err);
+    }
+    *out = status == CRITIC_OK && sqlite3_column_int64(get, 0) > 0;
+    sqlite3_finalize(get);
+    return status;
+}
+
+/* A late option becomes what it is now, where that is still to be said. */
+static enum critic_status renew(struct cr_align_state *s, const json_t *options,
+                                struct cr_align_late late, json_t *theirs,
                                 critic_error *err) {
+    json_t *now = late.key ? json_object_get(options, late.key) : NULL;
+    bool done;
+    if (!now || json_equal(now, json_object_get(theirs, late.key)))
+        return CRITIC_OK;
+    CR_TRY(is_done(s, late.stage, &done, err));
+    if (done)
+        return CRITIC_OK; /* compare() says what is wrong */
+    if (json_object_set(theirs, late.key, now))
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
+    CR_TRY(compare(s, options, theirs, err));
+    return put_options(s, theirs, err);
+}
+
+static enum critic_status go_on(struct cr_align_state *s, const json_t *options,
+                                struct cr_align_late late, critic_error *err) {
     sqlite3_stmt *get = NULL;
     json_t *theirs = NULL;
     enum critic_status status = prepare(s, "SELECT text FROM options", &get, err);
@@ -112,27 +150,38 @@ static enum critic_status go_on(struct cr_align_state *s, const json_t *options,
             sqlite3_step(get) == SQLITE_ROW ? parse(s, get, &theirs, err) : fault(s, err);
     sqlite3_finalize(get);
     if (status == CRITIC_OK)
+        status = renew(s, options, late, theirs, err);
+    if (status == CRITIC_OK)
         status = compare(s, options, theirs, err);
     json_decref(theirs);
     return status;
 }
 
-/* A file without tables is of a run that was killed while it began. */
+/* A file without tables is of a run that was killed while it began. One with tables of somebody else is
+ * no run. */
 static enum critic_status is_empty(struct cr_align_state *s, bool *out,
                                    critic_error *err) {
     sqlite3_stmt *get = NULL;
     enum critic_status status =
-        prepare(s, "SELECT count(*) FROM sqlite_schema", &get, err);
+        prepare(s,
+                "SELECT count(*), (SELECT application_id FROM pragma_application_id) "
+                "FROM sqlite_schema",
+                &get, err);
     if (status == CRITIC_OK)
         status = sqlite3_step(get) == SQLITE_ROW ? CRITIC_OK : fault(s, err);
     *out = status == CRITIC_OK && sqlite3_column_int64(get, 0) == 0;
+    if (status == CRITIC_OK && !*out && sqlite3_column_int64(get, 1) != APPLICATION_ID)
+        status = cr_fail(err, CRITIC_BAD_FILE,
+                         "%s: another program's database; expected the state of a run of "
+                         "critic align",
+                         s->path);
     sqlite3_finalize(get);
     return status;
 }
 
 enum critic_status cr_align_state_open(struct cr_align_state **out, const char *path,
-                                       const json_t *options, bool resume,
-                                       critic_error *err) {
+                                       const json_t *options, struct cr_align_late late,
+                                       bool resume, critic_error *err) {
     enum critic_status status;
     bool empty;
     *out = NULL;
@@ -152,7 +201,7 @@ enum critic_status cr_align_state_open(struct cr_align_state **out, const char *
     if (!empty && !resume)
         CR_TRY_GOTO(cr_fail(err, CRITIC_BAD_ARGUMENT,
                             "%s holds a run already; --resume goes on with it", path));
-    CR_TRY_GOTO(empty ? begin(s, options, err) : go_on(s, options, err));
+    CR_TRY_GOTO(empty ? begin(s, options, err) : go_on(s, options, late, err));
     *out = s;
     return CRITIC_OK;
 fail:

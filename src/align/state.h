@@ -12,13 +12,18 @@
 
 struct cr_align_state;
 
+/* An option that may be another as long as no round has done the stage that it is for. key NULL: none. */
+struct cr_align_late {
+    const char *key, *stage;
+};
+
 /* options: what must be the same to go on (flat object). A file that is there is gone on with where
  * `resume` says so. Errors: CRITIC_BAD_ARGUMENT (there and not resume; an option that differs, named
  * with both values), CRITIC_BAD_FILE (no such database), CRITIC_IO (another
  * process has it open, too), CRITIC_NO_MEMORY. */
 enum critic_status cr_align_state_open(struct cr_align_state **out, const char *path,
-                                       const json_t *options, bool resume,
-                                       critic_error *err);
+                                       const json_t *options, struct cr_align_late late,
+                                       bool resume, critic_error *err);
 void cr_align_state_close(struct cr_align_state *s);
 
 /* *detail: what the stage counted, a new reference; NULL: not done. */

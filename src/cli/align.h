@@ -25,13 +25,15 @@ struct cr_align_flags {
     char what[96]; /* the progress line's beginning */
     size_t round;  /* that is under way, and its stage; NULL: none yet */
     const char *stage;
-    int exit_status; /* of a sub-command that failed and said so; 0: none */
+    int exit_status; /* of a sub-command that ended the run and said so; -1: none */
 };
 
 extern const char *const cr_align_dtypes[]; /* by enum cr_dtype_choice */
 extern const struct cr_align_stage cr_align_stages[];
 extern const size_t cr_align_n_stages;
 
+/* Does critic train take what stands behind "--"? -1, or its exit status, what is wrong being said. */
+int cr_align_check_train(const struct cr_align_flags *f);
 /* Is a --lora behind "--" one that every round can begin anew? Errors: CRITIC_BAD_ARGUMENT. */
 enum critic_status cr_align_check_lora(const struct cr_align_flags *f, critic_error *err);
 

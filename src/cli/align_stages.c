@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "cli/align.h"
 #include "cli/signals.h"
+#include "cli/train.h"
 #include "convert/convert.h"
 #include "engine/engine.h"
 #include "train/lora.h"
@@ -295,37 +296,61 @@ static enum critic_status check_start(struct cr_align_flags *f,
     return status;
 }
 
+/* The trainer's arguments; numbers hold their texts. */
+struct train_args {
+    struct args a;
+    struct place model, data, out;
+    char seed[24], threads[24];
+};
+
+static void fill_args(const struct cr_align_flags *f, const struct cr_align_round *r,
+                      struct train_args *t) {
+    struct args *a = &t->a;
+    a->n = 0;
+    t->model = policy_of(f, r->number - 1);
+    t->data = in_folder(r, "pairs.jsonl");
+    t->out = trained_in(f, r);
+    snprintf(t->seed, sizeof t->seed, "%llu",
+             (unsigned long long)(f->all.opts.seed + r->number));
+    snprintf(t->threads, sizeof t->threads, "%zu", f->all.common.n_threads);
+    add_arg(a, f->method == CR_ALIGN_SFT ? "sft" : "dpo", NULL);
+    add_arg(a, "--model", t->model.text);
+    add_arg(a, "--data", t->data.text);
+    add_arg(a, "--image-folder", f->folder[0] ? f->folder : ".");
+    add_arg(a, "--out", t->out.text);
+    add_arg(a, "--resume", NULL);
+    add_arg(a, "--seed", t->seed);
+    add_arg(a, "--threads", t->threads);
+    add_arg(a, "--dtype", cr_align_dtypes[f->all.common.dtype]);
+    if (f->all.common.isa)
+        add_arg(a, "--isa", f->all.common.isa);
+    if (f->all.common.quiet || f->all.common.json)
+        add_arg(a, "--quiet", NULL);
+    for (size_t i = 0; i < f->n_train; i++)
+        add_arg(a, f->train[i], NULL);
+}
+
+int cr_align_check_train(const struct cr_align_flags *f) {
+    const struct cr_align_round first = {1, f->out, NULL};
+    struct train_args t;
+    fill_args(f, &first, &t);
+    int n = (int)t.a.n - 1;
+    return f->method == CR_ALIGN_SFT ? cr_train_sft_check(n, t.a.list + 1)
+                                     : cr_train_dpo_check(n, t.a.list + 1);
+}
+
 /* As a command of its own would: critic train says itself what is wrong. */
 static enum critic_status train(void *self, const struct cr_align_round *r,
                                 json_t *detail, critic_error *err) {
     struct cr_align_flags *f = self;
-    struct args a = {.n = 0};
-    struct place model = policy_of(f, r->number - 1), data = in_folder(r, "pairs.jsonl"),
-                 out = trained_in(f, r);
-    char seed[24], threads[24];
+    struct train_args t;
     (void)detail;
     CR_TRY(check_start(f, r, err));
-    snprintf(seed, sizeof seed, "%llu",
-             (unsigned long long)(f->all.opts.seed + r->number));
-    snprintf(threads, sizeof threads, "%zu", f->all.common.n_threads);
-    add_arg(&a, f->method == CR_ALIGN_SFT ? "sft" : "dpo", NULL);
-    add_arg(&a, "--model", model.text);
-    add_arg(&a, "--data", data.text);
-    add_arg(&a, "--image-folder", f->folder[0] ? f->folder : ".");
-    add_arg(&a, "--out", out.text);
-    add_arg(&a, "--resume", NULL);
-    add_arg(&a, "--seed", seed);
-    add_arg(&a, "--threads", threads);
-    add_arg(&a, "--dtype", cr_align_dtypes[f->all.common.dtype]);
-    if (f->all.common.isa)
-        add_arg(&a, "--isa", f->all.common.isa);
-    if (f->all.common.quiet || f->all.common.json)
-        add_arg(&a, "--quiet", NULL);
-    for (size_t i = 0; i < f->n_train; i++)
-        add_arg(&a, f->train[i], NULL);
-    f->exit_status = cr_cmd_train((int)a.n, a.list);
+    fill_args(f, r, &t);
+    f->exit_status = cr_cmd_train((int)t.a.n, t.a.list);
     if (f->exit_status != CR_EXIT_DONE)
         return cr_fail(err, CRITIC_BAD_DATA, "critic train failed");
+    f->exit_status = -1;
     return lora_of(f) ? merge(f, r, err) : CRITIC_OK;
 }
 

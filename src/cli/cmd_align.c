@@ -231,11 +231,15 @@ static enum critic_status run(struct cr_align_flags *f, size_t *n_faults,
                               critic_error *err) {
     struct cr_align_opts o = {.out = f->out,
                               .n_rounds = f->n_rounds,
+                              .late = {"train-flags", "train"},
                               .resume = f->resume,
                               .on_stage = on_stage,
                               .user = f};
     f->all.common.progress = &f->all.progress;
     CR_TRY(check_flags(f, err));
+    f->exit_status = cr_align_check_train(f);
+    if (f->exit_status >= 0)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT, "critic train has said why");
     CR_TRY(read_prompts(f, err));
     json_t *options = options_of(f);
     if (!options)
@@ -256,6 +260,7 @@ int cr_cmd_align(int n_args, const char *const *args) {
     critic_error err = {0};
     memset(&f, 0, sizeof f);
     cr_prefer_flags_init(&f.all);
+    f.exit_status = -1;
     f.n_rounds = 3;
     f.eval_share = 0.1;
     f.n_examples = 8;
@@ -315,7 +320,7 @@ int cr_cmd_align(int n_args, const char *const *args) {
                       "stopped in round %zu, stage %s; --resume goes on: ", f.round,
                       f.stage);
     status = done == CRITIC_OK    ? (n_faults ? CR_EXIT_FAILED : CR_EXIT_DONE)
-             : f.exit_status != 0 ? f.exit_status /* the sub-command said why */
+             : f.exit_status >= 0 ? f.exit_status /* the sub-command said why */
                                   : cr_report(&err);
     json_decref(f.prompts);
     json_decref(f.held_out);

@@ -77,7 +77,8 @@ static enum critic_status run_with(void *self, struct cr_net *net, critic_error 
     return status;
 }
 
-int cr_train_sft(int n_args, const char *const *args) {
+/* The command; or only its flags: -1 where they are right. */
+static int command(int n_args, const char *const *args, bool only_flags) {
     struct sft_flags f;
     critic_error err = {0};
     memset(&f, 0, sizeof f);
@@ -122,6 +123,20 @@ int cr_train_sft(int n_args, const char *const *args) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
+    if (only_flags) {
+        enum critic_status right = cr_train_check(&f.train, &err);
+        status = right == CRITIC_OK ? -1 : cr_report(&err);
+        cr_args_fini(&parsed);
+        return status;
+    }
     return cr_command_end(
         &parsed, cr_outcome(cr_train_with_net(&f.train, run_with, &f, &err), &err));
+}
+
+int cr_train_sft(int n_args, const char *const *args) {
+    return command(n_args, args, false);
+}
+
+int cr_train_sft_check(int n_args, const char *const *args) {
+    return command(n_args, args, true);
 }

@@ -265,6 +265,22 @@ enum critic_status cr_train_loop_opts(struct cr_train_flags *f, struct cr_loop_o
     return CRITIC_OK;
 }
 
+enum critic_status cr_train_check(struct cr_train_flags *f, critic_error *err) {
+    struct cr_loop_opts loop;
+    struct cr_template_names names;
+    struct cr_lora_opts lora;
+    bool frozen[3] = {false};
+    if (f->dump || f->init)
+        return cr_fail(err, CRITIC_BAD_ARGUMENT,
+                       "--%s is of no use here: a run trains the policy that it has",
+                       f->dump ? "dump-gradients" : "init");
+    CR_TRY(read_freeze(f, frozen, err));
+    CR_TRY(read_templates(f, &names, err));
+    if (f->lora)
+        CR_TRY(cr_lora_opts_parse(&lora, f->lora, err));
+    return cr_train_loop_opts(f, &loop, err);
+}
+
 enum critic_status cr_train_announce(struct cr_train_flags *f, const struct cr_net *net,
                                      const struct cr_train_sizes *sizes,
                                      const struct cr_loop_opts *loop, critic_error *err) {

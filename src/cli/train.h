@@ -314,6 +314,12 @@ enum critic_status cr_train_loop(struct cr_train_flags *f, struct cr_net *net,
 
 int cr_train_dpo(int n_args, const char *const *args);
 int cr_train_sft(int n_args, const char *const *args);
+/* Of these commands the flags alone, as critic align will give them: -1 where they are right, else the exit
+ * status, what is wrong being said (or --help printed). */
+int cr_train_dpo_check(int n_args, const char *const *args);
+int cr_train_sft_check(int n_args, const char *const *args);
+/* What can be said of the flags before a model is opened. Errors: CRITIC_BAD_ARGUMENT. */
+enum critic_status cr_train_check(struct cr_train_flags *f, critic_error *err);
 int cr_train_tower(int n_args, const char *const *args);
 
 #endif

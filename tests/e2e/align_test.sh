@@ -137,6 +137,25 @@ fi
 expect 2 "$critic" align --policy "$model" --critic coin --prompts prompts.jsonl --eval-prompts eval.jsonl --out bad -n 3 \
     --max-new-tokens 6 --keep-truncated --context 600 --threads 1 --quiet -- --lrr 1e-3
 one_line_error "--lrr"
+[ ! -d bad ] || fail "a run was begun with flags that its trainer does not take"
+late() { # STATUS FLAG…: of the training
+    status=$1
+    shift
+    expect "$status" "$critic" align --policy "$model" --critic longer --prompts prompts.jsonl --eval-prompts prompts.jsonl --out late -n 3 \
+        --max-new-tokens 6 --keep-truncated --context 600 --threads 1 --rounds 1 --quiet --resume -- --steps 1 "$@"
+}
+for wrong in "--out x" "--init x" "--dump-gradients x" "--freeze nothing" "--lr-vector 1e-3"; do
+    # shellcheck disable=SC2086
+    late 2 $wrong
+    one_line_error "${wrong%% *}"
+    [ ! -d late ] || fail "a run was begun with $wrong"
+done
+late 2 --label-smoothing 0.1 --loss ipo
+one_line_error "this loss has no label smoothing"
+late 3 --max-tokens 1 # as can only be known with the data there
+late 0 --max-tokens 600
+late 2 --max-tokens 500
+one_line_error 'was begun with train-flags'
 expect 2 "$critic" align --policy "$model" --critic coin --prompts prompts.jsonl
 one_line_error "--out"
 expect 3 "$critic" align --policy "$model" --critic coin --prompts prompts.jsonl --eval-share 0 --out none
