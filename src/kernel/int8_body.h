@@ -10,8 +10,8 @@
  *                                            which groups [g0, g1) are added; set where g0 is 0
  *   dots4(m, x, first, panel, tile, minima)  m <= ROWS4; both (m, 64)
  * with m a constant wherever it is inlined, and may define
- *   FEW (8)     few8(m, x, first, panel, tile), of all groups, then takes a call of up to so many rows, and dots4
- *               any number of them
+ *   FEW (8)     few8(m, x, first, panel, tile), of all groups, then takes a call of up to so many
+ *               rows; there and in dots4 m need not be a constant
  *   QUANTISE_GROUP   its own quantise_group_whole() for groups of full length. */
 
 #define COLS CR_INT8_COLS
@@ -158,7 +158,7 @@ INLINE void rows8(const size_t m, const struct cr_int8_rows *x, size_t first, si
 }
 
 #ifdef FEW
-INLINE void rows_few(const size_t m, const struct cr_int8_rows *x, size_t first,
+INLINE void rows_few(size_t m, const struct cr_int8_rows *x, size_t first,
                      const uint8_t *panel, const struct cr_int8_out *out) {
     float tile[FEW * COLS] ALIGNED;
     want_rows(out, 0, m);
@@ -166,35 +166,6 @@ INLINE void rows_few(const size_t m, const struct cr_int8_rows *x, size_t first,
     for (size_t r = 0; r < m; r++)
         store_row(tile + r * COLS, NULL, out, r);
 }
-
-/* Calls f(m, ...) with m, at most 8, a constant. */
-#define WITH_CONSTANT(m, f, ...)                                                         \
-    switch (m) {                                                                         \
-    case 8:                                                                              \
-        f(8, __VA_ARGS__);                                                               \
-        break;                                                                           \
-    case 7:                                                                              \
-        f(7, __VA_ARGS__);                                                               \
-        break;                                                                           \
-    case 6:                                                                              \
-        f(6, __VA_ARGS__);                                                               \
-        break;                                                                           \
-    case 5:                                                                              \
-        f(5, __VA_ARGS__);                                                               \
-        break;                                                                           \
-    case 4:                                                                              \
-        f(4, __VA_ARGS__);                                                               \
-        break;                                                                           \
-    case 3:                                                                              \
-        f(3, __VA_ARGS__);                                                               \
-        break;                                                                           \
-    case 2:                                                                              \
-        f(2, __VA_ARGS__);                                                               \
-        break;                                                                           \
-    case 1:                                                                              \
-        f(1, __VA_ARGS__);                                                               \
-        break;                                                                           \
-    }
 #endif
 
 /* Long rows go by pieces of the panel, of CUT_GROUPS or more, that stay in the second-level cache
@@ -251,7 +222,7 @@ static void body_panel8(const struct cr_int8_rows *x, size_t first, size_t m,
     size_t n_pieces = x->n_groups / CUT_GROUPS;
 #ifdef FEW
     if (m <= FEW) {
-        WITH_CONSTANT(m, rows_few, x, first, panel, out)
+        rows_few(m, x, first, panel, out);
         return;
     }
 #endif
@@ -282,7 +253,8 @@ static void body_panel4(const struct cr_int8_rows *x, size_t first, size_t m,
     for (; m - row >= ROWS4; row += ROWS4)
         rows4(ROWS4, x, first, row, panel, out);
 #ifdef FEW
-    WITH_CONSTANT(m - row, rows4, x, first, row, panel, out)
+    if (row < m)
+        rows4(m - row, x, first, row, panel, out);
 #else
     for (; ROWS4 > 2 && m - row >= 2; row += 2)
         rows4(2, x, first, row, panel, out);

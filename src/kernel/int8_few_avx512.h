@@ -36,18 +36,41 @@ INLINE void few_group8(const size_t m, const bool fetch, const struct cr_int8_ro
     }
 }
 
-INLINE void few8(const size_t m, const struct cr_int8_rows *x, size_t first,
+/* Each number of rows is a function of its own: inlined into one, gcc 12 keeps the sums of some of
+ * them in memory, at a quarter of the speed. */
+#define ALONE static __attribute__((noinline))
+
+typedef void group8_function(const struct cr_int8_rows *x, size_t first, size_t g,
+                             const uint8_t *w, size_t n, float *tile);
+
+#define GROUP8(name, m, fetch)                                                           \
+    ALONE void name(const struct cr_int8_rows *x, size_t first, size_t g,                \
+                    const uint8_t *w, size_t n, float *tile) {                           \
+        few_group8(m, fetch, x, first, g, w, n, tile);                                   \
+    }
+GROUP8(first_1, 1, true)
+GROUP8(first_2, 2, true)
+GROUP8(first_3, 3, true)
+GROUP8(first_4, 4, true)
+GROUP8(then_1, 1, false)
+GROUP8(then_2, 2, false)
+GROUP8(then_3, 3, false)
+GROUP8(then_4, 4, false)
+
+static void few8(size_t m, const struct cr_int8_rows *x, size_t first,
                  const uint8_t *panel, float *tile) {
+    static group8_function *const first_rows[] = {NULL, first_1, first_2, first_3,
+                                                  first_4};
+    static group8_function *const then_rows[] = {NULL, then_1, then_2, then_3, then_4};
     size_t fours = (x->k + 3) / 4;
     for (size_t i = 0; i < m * CR_INT8_COLS; i++)
         tile[i] = 0;
     for (size_t g = 0; g < x->n_groups; g++, fours -= 32) {
         const uint8_t *w = panel + g * CR_INT8_GROUP * CR_INT8_COLS;
         size_t n = fours < 32 ? fours : 32;
-        few_group8(m < PASS8 ? m : PASS8, true, x, first, g, w, n, tile);
+        first_rows[m < PASS8 ? m : PASS8](x, first, g, w, n, tile);
         if (m > PASS8)
-            few_group8(m - PASS8, false, x, first + PASS8, g, w, n,
-                       tile + PASS8 * CR_INT8_COLS);
+            then_rows[m - PASS8](x, first + PASS8, g, w, n, tile + PASS8 * CR_INT8_COLS);
     }
 }
 
@@ -141,18 +164,36 @@ INLINE void few_group4(const size_t m, const size_t n_vec, const struct cr_int8_
     }
 }
 
-INLINE void dots4(const size_t m, const struct cr_int8_rows *x, size_t first,
+typedef void group4_function(const struct cr_int8_rows *x, size_t first, size_t g,
+                             const uint8_t *w, size_t n, float *tile, float *minimum);
+
+#define BLOCK_BYTES4 (CR_INT4_BLOCK / 2 * CR_INT8_COLS + 2 * CR_INT8_COLS)
+/* Vectors of columns that m rows take at a time, as registers allow. */
+#define GROUP4(m, n_vec)                                                                 \
+    ALONE void group4_##m(const struct cr_int8_rows *x, size_t first, size_t g,          \
+                          const uint8_t *w, size_t n, float *tile, float *minimum) {     \
+        few_group4(m, n_vec, x, first, g, w, n, BLOCK_BYTES4, tile);                     \
+        few_minima(m, x, first, g, w + BLOCK_BYTES4 - CR_INT8_COLS, n, BLOCK_BYTES4,     \
+                   minimum);                                                             \
+    }
+GROUP4(1, 4)
+GROUP4(2, 4)
+GROUP4(3, 4)
+GROUP4(4, 4)
+GROUP4(5, 4)
+GROUP4(6, 4)
+GROUP4(7, 1)
+GROUP4(8, 1)
+
+static void dots4(size_t m, const struct cr_int8_rows *x, size_t first,
                   const uint8_t *panel, float *tile, float *minimum) {
-    const size_t n_vec = m <= 6 ? 4 : 1; /* as registers allow */
-    const size_t block_bytes = CR_INT4_BLOCK / 2 * CR_INT8_COLS + 2 * CR_INT8_COLS;
+    static group4_function *const rows[] = {NULL,     group4_1, group4_2,
+                                            group4_3, group4_4, group4_5,
+                                            group4_6, group4_7, group4_8};
     size_t n_blocks = x->k / CR_INT4_BLOCK;
     for (size_t i = 0; i < m * CR_INT8_COLS; i++)
         tile[i] = minimum[i] = 0;
-    for (size_t g = 0; g < x->n_groups; g++, n_blocks -= 4) {
-        size_t n = n_blocks < 4 ? n_blocks : 4;
-        const uint8_t *w = panel + 4 * g * block_bytes;
-        few_group4(m, n_vec, x, first, g, w, n, block_bytes, tile);
-        few_minima(m, x, first, g, w + block_bytes - CR_INT8_COLS, n, block_bytes,
-                   minimum);
-    }
+    for (size_t g = 0; g < x->n_groups; g++, n_blocks -= 4)
+        rows[m](x, first, g, panel + 4 * g * BLOCK_BYTES4, n_blocks < 4 ? n_blocks : 4,
+                tile, minimum);
 }
