@@ -20,6 +20,7 @@
 #include "kernel/row.h"
 #include "kernel/vec_type.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@
 #define PANEL       CR_ATTENTION_PANEL
 #define ROWS        CR_ATTENTION_ROWS
 #define TILE_ROWS   6
-#define STRIP       48 /* rows whose scores are held at a time: 72 KiB */
+#define STRIP       24 /* rows whose scores are held at a time: 36 KiB */
 #define SCORE_WIDTH (SCORE_COLS * LANES)
 #define STEPS(n)    (PAIRS ? ((n) + 1) / 2 : (n))
 #ifndef INT16_SCORES
@@ -51,7 +52,8 @@ struct work {
     size_t n_rows, head_dim, n_vecs; /* n_vecs: vectors of a padded row of a */
     size_t tile_rows;                /* rows of every register tile but the last */
     float scale;                     /* of q . k, to powers of two */
-    float m[ROWS], fade[ROWS];
+    float m[ROWS];
+    float fade[ROWS + LANES];                  /* whole vectors from any row on */
     float unit[ROWS];                          /* INT16_SCORES: of each row of q */
     float l[ROWS * LANES], top[STRIP * LANES]; /* a vector a row */
     float s[STRIP * KEYS];
@@ -261,6 +263,24 @@ static void put_v(void *panel, const float *row, size_t slot, size_t head_dim) {
     }
 }
 
+#if INT16_SCORES
+/* Rows of queries as a tile (steps, height). */
+INLINE void begin_tile(uint32_t *tile, const char *q, size_t q_stride, size_t height,
+                       size_t head_dim, const float *unit, enum cr_dtype type) {
+    size_t steps = STEPS(head_dim);
+    for (size_t at = 0; at < steps; at += LANES) {
+        vec t[LANES];
+        for (size_t i = 0; i < LANES; i++)
+            t[i] = i < height ? load_int16(q + i * q_stride * (type == CR_F32 ? 4 : 2),
+                                           type, at, head_dim, unit[i])
+                              : v_set(0.0f);
+        v_transpose(t);
+        for (size_t k = 0; k < LANES && at + k < steps; k++)
+            v_store_f32_part((float *)(void *)(tile + (at + k) * height), t[k], height);
+    }
+}
+#endif
+
 INLINE void begin(struct work *w, const void *q, size_t q_stride, size_t n_rows,
                   size_t head_dim, float scale, enum cr_dtype type) {
     size_t n_tiles = (n_rows + TILE_ROWS - 1) / TILE_ROWS, steps = STEPS(head_dim);
@@ -277,17 +297,15 @@ INLINE void begin(struct work *w, const void *q, size_t q_stride, size_t n_rows,
                 (const char *)q + (r + i) * q_stride * (type == CR_F32 ? 4 : 2);
 #if INT16_SCORES
             w->unit[r + i] = unit_of(row, head_dim, type);
-            for (size_t at = 0; at < steps; at += LANES) {
-                float pairs[LANES];
-                v_store_f32(pairs, load_int16(row, type, at, head_dim, w->unit[r + i]));
-                for (size_t k = 0; k < LANES && at + k < steps; k++)
-                    memcpy(&tile[(at + k) * height + i], &pairs[k], sizeof *tile);
-            }
 #else
             for (size_t step = 0; step < steps; step++)
                 tile[step * height + i] = query_unit(row, step, head_dim, type);
 #endif
         }
+#if INT16_SCORES
+        begin_tile(tile, (const char *)q + r * q_stride * (type == CR_F32 ? 4 : 2),
+                   q_stride, height, head_dim, w->unit + r, type);
+#endif
     }
     for (size_t r = 0; r < n_rows; r++)
         w->m[r] = MASKED;
@@ -297,13 +315,20 @@ INLINE void begin(struct work *w, const void *q, size_t q_stride, size_t n_rows,
 
 /* Scores */
 
+/* What MASKED is among the scores of a row. */
+static float masked(const float *q_unit) {
+    return INT16_SCORES ? fmaxf(MASKED / *q_unit, -FLT_MAX) : MASKED;
+}
+
 /* The tile at s has scores past what its rows may see: covers them and finds the top. */
-static void cover(float *s, float *top, const size_t *seen, size_t height) {
+static void cover(float *s, float *top, const size_t *seen, const float *q_unit,
+                  size_t height) {
     for (size_t r = 0; r < height; r++, s += KEYS, top += LANES) {
         vec high = v_load_f32(top);
+        float none = masked(q_unit + r);
         for (size_t j = 0; j < SCORE_COLS; j++) {
             size_t n = seen[r] > j * LANES ? seen[r] - j * LANES : 0;
-            vec v = v_keep(v_load_f32(s + j * LANES), n, MASKED);
+            vec v = v_keep(v_load_f32(s + j * LANES), n, none);
             v_store_f32(s + j * LANES, v);
             high = v_max(high, v);
         }
@@ -333,17 +358,16 @@ INLINE void score_tile(float *s, float *top, const uint32_t *q, const float *k,
     UNROLL for (size_t j = 0; j < SCORE_COLS; j++) {
         vec unit = v_load_f32(k_unit + j * LANES);
         UNROLL for (size_t r = 0; r < height; r++) acc[r][j] =
-            v_mul(v_from_int32(acc[r][j]), v_mul(unit, v_set(q_unit[r])));
+            v_mul(v_from_int32(acc[r][j]), unit);
     }
 #else
-    (void)q_unit;
     (void)k_unit;
 #endif
     UNROLL for (size_t r = 0; r < height; r++)
         UNROLL for (size_t j = 0; j < SCORE_COLS; j++)
             v_store_f32(s + r * KEYS + j * LANES, acc[r][j]);
     if (seen[0] < SCORE_WIDTH) {
-        cover(s, top, seen, height);
+        cover(s, top, seen, q_unit, height);
         return;
     }
     UNROLL for (size_t r = 0; r < height; r++) {
@@ -390,13 +414,26 @@ INLINE vec exp2_below(vec t) {
     return v_scale(v_fma(p, f, v_set(1.0f)), whole);
 }
 
+/* Of q . k in powers of two, as the scores of a row have it. */
+static float row_scale(const struct work *w, size_t row) {
+    return INT16_SCORES ? w->scale * w->unit[row] : w->scale;
+}
+
+/* The new m of rows [from, to), and what becomes of their sums by it. */
+static void raise_tops(struct work *w, size_t from, size_t to) {
+    for (size_t r = from; r < to; r++) {
+        float m = v_highest(v_load_f32(w->top + (r - from) * LANES)) * row_scale(w, r);
+        m = m > w->m[r] ? m : w->m[r];
+        w->fade[r] = w->m[r] - m;
+        w->m[r] = m;
+    }
+    for (size_t r = from; r < to; r += LANES)
+        v_store_f32(w->fade + r, exp2_below(v_load_f32(w->fade + r)));
+}
+
 /* Scores of one row become weights; n is a whole number of panels. */
-static void soften(struct work *w, size_t row, float *s, const float *top, size_t n) {
-    float m = v_highest(v_load_f32(top)) * w->scale;
-    m = m > w->m[row] ? m : w->m[row];
-    w->fade[row] = exp2f(w->m[row] - m);
-    w->m[row] = m;
-    vec scale = v_set(w->scale), base = v_set(m);
+static void soften(struct work *w, size_t row, float *s, size_t n) {
+    vec scale = v_set(row_scale(w, row)), base = v_set(w->m[row]);
     vec l = v_mul(v_load_f32(w->l + row * LANES), v_set(w->fade[row]));
     for (size_t i = 0; i < n; i += 2 * LANES) {
         vec p0 = exp2_below(v_fms(v_load_f32(s + i), scale, base));
@@ -489,7 +526,7 @@ static void strip_scores(struct work *w, size_t from, size_t to,
                          const struct cr_attention_mask *mask) {
     size_t steps = STEPS(w->head_dim);
     for (size_t i = 0; i < (to - from) * LANES; i++)
-        w->top[i] = MASKED;
+        w->top[i] = -FLT_MAX;
     size_t n_keys = panels_of(seen_by(mask, to - 1)) * PANEL;
     for (size_t key = 0; key < n_keys; key += SCORE_WIDTH) {
         const float *panel = panels[key / PANEL];
@@ -531,11 +568,12 @@ static void step(void *work, const void *const *k_panels, const void *const *v_p
     for (size_t from = 0; from < w->n_rows; from += strip) {
         size_t to = w->n_rows - from < strip ? w->n_rows : from + strip;
         strip_scores(w, from, to, k_panels, mask);
+        raise_tops(w, from, to);
         for (size_t r = from; r < to; r += w->tile_rows) {
             size_t height = height_at(w, r);
             size_t n = panels_of(seen_by(mask, r + height - 1)) * PANEL;
             for (size_t i = r; i < r + height; i++)
-                soften(w, i, w->s + (i - from) * KEYS, w->top + (i - from) * LANES, n);
+                soften(w, i, w->s + (i - from) * KEYS, n);
         }
         strip_values(w, from, to, v_panels, mask);
     }
