@@ -32,6 +32,29 @@ extern const char *const cr_align_dtypes[]; /* by enum cr_dtype_choice */
 extern const struct cr_align_stage cr_align_stages[];
 extern const size_t cr_align_n_stages;
 
+/* ---- what the stages share ---- */
+
+struct cr_align_place {
+    char text[CR_ALIGN_MAX_PATH];
+};
+struct cr_align_place cr_align_in_folder(const struct cr_align_round *r,
+                                         const char *name);
+/* The policy that a round ends with; of round 0 the one that came. */
+struct cr_align_place cr_align_policy_of(const struct cr_align_flags *f, size_t round);
+enum critic_status cr_align_open_policy(struct cr_align_flags *f, size_t round,
+                                        struct cr_engine **out, critic_error *err);
+/* Is it the policy that the run began with? Errors: CRITIC_BAD_ARGUMENT. */
+enum critic_status cr_align_same_policy(const struct cr_align_round *r,
+                                        const struct cr_engine *policy,
+                                        critic_error *err);
+
+/* ---- align_train.c ---- */
+
+/* The stage. */
+enum critic_status cr_align_train(void *self, const struct cr_align_round *r,
+                                  json_t *detail, critic_error *err);
+void cr_align_drop_checkpoints(const struct cr_align_flags *f,
+                               const struct cr_align_round *r);
 /* Does critic train take what stands behind "--"? -1, or its exit status, what is wrong being said. */
 int cr_align_check_train(const struct cr_align_flags *f);
 /* Is a --lora behind "--" one that every round can begin anew? Errors: CRITIC_BAD_ARGUMENT. */

@@ -1,38 +1,29 @@
 /* The stages of critic align. Each opens the one model that it needs and closes it, so that policy and
  * critic are never in memory together. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/dir.h"
-#include "base/file.h"
 #include "cli/align.h"
 #include "cli/signals.h"
-#include "cli/train.h"
-#include "convert/convert.h"
 #include "engine/engine.h"
-#include "train/lora.h"
 
-#define MAX_ARGS       128
 #define EVAL_SEED_STEP 1000003 /* draws of the evaluation are none of the pairs' */
 
 const char *const cr_align_dtypes[] = {"auto", "f32", "bf16", "int8", "q4"};
 
 /* ---- places ------------------------------------------------------------------------------ */
 
-struct place {
-    char text[CR_ALIGN_MAX_PATH];
-};
-
-static struct place in_folder(const struct cr_align_round *r, const char *name) {
-    struct place p;
+struct cr_align_place cr_align_in_folder(const struct cr_align_round *r,
+                                         const char *name) {
+    struct cr_align_place p;
     snprintf(p.text, sizeof p.text, "%s/%s", r->folder, name);
     return p;
 }
 
-/* The policy that a round ends with; of round 0 the one that came. */
-static struct place policy_of(const struct cr_align_flags *f, size_t round) {
-    struct place p;
+struct cr_align_place cr_align_policy_of(const struct cr_align_flags *f, size_t round) {
+    struct cr_align_place p;
     if (round == 0)
         snprintf(p.text, sizeof p.text, "%s", f->all.policy);
     else
@@ -41,17 +32,17 @@ static struct place policy_of(const struct cr_align_flags *f, size_t round) {
 }
 
 /* What files call it: the run's folder can be moved. */
-static struct place name_of(const struct cr_align_flags *f, size_t round) {
-    struct place p;
+static struct cr_align_place name_of(const struct cr_align_flags *f, size_t round) {
+    struct cr_align_place p;
     if (round == 0)
-        return policy_of(f, 0);
+        return cr_align_policy_of(f, 0);
     snprintf(p.text, sizeof p.text, "round-%zu/policy", round);
     return p;
 }
 
-static enum critic_status open_policy(struct cr_align_flags *f, size_t round,
-                                      struct cr_engine **out, critic_error *err) {
-    struct place path = policy_of(f, round);
+enum critic_status cr_align_open_policy(struct cr_align_flags *f, size_t round,
+                                        struct cr_engine **out, critic_error *err) {
+    struct cr_align_place path = cr_align_policy_of(f, round);
     f->all.common.model = path.text;
     enum critic_status status = cr_common_open(&f->all.common, out, err);
     f->all.common.model = NULL;
@@ -77,7 +68,7 @@ static void begin(struct cr_align_flags *f, const struct cr_align_round *r,
     cr_progress_begin(&f->all.progress, f->what, "prompts", f->all.common.quiet);
 }
 
-static void end(struct cr_align_flags *f, const struct place *out) {
+static void end(struct cr_align_flags *f, const struct cr_align_place *out) {
     cr_progress_clear(&f->all.progress);
     cr_prefer_say_rest(&f->all, out->text);
 }
@@ -123,9 +114,9 @@ static enum critic_status same_critic(const struct cr_align_round *r,
     return same_model(r, 1, "judge", "judge_hash", scorer->name, scorer->hash, err);
 }
 
-/* And so is the policy that came. */
-static enum critic_status same_policy(const struct cr_align_round *r,
-                                      const struct cr_engine *policy, critic_error *err) {
+enum critic_status cr_align_same_policy(const struct cr_align_round *r,
+                                        const struct cr_engine *policy,
+                                        critic_error *err) {
     return same_model(r, 0, "answers", "policy_hash", cr_engine_model_name(policy),
                       cr_engine_model_hash(policy), err);
 }
@@ -137,15 +128,15 @@ static enum critic_status sample(void *self, const struct cr_align_round *r,
     struct cr_align_flags *f = self;
     struct cr_engine *policy = NULL;
     struct cr_prefer_counts n;
-    struct place out = in_folder(r, "pairs.samples.jsonl"),
-                 name = name_of(f, r->number - 1);
+    struct cr_align_place out = cr_align_in_folder(r, "pairs.samples.jsonl"),
+                          name = name_of(f, r->number - 1);
     struct cr_prefer_opts o = stage_opts(f, r->number);
     o.policy_name = name.text;
     o.image_folder = f->folder;
     begin(f, r, "sampling");
-    enum critic_status status = open_policy(f, r->number - 1, &policy, err);
+    enum critic_status status = cr_align_open_policy(f, r->number - 1, &policy, err);
     if (status == CRITIC_OK && r->number == 1)
-        status = same_policy(r, policy, err);
+        status = cr_align_same_policy(r, policy, err);
     if (status == CRITIC_OK)
         status =
             cr_prefer_sample(policy, f->prompts, f->all.prompts, out.text, &o, &n, err);
@@ -173,8 +164,8 @@ static enum critic_status judge(void *self, const struct cr_align_round *r,
     struct cr_align_flags *f = self;
     struct cr_prefer_judge j;
     struct cr_prefer_counts n;
-    struct place samples = in_folder(r, "pairs.samples.jsonl"),
-                 ledger = in_folder(r, "pairs.ledger.jsonl");
+    struct cr_align_place samples = cr_align_in_folder(r, "pairs.samples.jsonl"),
+                          ledger = cr_align_in_folder(r, "pairs.ledger.jsonl");
     struct cr_prefer_opts o = stage_opts(f, r->number);
     begin(f, r, "judging");
     enum critic_status status = cr_prefer_judge_open(&j, &f->all, err);
@@ -194,8 +185,8 @@ static enum critic_status judge(void *self, const struct cr_align_round *r,
 
 static enum critic_status pairs(void *self, const struct cr_align_round *r,
                                 json_t *detail, critic_error *err) {
-    struct place ledger = in_folder(r, "pairs.ledger.jsonl"),
-                 out = in_folder(r, "pairs.jsonl");
+    struct cr_align_place ledger = cr_align_in_folder(r, "pairs.ledger.jsonl"),
+                          out = cr_align_in_folder(r, "pairs.jsonl");
     size_t n = 0;
     const struct cr_align_flags *f = self;
     enum cr_export format =
@@ -210,167 +201,6 @@ static enum critic_status pairs(void *self, const struct cr_align_round *r,
     return CRITIC_OK;
 }
 
-/* ---- training ---------------------------------------------------------------------------- */
-
-struct args {
-    const char *list[MAX_ARGS];
-    size_t n;
-};
-
-static void add_arg(struct args *a, const char *flag, const char *value) {
-    CR_ASSERT(a->n + 2 <= MAX_ARGS);
-    a->list[a->n++] = flag;
-    if (value)
-        a->list[a->n++] = value;
-}
-
-/* What stands behind --lora in the trainer's flags; NULL: all weights learn. */
-static const char *lora_of(const struct cr_align_flags *f) {
-    for (size_t i = 0; i < f->n_train; i++) {
-        if (strncmp(f->train[i], "--lora=", 7) == 0)
-            return f->train[i] + 7;
-        if (strcmp(f->train[i], "--lora") == 0)
-            return i + 1 < f->n_train ? f->train[i + 1] : "";
-    }
-    return NULL;
-}
-
-/* Where a round trains: an adapter is merged into a policy afterwards. */
-static struct place trained_in(const struct cr_align_flags *f,
-                               const struct cr_align_round *r) {
-    return in_folder(r, lora_of(f) ? "adapter" : "policy");
-}
-
-enum critic_status cr_align_check_lora(const struct cr_align_flags *f,
-                                       critic_error *err) {
-    struct cr_lora_opts o;
-    if (!lora_of(f))
-        return CRITIC_OK;
-    CR_TRY(cr_lora_opts_parse(&o, lora_of(f), err));
-    return !o.dir ? CRITIC_OK
-                  : cr_fail(err, CRITIC_BAD_ARGUMENT,
-                            "--lora '%.80s': every round trains a new adapter on the "
-                            "policy before it; expected r=N,…",
-                            o.dir);
-}
-
-/* The policy before, with the round's adapter in its weights. Whole or not there. */
-static enum critic_status merge(const struct cr_align_flags *f,
-                                const struct cr_align_round *r, critic_error *err) {
-    struct place base = policy_of(f, r->number - 1), adapter = trained_in(f, r),
-                 out = in_folder(r, "policy");
-    struct cr_buf path;
-    struct cr_store *store = NULL;
-    struct cr_config config;
-    if (cr_dir_exists(out.text))
-        return CRITIC_OK;
-    cr_buf_init(&path, CR_ALIGN_MAX_PATH);
-    enum critic_status status = cr_model_path(base.text, &path, err);
-    if (status == CRITIC_OK)
-        status = cr_store_open(&store, path.data, err);
-    cr_buf_fini(&path);
-    CR_TRY(status);
-    status = cr_config_read(&config, store, err);
-    const struct cr_convert_options options = {
-        .target = cr_store_gguf(store) || config.layout == CR_LAYOUT_LMMS
-                      ? CR_CONVERT_LMMS
-                      : CR_CONVERT_HF,
-        .dtype = cr_store_gguf(store) ? CR_F32 : CR_DTYPE_COUNT,
-        .merge_lora = adapter.text};
-    if (status == CRITIC_OK)
-        status = cr_convert(store, &config, out.text, &options, NULL, err);
-    cr_store_close(store);
-    return status;
-}
-
-/* The trainer opens the policy by itself: of the first round it must be the one that came. */
-static enum critic_status check_start(struct cr_align_flags *f,
-                                      const struct cr_align_round *r, critic_error *err) {
-    struct cr_engine *start = NULL;
-    if (r->number != 1)
-        return CRITIC_OK;
-    enum critic_status status = open_policy(f, 0, &start, err);
-    if (status == CRITIC_OK)
-        status = same_policy(r, start, err);
-    cr_engine_free(start);
-    return status;
-}
-
-/* The trainer's arguments; numbers hold their texts. */
-struct train_args {
-    struct args a;
-    struct place model, data, out;
-    char seed[24], threads[24];
-};
-
-static void fill_args(const struct cr_align_flags *f, const struct cr_align_round *r,
-                      struct train_args *t) {
-    struct args *a = &t->a;
-    a->n = 0;
-    t->model = policy_of(f, r->number - 1);
-    t->data = in_folder(r, "pairs.jsonl");
-    t->out = trained_in(f, r);
-    snprintf(t->seed, sizeof t->seed, "%llu",
-             (unsigned long long)(f->all.opts.seed + r->number));
-    snprintf(t->threads, sizeof t->threads, "%zu", f->all.common.n_threads);
-    add_arg(a, f->method == CR_ALIGN_SFT ? "sft" : "dpo", NULL);
-    add_arg(a, "--model", t->model.text);
-    add_arg(a, "--data", t->data.text);
-    add_arg(a, "--image-folder", f->folder[0] ? f->folder : ".");
-    add_arg(a, "--out", t->out.text);
-    add_arg(a, "--resume", NULL);
-    add_arg(a, "--seed", t->seed);
-    add_arg(a, "--threads", t->threads);
-    add_arg(a, "--dtype", cr_align_dtypes[f->all.common.dtype]);
-    if (f->all.common.isa)
-        add_arg(a, "--isa", f->all.common.isa);
-    if (f->all.common.quiet || f->all.common.json)
-        add_arg(a, "--quiet", NULL);
-    for (size_t i = 0; i < f->n_train; i++)
-        add_arg(a, f->train[i], NULL);
-}
-
-int cr_align_check_train(const struct cr_align_flags *f) {
-    const struct cr_align_round first = {1, f->out, NULL};
-    struct train_args t;
-    fill_args(f, &first, &t);
-    int n = (int)t.a.n - 1;
-    return f->method == CR_ALIGN_SFT ? cr_train_sft_check(n, t.a.list + 1)
-                                     : cr_train_dpo_check(n, t.a.list + 1);
-}
-
-/* As a command of its own would: critic train says itself what is wrong. */
-static enum critic_status train(void *self, const struct cr_align_round *r,
-                                json_t *detail, critic_error *err) {
-    struct cr_align_flags *f = self;
-    struct train_args t;
-    (void)detail;
-    CR_TRY(check_start(f, r, err));
-    fill_args(f, r, &t);
-    f->exit_status = cr_cmd_train((int)t.a.n, t.a.list);
-    if (f->exit_status != CR_EXIT_DONE)
-        return cr_fail(err, CRITIC_BAD_DATA, "critic train failed");
-    f->exit_status = -1;
-    return lora_of(f) ? merge(f, r, err) : CRITIC_OK;
-}
-
-/* The trainer's state is of no use once its model is finished, and many times as large. */
-static void drop_checkpoints(const struct cr_align_flags *f,
-                             const struct cr_align_round *r) {
-    struct place run = trained_in(f, r);
-    struct cr_buf names, path;
-    const char *name = NULL;
-    cr_buf_init(&names, (size_t)1 << 20);
-    cr_buf_init(&path, (size_t)1 << 16);
-    if (cr_dir_list(&names, run.text, NULL) == CRITIC_OK)
-        while ((name = cr_dir_next(&names, name)))
-            if (strncmp(name, "checkpoint-", 11) == 0 &&
-                cr_path_join(&path, run.text, name, NULL) == CRITIC_OK)
-                cr_dir_remove(path.data);
-    cr_buf_fini(&names);
-    cr_buf_fini(&path);
-}
-
 /* ---- evaluation -------------------------------------------------------------------------- */
 
 static enum critic_status answer(void *self, const struct cr_align_round *r,
@@ -378,9 +208,9 @@ static enum critic_status answer(void *self, const struct cr_align_round *r,
     struct cr_align_flags *f = self;
     struct cr_engine *policy = NULL;
     struct cr_prefer_counts n = {0};
-    struct place greedy = in_folder(r, "answers.samples.jsonl"),
-                 draws = in_folder(r, "draws.samples.jsonl"),
-                 name = name_of(f, r->number);
+    struct cr_align_place greedy = cr_align_in_folder(r, "answers.samples.jsonl"),
+                          draws = cr_align_in_folder(r, "draws.samples.jsonl"),
+                          name = name_of(f, r->number);
     const char *path = f->eval_prompts ? f->eval_prompts : f->all.prompts;
     struct cr_prefer_opts o = stage_opts(f, 0);
     o.policy_name = name.text;
@@ -390,9 +220,9 @@ static enum critic_status answer(void *self, const struct cr_align_round *r,
     o.top_p = 1;
     o.top_k = 0;
     if (r->number > 0)
-        drop_checkpoints(f, r);
+        cr_align_drop_checkpoints(f, r);
     begin(f, r, "answering");
-    enum critic_status status = open_policy(f, r->number, &policy, err);
+    enum critic_status status = cr_align_open_policy(f, r->number, &policy, err);
     if (status == CRITIC_OK)
         status = cr_prefer_sample(policy, f->held_out, path, greedy.text, &o, &n, err);
     put_count(detail, "failed", n.n_faults);
@@ -415,16 +245,16 @@ static enum critic_status ratios(void *self, const struct cr_align_round *r,
     struct cr_align_flags *f = self;
     struct cr_engine *start = NULL;
     struct cr_prefer_counts n;
-    struct place draws = in_folder(r, "draws.samples.jsonl"),
-                 out = in_folder(r, "ratios.jsonl");
+    struct cr_align_place draws = cr_align_in_folder(r, "draws.samples.jsonl"),
+                          out = cr_align_in_folder(r, "ratios.jsonl");
     struct cr_prefer_opts o = stage_opts(f, 0);
     (void)detail;
     if (r->number == 0)
         return CRITIC_OK;
     begin(f, r, "comparing");
-    enum critic_status status = open_policy(f, 0, &start, err);
+    enum critic_status status = cr_align_open_policy(f, 0, &start, err);
     if (status == CRITIC_OK)
-        status = same_policy(r, start, err);
+        status = cr_align_same_policy(r, start, err);
     if (status == CRITIC_OK)
         status =
             cr_align_ratios(start, draws.text, f->eval_folder, out.text, &o, &n, err);
@@ -441,8 +271,8 @@ static enum critic_status look_at_draws(struct cr_align_flags *f,
     const struct cr_align_eyes eyes = {.oracle = oracle};
     struct cr_prefer_counts n;
     struct cr_prefer_opts o = stage_opts(f, 0);
-    struct place draws = in_folder(r, "draws.samples.jsonl"),
-                 out = in_folder(r, "drawn.jsonl"), base;
+    struct cr_align_place draws = cr_align_in_folder(r, "draws.samples.jsonl"),
+                          out = cr_align_in_folder(r, "drawn.jsonl"), base;
     snprintf(base.text, sizeof base.text, "%s/round-0/draws.samples.jsonl", f->out);
     o.on_fault = NULL; /* of the same prompts as before */
     return cr_align_verdicts(&eyes, draws.text, r->number ? base.text : NULL,
@@ -456,8 +286,8 @@ static enum critic_status verdicts(void *self, const struct cr_align_round *r,
     struct cr_oracle *oracle = NULL;
     struct cr_align_eyes eyes = {0};
     struct cr_prefer_counts n = {0};
-    struct place answers = in_folder(r, "answers.samples.jsonl"), base,
-                 out = in_folder(r, "eval.jsonl");
+    struct cr_align_place answers = cr_align_in_folder(r, "answers.samples.jsonl"), base,
+                          out = cr_align_in_folder(r, "eval.jsonl");
     struct cr_prefer_opts o = stage_opts(f, 0);
     enum critic_status status = CRITIC_OK;
     snprintf(base.text, sizeof base.text, "%s/round-0/answers.samples.jsonl", f->out);
@@ -515,7 +345,7 @@ static enum critic_status report(void *self, const struct cr_align_round *r,
     if (!rows)
         return cr_fail(err, CRITIC_NO_MEMORY, "out of memory");
     for (size_t k = 0; k < n && status == CRITIC_OK; k++) {
-        struct place folder;
+        struct cr_align_place folder;
         snprintf(folder.text, sizeof folder.text, "%s/round-%zu", f->out, k);
         status = cr_align_row_read(&rows[k], k, folder.text, err);
     }
@@ -536,8 +366,9 @@ static enum critic_status report(void *self, const struct cr_align_round *r,
 }
 
 const struct cr_align_stage cr_align_stages[] = {
-    {"sample", false, sample},    {"judge", false, judge},   {"pairs", false, pairs},
-    {"train", false, train},      {"answers", true, answer}, {"ratios", false, ratios},
+    {"sample", false, sample},    {"judge", false, judge},
+    {"pairs", false, pairs},      {"train", false, cr_align_train},
+    {"answers", true, answer},    {"ratios", false, ratios},
     {"verdicts", true, verdicts}, {"report", true, report},
 };
 const size_t cr_align_n_stages = CR_COUNT(cr_align_stages);
