@@ -256,6 +256,29 @@ void cr_linear_plain(struct cr_tensor y, struct cr_tensor x, const struct cr_lin
         linear_prefill(y, x, lin, mode, ex);
 }
 
+/* Are these maps in 8 or 4 bits, with nothing beside, and is there anything to do? */
+static bool are_packed(const struct cr_linear *const *lin, size_t n, struct cr_tensor x) {
+    for (size_t i = 0; i < n; i++)
+        if (!lin[i]->packed || lin[i]->lora.a.data || cr_tensor_rows(&lin[i]->w) == 0)
+            return false;
+    return cr_tensor_rows(&x) > 0;
+}
+
+static void packed_group(const struct cr_tensor *y, const struct cr_linear *const *lin,
+                         size_t n, struct cr_tensor x, enum cr_store_mode mode,
+                         enum cr_phase phase, struct cr_exec *ex) {
+    const struct cr_packed *w[CR_LINEAR_GROUP];
+    const float *bias[CR_LINEAR_GROUP];
+    size_t mark = cr_arena_mark(&ex->scratch);
+    CR_ASSERT(n <= CR_LINEAR_GROUP);
+    for (size_t i = 0; i < n; i++) {
+        w[i] = lin[i]->packed;
+        bias[i] = cr_linear_bias(&lin[i]->bias, ex);
+    }
+    cr_packed_group_fwd(y, x, w, bias, n, mode == CR_ADD, phase, ex);
+    cr_arena_release(&ex->scratch, mark);
+}
+
 /* May these maps of x be one job for the tiles? */
 static bool is_tiled(const struct cr_linear *const *lin, size_t n, struct cr_tensor x,
                      enum cr_phase phase, const struct cr_exec *ex) {
@@ -276,6 +299,8 @@ static void group(const struct cr_tensor *y, const struct cr_linear *const *lin,
     }
     if (alike)
         cr_linear_step(y, lin, n, x, mode, ex);
+    else if (are_packed(lin, n, x))
+        packed_group(y, lin, n, x, mode, phase, ex);
     else if (is_tiled(lin, n, x, phase, ex))
         tiles_fwd(y, lin, n, x, mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE, ex);
     else

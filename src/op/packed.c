@@ -267,25 +267,36 @@ static void multiply_widened(const struct product *p) {
     }
 }
 
-void cr_packed_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_packed *w,
-                   const float *bias, bool add, enum cr_phase phase, struct cr_exec *ex) {
-    size_t m = cr_tensor_rows(&x);
-    CR_ASSERT(cr_tensor_cols(&x) == w->k && cr_tensor_cols(&y) == w->n);
-    size_t mark = cr_arena_mark(&ex->scratch);
-    struct product p = {.y = y,
-                        .w = w,
-                        .bias = bias,
-                        .add = add,
-                        .rows = rows_in_scratch(m, w->k, ex),
-                        .ex = ex};
+/* Rows that are quantised already. */
+static void multiply(struct product *p, const struct cr_tensor *x, enum cr_phase phase) {
+    size_t mark = cr_arena_mark(&p->ex->scratch);
+    CR_ASSERT(cr_tensor_cols(x) == p->w->k && cr_tensor_cols(&p->y) == p->w->n);
+    if (p->w->is_fine)
+        quantise_rests(p, x);
+    if (p->w->packing == CR_PACK_INT4 && phase == CR_PREFILL)
+        multiply_widened(p);
+    else
+        multiply_panels(p);
+    cr_arena_release(&p->ex->scratch, mark);
+}
+
+void cr_packed_group_fwd(const struct cr_tensor *y, struct cr_tensor x,
+                         const struct cr_packed *const *w, const float *const *bias,
+                         size_t n, bool add, enum cr_phase phase, struct cr_exec *ex) {
+    size_t m = cr_tensor_rows(&x), mark = cr_arena_mark(&ex->scratch);
+    struct cr_int8_rows rows = rows_in_scratch(m, cr_tensor_cols(&x), ex);
 #pragma omp parallel for num_threads(ex->n_threads) schedule(static) if (m > 1)
     for (size_t t = 0; t < m; t++)
-        ex->int8->quantise(&p.rows, t, x.dtype, cr_tensor_row(&x, t));
-    if (w->is_fine)
-        quantise_rests(&p, &x);
-    if (w->packing == CR_PACK_INT4 && phase == CR_PREFILL)
-        multiply_widened(&p);
-    else
-        multiply_panels(&p);
+        ex->int8->quantise(&rows, t, x.dtype, cr_tensor_row(&x, t));
+    for (size_t i = 0; i < n; i++) {
+        struct product p = {
+            .y = y[i], .w = w[i], .bias = bias[i], .add = add, .rows = rows, .ex = ex};
+        multiply(&p, &x, phase);
+    }
     cr_arena_release(&ex->scratch, mark);
+}
+
+void cr_packed_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_packed *w,
+                   const float *bias, bool add, enum cr_phase phase, struct cr_exec *ex) {
+    cr_packed_group_fwd(&y, x, &w, &bias, 1, add, phase, ex);
 }

@@ -48,5 +48,9 @@ size_t cr_packed_bad_column(const struct cr_packed *p);
  * bias: (N) f32 or NULL; add: y +=. Where w is fine, y is F32. */
 void cr_packed_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_packed *w,
                    const float *bias, bool add, enum cr_phase phase, struct cr_exec *ex);
+/* n maps of the same rows x, which are rounded once, with the bits of n calls. */
+void cr_packed_group_fwd(const struct cr_tensor *y, struct cr_tensor x,
+                         const struct cr_packed *const *w, const float *const *bias,
+                         size_t n, bool add, enum cr_phase phase, struct cr_exec *ex);
 
 #endif

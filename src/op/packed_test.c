@@ -192,6 +192,49 @@ static void test_fine_rows(void **state) {
     cr_exec_free(ex);
 }
 
+/* Maps of the same rows as one call, in 8 bits and in 4: the bits of one call each. */
+static void test_groups_are_single_calls(void **state) {
+    (void)state;
+    struct cr_rng r;
+    cr_rng_seed(&r, t_seed(5));
+    enum { M = 70, K = 160, N_MAPS = 3 };
+    static const size_t widths[N_MAPS] = {130, 64, 19};
+    for (size_t i = 0; i < 4 * CR_COUNT(isas); i++) {
+        enum cr_isa isa = isas[i / 4];
+        if (!cr_isa_available(isa))
+            continue;
+        enum cr_phase phase = i % 2 ? CR_PREFILL : CR_STEP;
+        struct cr_exec *ex = exec_new(isa, 1 + (int)(i % 2));
+        struct cr_linear lin[N_MAPS];
+        struct cr_packed packed[N_MAPS];
+        struct cr_arena arenas[N_MAPS];
+        const struct cr_linear *group[N_MAPS] = {&lin[0], &lin[1], &lin[2]};
+        struct cr_tensor x = random_matrix(ex->act, M, K, &r), y[N_MAPS];
+        for (size_t j = 0; j < N_MAPS; j++) {
+            lin[j] = (struct cr_linear){.w = random_matrix(CR_F32, widths[j], K, &r),
+                                        .bias = random_matrix(CR_BF16, 1, widths[j], &r),
+                                        .packed = &packed[j]};
+            packed[j] = pack(i / 2 % 2 && j ? CR_PACK_INT4 : CR_PACK_INT8, &lin[j].w,
+                             &arenas[j], ex);
+            y[j] = random_matrix(CR_F32, M, widths[j], &r);
+        }
+        cr_linear_group_fwd(y, group, N_MAPS, x, phase, ex);
+        assert_int_equal(ex->scratch.used, 0);
+        for (size_t j = 0; j < N_MAPS; j++) {
+            struct cr_tensor one = random_matrix(CR_F32, M, widths[j], &r);
+            cr_linear_fwd(one, x, &lin[j], CR_ASSIGN, phase, ex);
+            assert_memory_equal(y[j].data, one.data, M * one.row_bytes);
+            free(one.data);
+            free(y[j].data);
+            free(lin[j].w.data);
+            free(lin[j].bias.data);
+            cr_arena_fini(&arenas[j]);
+        }
+        free(x.data);
+        cr_exec_free(ex);
+    }
+}
+
 static void test_bad_weights_are_named(void **state) {
     (void)state;
     critic_error err;
@@ -225,6 +268,7 @@ int main(void) {
         cmocka_unit_test(test_products_are_near_double),
         cmocka_unit_test(test_rows_have_one_result),
         cmocka_unit_test(test_fine_rows),
+        cmocka_unit_test(test_groups_are_single_calls),
         cmocka_unit_test(test_bad_weights_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
