@@ -11,8 +11,12 @@
 #include "engine/random_model.h"
 #include "kernel/ceiling.h"
 
-/* A quick run starts nothing that would end later, at half of the ceiling. */
+/* A quick run starts nothing that would end later, at half of the ceiling or at the pace seen. */
 #define QUICK_SECONDS 36.0
+/* Ceilings are measured again as long as this is left for phases. */
+#define PHASES_SECONDS 24.0
+/* Phases shorter than this say nothing about the machine. */
+#define PACE_SECONDS 0.25
 /* Short work in a quick run: about 3 seconds of two cores with AVX-512. */
 #define QUICK_OPS 1.0e12
 /* Longer phases run once, whatever was asked for. */
@@ -35,12 +39,16 @@ static double seconds_of(const struct cr_bench_run *r, double n_ops) {
     return ceiling > 0 ? n_ops / (ceiling / 2) : 0;
 }
 
+bool cr_bench_has_time(const struct cr_bench_run *r, double seconds) {
+    const struct cr_bench_opts *o = r->opts;
+    return !o->quick || cr_clock_seconds() - o->started + seconds <= QUICK_SECONDS;
+}
+
 bool cr_bench_begin(struct cr_bench_run *r, const char *name, double n_ops) {
     const struct cr_bench_opts *o = r->opts;
     if (o->only && strncmp(name, o->only, strlen(o->only)) != 0)
         return false;
-    if (o->quick &&
-        cr_clock_seconds() - o->started + seconds_of(r, n_ops) > QUICK_SECONDS)
+    if (!cr_bench_has_time(r, seconds_of(r, n_ops) * CR_MAX(r->pace, 1)))
         return false;
     if (o->on_phase)
         o->on_phase(o->user, name, NULL);
@@ -65,6 +73,8 @@ void cr_bench_add(struct cr_bench_run *r, const char *name, size_t tokens, doubl
     snprintf(p->shape, sizeof p->shape, "%s", r->opts->shape);
     snprintf(p->dtype, sizeof p->dtype, "%s", r->opts->dtype);
     p->gops = n_ops / seconds / 1e9;
+    if (seconds > PACE_SECONDS && seconds_of(r, n_ops) > 0)
+        r->pace = CR_MAX(r->pace, seconds / seconds_of(r, n_ops));
     p->gbps = n_ops > 0 ? 0 : n_bytes / seconds / 1e9;
     if (r->opts->on_phase)
         r->opts->on_phase(r->opts->user, name, p);
@@ -98,7 +108,7 @@ static void arithmetic_ceilings(struct cr_bench_run *r) {
     struct cr_bench_ceilings *c = &r->report->ceilings;
     enum cr_isa isa = r->ex->isa;
     int n = r->ex->n_threads;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4 && (i == 0 || cr_bench_has_time(r, PHASES_SECONDS)); i++) {
         c->f32 = CR_MAX(c->f32, cr_ceiling_f32(isa, n) / 1e9);
         c->bf16 = CR_MAX(c->bf16, cr_ceiling_bf16(isa, n) / 1e9);
         c->int8 = CR_MAX(c->int8, cr_ceiling_int8(isa, n) / 1e9);
@@ -109,14 +119,15 @@ static void first_ceilings(struct cr_bench_run *r) {
     if (r->opts->on_phase)
         r->opts->on_phase(r->opts->user, "ceilings", NULL);
     arithmetic_ceilings(r);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3 && (i == 0 || cr_bench_has_time(r, PHASES_SECONDS)); i++)
         cr_bench_read_pass(r);
 }
 
 /* Ceilings once more, then every phase's share of its own. */
 static void finish(struct cr_bench_run *r) {
     struct cr_bench_ceilings *c = &r->report->ceilings;
-    arithmetic_ceilings(r);
+    if (cr_bench_has_time(r, 0))
+        arithmetic_ceilings(r);
     double gops = ceiling_of(r) / 1e9;
     for (size_t i = 0; i < r->report->n_phases; i++) {
         struct cr_bench_phase *p = &r->report->phases[i];

@@ -33,14 +33,15 @@ static void count(void *user, const char *name, const struct cr_bench_phase *don
         seen->begun++;
 }
 
-static void run(struct cr_bench_report *r, const char *only, struct seen *seen) {
+static void run_from(struct cr_bench_report *r, const char *only, double started,
+                     struct seen *seen) {
     critic_error err;
     struct cr_engine *e = open_tiny();
     struct cr_bench_opts opts = {.shape = "tiny",
                                  .dtype = "f32",
                                  .quick = true,
                                  .n_passes = 1,
-                                 .started = cr_clock_seconds() + 1e6, /* all fits */
+                                 .started = started,
                                  .only = only,
                                  .image_width = 60,
                                  .image_height = 50,
@@ -48,6 +49,19 @@ static void run(struct cr_bench_report *r, const char *only, struct seen *seen) 
                                  .user = seen};
     T_OK(cr_bench_run(r, e, &opts, &err));
     cr_engine_free(e);
+}
+
+static void run(struct cr_bench_report *r, const char *only, struct seen *seen) {
+    run_from(r, only, cr_clock_seconds() + 1e6, seen); /* all fits */
+}
+
+static void test_nothing_begins_too_late(void **state) {
+    (void)state;
+    struct cr_bench_report r;
+    struct seen seen = {0};
+    run_from(&r, NULL, cr_clock_seconds() - 1e6, &seen);
+    assert_int_equal(r.n_phases, 0);
+    assert_int_equal(seen.begun, 1); /* the ceilings */
 }
 
 static size_t count_named(const struct cr_bench_report *r, const char *name) {
@@ -151,6 +165,7 @@ static void test_json_that_is_none_of_ours(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_phase_is_reported), cmocka_unit_test(test_only),
-        cmocka_unit_test(test_json), cmocka_unit_test(test_json_that_is_none_of_ours)};
+        cmocka_unit_test(test_nothing_begins_too_late), cmocka_unit_test(test_json),
+        cmocka_unit_test(test_json_that_is_none_of_ours)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

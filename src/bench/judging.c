@@ -89,9 +89,10 @@ static enum critic_status candidates(struct judging *j, const char *name, size_t
     struct cr_bench_run *r = j->run;
     double n_ops = (double)n * (cr_work_decoder(r->config, j->prefix, len) +
                                 cr_work_head(r->config, 2));
+    double before = prefix_ops(j, n_tiles);
     if (forget)
-        n_ops += prefix_ops(j, n_tiles);
-    if (!cr_bench_begin(r, name, n_ops))
+        n_ops += before;
+    if (!cr_bench_begin(r, name, forget ? n_ops : before + n_ops))
         return CRITIC_OK;
     double best = 1e30;
     for (size_t pass = 0; pass < cr_bench_passes(r, n_ops); pass++) {

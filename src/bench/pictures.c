@@ -62,8 +62,9 @@ static void encode(struct cr_bench_run *r, const float *pixels, struct cr_tensor
     double tower_ops = cr_work_tower(r->config, n);
     double projector_ops = cr_work_projector(r->config, n);
     bool tower = cr_bench_begin(r, "tower", tower_ops);
-    bool projector = cr_bench_begin(r, "projector", tower ? 0 : projector_ops);
-    bool vision = cr_bench_begin(r, "vision", tower ? 0 : tower_ops + projector_ops);
+    double rest = tower ? projector_ops : tower_ops + projector_ops; /* wants features */
+    bool projector = cr_bench_begin(r, "projector", rest);
+    bool vision = cr_bench_begin(r, "vision", rest);
     if (!tower && !projector && !vision)
         return;
     double best_tower = 1e30, best_projector = 1e30;

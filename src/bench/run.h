@@ -15,8 +15,12 @@ struct cr_bench_run {
     struct cr_bench_report *report;
     struct cr_rng rng;
     struct cr_image picture;
+    double
+        pace; /* seconds of the slowest phase so far over those at half of the ceiling */
 };
 
+/* Would a quick run be done in time after so many seconds? */
+bool cr_bench_has_time(const struct cr_bench_run *r, double seconds);
 /* Is the phase wanted, and is there time for n_ops of it? Announces it if so. */
 bool cr_bench_begin(struct cr_bench_run *r, const char *name, double n_ops);
 /* Appends a phase: bound by arithmetic where n_ops is positive, else by memory. */

@@ -54,6 +54,8 @@ enum critic_status cr_bench_prefill(struct cr_bench_run *r, critic_error *err) {
 
 #define MAX_BATCH 8
 #define N_STEPS   4 /* of a round */
+/* Operations that take as long as a byte from memory, about. */
+#define OPS_PER_BYTE 16
 
 /* Steps of `batch` continuations of `trunk`, logits of each as generation needs them. */
 static enum critic_status decode_round(struct cr_bench_run *r, const struct cr_seq *trunk,
@@ -88,13 +90,16 @@ static enum critic_status decode_batch(struct cr_bench_run *r, const struct cr_s
         n_rounds = r->opts->n_passes;
     else if (r->opts->quick)
         n_rounds /= 2;
-    for (size_t i = 0; i < n_rounds; i++) {
-        double seconds;
+    double took = 0;
+    for (size_t i = 0; i < n_rounds && (i == 0 || cr_bench_has_time(r, took)); i++) {
+        double seconds, start = cr_clock_seconds();
         cr_bench_read_pass(r);
         CR_TRY(decode_round(r, trunk, batch, N_STEPS, logits, &seconds, err));
         best = CR_MIN(best, seconds);
+        took = cr_clock_seconds() - start;
     }
-    cr_bench_read_pass(r);
+    if (cr_bench_has_time(r, 0))
+        cr_bench_read_pass(r);
     cr_bench_add(r, name, batch * N_STEPS, best, 0,
                  N_STEPS * (weights + (double)batch * kv));
     return CRITIC_OK;
@@ -104,6 +109,7 @@ enum critic_status cr_bench_decode(struct cr_bench_run *r, critic_error *err) {
     static const size_t batches[] = {1, 4, MAX_BATCH};
     size_t n_trunk = CR_MIN(r->opts->n_tokens ? r->opts->n_tokens : 1024,
                             cr_engine_context(r->engine) / 2);
+    n_trunk = cr_bench_tokens(r, n_trunk, 0);
     struct cr_seq *trunk = NULL;
     double seconds;
     float *logits = malloc(MAX_BATCH * r->config->text.vocab * sizeof *logits);
@@ -114,10 +120,13 @@ enum critic_status cr_bench_decode(struct cr_bench_run *r, critic_error *err) {
         char name[24];
         snprintf(name, sizeof name, batches[i] == 1 ? "decode" : "decode_%zu",
                  batches[i]);
-        if (!cr_bench_begin(r, name, 0))
+        double n_ops = OPS_PER_BYTE * N_STEPS * cr_work_step_weights(r->model);
+        if (!trunk)
+            n_ops += cr_work_decoder(r->config, 0, n_trunk);
+        if (!cr_bench_begin(r, name, n_ops))
             continue;
         if (!trunk)
-            status = prefill(r, cr_bench_tokens(r, n_trunk, 0), &trunk, &seconds, err);
+            status = prefill(r, n_trunk, &trunk, &seconds, err);
         if (status == CRITIC_OK)
             status = decode_batch(r, trunk, batches[i], name, logits, err);
     }
