@@ -8,7 +8,8 @@ and each tensor the largest difference over the reference's largest value, worst
 the tolerance. Gradients that are zero in theory (a key's bias) are measured against the largest gradient of their
 layer's biases. With --adapter the network carries that LoRA adapter (PEFT's folder, as critic train sft --lora writes it), the
 reference through PEFT, and the gradients are the adapter's. --base FILE.gguf: critic reads the frozen weights in 8 bits, the reference
-the same numbers from MODEL_DIR, made by critic convert FILE.gguf MODEL_DIR --to safetensors-hf --dtype f32. Needs the packages of scripts/golden/requirements.txt.
+the same numbers from MODEL_DIR, made by critic convert FILE.gguf MODEL_DIR --to safetensors-hf --dtype f32. --freeze PART,
+repeated, as critic has it: gradients of the rest, and of nothing else. Needs the packages of scripts/golden/requirements.txt.
 """
 
 import argparse
@@ -98,9 +99,14 @@ def critic(args, folder):
     out = folder / "gradients.safetensors"
     command = [args.critic, "train", "sft", "--model", args.base or args.model, "--data", args.data, "--image-folder", args.images]
     command += ["--lora", args.adapter] if args.adapter else []
+    command += [word for part in args.freeze for word in ("--freeze", part)]
     command += ["--dtype", args.dtype, "--pack", args.pack, "--dump-gradients", str(out), "--quiet"]
     subprocess.run(command, check=True)
     return load_file(out)
+
+
+def part_of(name):
+    return {"vision_tower": "tower", "multi_modal_projector": "projector"}.get(name.split(".")[0], "decoder")
 
 
 def scale_of(name, grads):
@@ -119,6 +125,7 @@ def main():
     ap.add_argument("images")
     ap.add_argument("--adapter", help="a LoRA adapter's folder")
     ap.add_argument("--base", help="what critic trains on instead of MODEL_DIR: a file of which MODEL_DIR holds the same numbers in f32")
+    ap.add_argument("--freeze", action="append", default=[], help="tower, projector or decoder")
     ap.add_argument("--dtype", default="f32")
     ap.add_argument("--pack", default="none")
     ap.add_argument("--show", type=int, default=8)
@@ -127,6 +134,7 @@ def main():
     args = ap.parse_args()
 
     loss, n_targets, want = reference(args)
+    want = {name: g for name, g in want.items() if part_of(name) not in args.freeze}
     with tempfile.TemporaryDirectory() as folder:
         got = {canonical(n): t for n, t in critic(args, pathlib.Path(folder)).items()}
     rows = [(abs(float(got.pop("loss")) - loss) / abs(loss), f"loss {loss:.6f} over {n_targets} targets")]
