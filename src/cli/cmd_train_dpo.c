@@ -58,7 +58,6 @@ static enum critic_status fill_reference(struct dpo_flags *f, struct cr_referenc
 
 static void fill_opts(struct dpo_flags *f, const struct cr_net *net,
                       struct cr_dpo_opts *o) {
-    f->opts.loss = (enum cr_preference_loss)f->loss;
     *o = (struct cr_dpo_opts){.data_path = f->train.data,
                               .eval_split = f->train.eval_split,
                               .loss = f->opts,
@@ -125,11 +124,6 @@ static enum critic_status run_with(void *self, struct cr_net *net, critic_error 
     return status;
 }
 
-static enum critic_status check_loss(struct dpo_flags *f, critic_error *err) {
-    f->opts.loss = (enum cr_preference_loss)f->loss;
-    return cr_preference_check(&f->opts, err);
-}
-
 /* The command; or only its flags: -1 where they are right. */
 static int command(int n_args, const char *const *args, bool only_flags) {
     struct dpo_flags f;
@@ -186,13 +180,12 @@ static int command(int n_args, const char *const *args, bool only_flags) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
+    f.opts.loss = (enum cr_preference_loss)f.loss;
     if (only_flags) {
         enum critic_status right = cr_train_check(&f.train, &err);
         if (right == CRITIC_OK)
-            right = check_loss(&f, &err);
-        status = right == CRITIC_OK ? -1 : cr_report(&err);
-        cr_args_fini(&parsed);
-        return status;
+            right = cr_preference_check(&f.opts, &err);
+        return cr_train_check_end(&parsed, right, &err);
     }
     return cr_command_end(
         &parsed, cr_outcome(cr_train_with_net(&f.train, run_with, &f, &err), &err));

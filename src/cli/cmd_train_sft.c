@@ -123,12 +123,8 @@ static int command(int n_args, const char *const *args, bool only_flags) {
     int status = cr_command_begin(&parsed, &spec, n_args, args);
     if (status >= 0)
         return status;
-    if (only_flags) {
-        enum critic_status right = cr_train_check(&f.train, &err);
-        status = right == CRITIC_OK ? -1 : cr_report(&err);
-        cr_args_fini(&parsed);
-        return status;
-    }
+    if (only_flags)
+        return cr_train_check_end(&parsed, cr_train_check(&f.train, &err), &err);
     return cr_command_end(
         &parsed, cr_outcome(cr_train_with_net(&f.train, run_with, &f, &err), &err));
 }

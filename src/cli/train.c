@@ -281,6 +281,12 @@ enum critic_status cr_train_check(struct cr_train_flags *f, critic_error *err) {
     return cr_train_loop_opts(f, &loop, err);
 }
 
+int cr_train_check_end(struct cr_args *args, enum critic_status right,
+                       const critic_error *err) {
+    cr_args_fini(args);
+    return right == CRITIC_OK ? -1 : cr_report(err);
+}
+
 enum critic_status cr_train_announce(struct cr_train_flags *f, const struct cr_net *net,
                                      const struct cr_train_sizes *sizes,
                                      const struct cr_loop_opts *loop, critic_error *err) {

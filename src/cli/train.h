@@ -320,6 +320,9 @@ int cr_train_dpo_check(int n_args, const char *const *args);
 int cr_train_sft_check(int n_args, const char *const *args);
 /* What can be said of the flags before a model is opened. Errors: CRITIC_BAD_ARGUMENT. */
 enum critic_status cr_train_check(struct cr_train_flags *f, critic_error *err);
+/* Ends a command of which only the flags were looked at: -1, or the exit status, what is wrong being said. */
+int cr_train_check_end(struct cr_args *args, enum critic_status right,
+                       const critic_error *err);
 int cr_train_tower(int n_args, const char *const *args);
 
 #endif

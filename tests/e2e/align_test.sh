@@ -37,11 +37,7 @@ lacks "$(cat whole/round-2/*.jsonl whole/rounds.jsonl)" "whole/"
     --out broken -n 3 --max-new-tokens 6 --keep-truncated --context 600 --threads 1 --dtype f32 --rounds 2 --quiet \
     -- --lr 1e-3 --batch 2 --steps 3) &
 pid=$!
-i=0
-while [ ! -d broken/round-1/policy ] && [ $i -lt 600 ]; do
-    sleep 0.05
-    i=$((i + 1))
-done
+wait_for broken/round-1/policy
 kill -9 $pid 2>/dev/null || true
 wait $pid 2>/dev/null || true
 mkdir elsewhere

@@ -48,16 +48,21 @@ equal() {
     [ "$1" = "$2" ] || fail "got '$1', expected '$2'"
 }
 
+# Until the file or folder is there, a minute at most.
+wait_for() { # PATH
+    i=0
+    while [ ! -e "$1" ] && [ $i -lt 6000 ]; do
+        sleep 0.01
+        i=$((i + 1))
+    done
+}
+
 # Starts a judge that dies after so many answers (dying_judge.py): its address in $url, its process in $judge_pid.
 dying_judge() { # BUDGET
     rm -f "$tmp/port"
     python3 "$CRITIC_SOURCE_DIR/tests/e2e/dying_judge.py" "$tmp/port" "$1" &
     judge_pid=$!
-    i=0
-    while [ ! -f "$tmp/port" ] && [ $i -lt 600 ]; do
-        sleep 0.05
-        i=$((i + 1))
-    done
+    wait_for "$tmp/port"
     url=http://127.0.0.1:$(cat "$tmp/port")/v1
 }
 

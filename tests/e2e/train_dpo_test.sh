@@ -42,11 +42,7 @@ few="$critic train dpo $flags --steps 2 --data $tmp/few.jsonl"
     # Killed for good somewhere behind its first checkpoint, then gone on with: the same bytes.
     $dpo --out "$tmp/killed" &
     pid=$!
-    i=0
-    while [ ! -d "$tmp/killed/checkpoint-2" ] && [ $i -lt 6000 ]; do
-        sleep 0.01
-        i=$((i + 1))
-    done
+    wait_for "$tmp/killed/checkpoint-2"
     kill -9 $pid 2>/dev/null || fail "it ended before it was killed"
     wait $pid 2>/dev/null || true
     [ ! -f "$tmp/killed/model.safetensors" ] || fail "it was finished before it was killed"
@@ -80,11 +76,7 @@ few="$critic train dpo $flags --steps 2 --data $tmp/few.jsonl"
     # Interrupted as it trains: one line says where it stands and how to go on.
     $critic train dpo $flags --steps 1000 --data "$tmp/pairs.jsonl" --out "$tmp/int" 2>"$tmp/.err" &
     pid=$!
-    i=0
-    while [ ! -f "$tmp/int/reference.jsonl" ] && [ $i -lt 6000 ]; do
-        sleep 0.01
-        i=$((i + 1))
-    done
+    wait_for "$tmp/int/reference.jsonl"
     kill -INT $pid
     got=0
     wait $pid || got=$?

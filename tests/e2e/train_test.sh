@@ -29,11 +29,7 @@ sft="$critic train sft --model $model --data $tmp/data.jsonl --image-folder $pic
     # Killed and resumed, stopped by a signal and resumed: the bytes of a run that was left alone.
     $sft --steps 6 --lr 1e-3 --pack turns --optimizer muon --save-every 2 --out "$tmp/broken" &
     pid=$!
-    i=0
-    while [ ! -d "$tmp/broken/checkpoint-2" ] && [ $i -lt 600 ]; do
-        sleep 0.1
-        i=$((i + 1))
-    done
+    wait_for "$tmp/broken/checkpoint-2"
     kill -9 $pid 2>/dev/null || true
     wait $pid 2>/dev/null || true
     rm -rf "$tmp/broken/checkpoint-6" "$tmp/broken/model.safetensors"
