@@ -16,6 +16,8 @@
 #define ROWS8 6
 #define ROWS4 4
 
+#include "kernel/int8_store.h"
+
 INLINE __m256i four_at(const int8_t *x) {
     int32_t word;
     memcpy(&word, x, sizeof word);
@@ -75,7 +77,8 @@ INLINE void group8(const size_t m, const int16_t *x, const uint8_t *w, size_t n,
 }
 
 INLINE void dots8(const size_t m, const struct cr_int8_rows *x, size_t first,
-                  const uint8_t *panel, size_t g0, size_t g1, float *tile) {
+                  const uint8_t *panel, size_t g0, size_t g1, float *tile,
+                  const struct cr_int8_out *out, size_t row) {
     size_t fours = (x->k + 3) / 4;
     int16_t wide[ROWS8 * CR_INT8_GROUP] __attribute__((aligned(64)));
     for (size_t i = 0; g0 == 0 && i < m * CR_INT8_COLS; i++)
@@ -94,6 +97,8 @@ INLINE void dots8(const size_t m, const struct cr_int8_rows *x, size_t first,
             group8(m, wide, panel + g * CR_INT8_GROUP * CR_INT8_COLS + 4 * col, n,
                    x->scales + at, x->offsets + at, x->n_groups, tile + col);
     }
+    for (size_t r = 0; out && r < m; r++)
+        store_row(tile + r * COLS, NULL, out, row + r);
 }
 
 /* One block against m rows, 8 columns. */

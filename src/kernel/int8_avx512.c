@@ -14,6 +14,8 @@
 #define ROWS4 8
 #define FEW   8
 
+#include "kernel/int8_store.h"
+
 typedef int32_t word __attribute__((may_alias));
 
 /* sum += the 4 bytes at x, in every lane, times those of w. By assembly because gcc 12 loads the
@@ -109,10 +111,51 @@ INLINE void group8(const size_t m, const size_t n_vec, const int8_t *q, size_t q
     }
 }
 
+/* bf16_of of each lane. */
+INLINE __m256i bf16_of_16(__m512 value) {
+    __m512i u = _mm512_castps_si512(value);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    __m512i half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+    __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(u, half), 16);
+    __mmask16 is_nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
+    __m512i quiet = _mm512_or_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(64));
+    return _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, is_nan, quiet));
+}
+
+/* store_row for vectors [v, v + n_vec) of m rows' columns, straight from the registers. */
+INLINE void finish(const size_t m, const size_t n_vec, size_t v, __m512 total[][4],
+                   const struct cr_int8_out *out, size_t row) {
+#pragma GCC unroll 4
+    for (size_t c = 0; c < n_vec; c++) {
+        size_t col = 16 * (v + c), left = out->n > col ? out->n - col : 0;
+        __mmask16 some = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
+        __m512 scale = _mm512_loadu_ps(out->scale + col), bias = _mm512_setzero_ps();
+        if (out->bias)
+            bias = _mm512_maskz_loadu_ps(some, out->bias + col);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < m; r++) {
+            size_t at = (row + r) * out->y_row + col;
+            __m512 value = _mm512_mul_ps(total[r][c], scale);
+            if (out->bias)
+                value = _mm512_add_ps(value, bias);
+            if (out->type == CR_BF16) {
+                _mm256_mask_storeu_epi16((uint16_t *)out->y + at, some,
+                                         bf16_of_16(value));
+            } else {
+                float *y = (float *)out->y + at;
+                if (out->add)
+                    value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(some, y));
+                _mm512_mask_storeu_ps(y, some, value);
+            }
+        }
+    }
+}
+
 /* Many rows take half of the panel's columns at a time, so that sums and totals share the registers: the
  * end of a group then touches no memory, which is worth 3 %. */
 INLINE void dots8(const size_t m, const struct cr_int8_rows *x, size_t first,
-                  const uint8_t *panel, size_t g0, size_t g1, float *tile) {
+                  const uint8_t *panel, size_t g0, size_t g1, float *tile,
+                  const struct cr_int8_out *out, size_t row) {
     const size_t n_vec = m <= 2 ? 4 : 2;
     for (size_t v = 0; v < 4; v += n_vec) {
         const int8_t *q = x->q + first * x->q_row + g0 * CR_INT8_GROUP;
@@ -131,6 +174,10 @@ INLINE void dots8(const size_t m, const struct cr_int8_rows *x, size_t first,
                    x->scales + first * x->n_groups + g, x->n_groups, total);
             q += CR_INT8_GROUP;
             w += CR_INT8_GROUP * CR_INT8_COLS;
+        }
+        if (out) {
+            finish(m, n_vec, v, total, out, row);
+            continue;
         }
 #pragma GCC unroll 8
         for (size_t r = 0; r < m; r++)

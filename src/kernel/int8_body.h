@@ -1,32 +1,20 @@
 /* The body of int8_scalar.c, int8_avx2.c and int8_avx512.c, included once by each: everything but
- * the dot products, in plain C that the compiler turns into its vectors. Not a header for
- * anyone else. Contraction is off, so all three give the same bits.
+ * the dot products (and int8_store.h, which they include before those), in plain C that the
+ * compiler turns into its vectors. Not a header for anyone else. Contraction is off, so all three give the same bits.
  *
  * The includer defines before it
  *   INLINE      static, inline, always inlined
  *   ROWS8       rows of x that share a pass over an 8-bit panel
  *   ROWS4       the same for 4 bits
- *   dots8(m, x, first, panel, g0, g1, tile)  m <= ROWS8; tile (m, 64) f32: sum_g scale_g (...)_g, to
- *                                            which groups [g0, g1) are added; set where g0 is 0
+ *   dots8(m, x, first, panel, g0, g1, tile, out, row)  m <= ROWS8; tile (m, 64) f32: sum_g scale_g
+ *                                            (...)_g, to which groups [g0, g1) are added; set where
+ *                                            g0 is 0. out not NULL: these are the last, and the sums go
+ *                                            to rows [row, row + m) of y instead
  *   dots4(m, x, first, panel, tile, minima)  m <= ROWS4; both (m, 64)
  * with m a constant wherever it is inlined, and may define
  *   FEW (8)     few8(m, x, first, panel, tile), of all groups, then takes a call of up to so many
  *               rows; there and in dots4 m need not be a constant
  *   QUANTISE_GROUP   its own quantise_group_whole() for groups of full length. */
-
-#define COLS CR_INT8_COLS
-
-INLINE uint32_t bits_of(float f) {
-    uint32_t u;
-    memcpy(&u, &f, sizeof u);
-    return u;
-}
-
-INLINE float float_of(uint32_t u) {
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
 
 /* max |x|; not finite where an element is not: magnitudes compare as integers, NaN highest. */
 INLINE float largest(const float *x, size_t n) {
@@ -92,39 +80,7 @@ static void body_quantise(const struct cr_int8_rows *to, size_t row, enum cr_dty
     }
 }
 
-/* ---- results -------------------------------------------------------------------------------- */
-
-INLINE uint16_t bf16_of(float f) {
-    uint32_t u = bits_of(f);
-    uint32_t rounded = (u + 0x7fffu + (u >> 16 & 1)) >> 16;
-    return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16 | 64) : rounded);
-}
-
-/* Row of 64 finished sums into y. */
-INLINE void store_row(const float *sums, const float *minima,
-                      const struct cr_int8_out *out, size_t row) {
-    float value[COLS];
-    for (size_t i = 0; i < COLS; i++)
-        value[i] = sums[i] * out->scale[i];
-    if (minima)
-        for (size_t i = 0; i < COLS; i++)
-            value[i] = __builtin_fmaf(-out->min[i], minima[i], value[i]);
-    size_t n = out->n;
-    if (out->bias)
-        for (size_t i = 0; i < n; i++)
-            value[i] += out->bias[i];
-    if (out->type == CR_BF16) {
-        uint16_t *y = (uint16_t *)out->y + row * out->y_row;
-        for (size_t i = 0; i < n; i++)
-            y[i] = bf16_of(value[i]);
-    } else {
-        float *y = (float *)out->y + row * out->y_row;
-        if (out->add)
-            for (size_t i = 0; i < n; i++)
-                value[i] += y[i];
-        memcpy(y, value, n * sizeof *y);
-    }
-}
+/* ---- products -------------------------------------------------------------------------------- */
 
 #define ALIGNED __attribute__((aligned(64)))
 
@@ -152,9 +108,7 @@ INLINE void rows8(const size_t m, const struct cr_int8_rows *x, size_t first, si
     bool is_last = g1 == x->n_groups;
     if (is_last)
         want_rows(out, row, m);
-    dots8(m, x, first + row, panel, g0, g1, tile);
-    for (size_t r = 0; is_last && r < m; r++)
-        store_row(tile + r * COLS, NULL, out, row + r);
+    dots8(m, x, first + row, panel, g0, g1, tile, is_last ? out : NULL, row);
 }
 
 #ifdef FEW

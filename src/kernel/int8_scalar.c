@@ -10,21 +10,26 @@
 #define ROWS8 1
 #define ROWS4 1
 
+#include "kernel/int8_store.h"
+
 INLINE void dots8(size_t m, const struct cr_int8_rows *x, size_t first,
-                  const uint8_t *panel, size_t g0, size_t g1, float *tile) {
+                  const uint8_t *panel, size_t g0, size_t g1, float *tile,
+                  const struct cr_int8_out *out, size_t row) {
     for (size_t i = 0; i < m * CR_INT8_COLS; i++) {
-        size_t row = first + i / CR_INT8_COLS, n = i % CR_INT8_COLS;
-        const int8_t *q = x->q + row * x->q_row;
+        size_t t = first + i / CR_INT8_COLS, n = i % CR_INT8_COLS;
+        const int8_t *q = x->q + t * x->q_row;
         float sum = g0 ? tile[i] : 0;
         for (size_t g = g0; g < g1; g++) {
-            int32_t group = x->offsets[row * x->n_groups + g];
+            int32_t group = x->offsets[t * x->n_groups + g];
             for (size_t k = g * CR_INT8_GROUP; k < (g + 1) * CR_INT8_GROUP && k < x->k;
                  k++)
                 group += q[k] * panel[k / 4 * 4 * CR_INT8_COLS + 4 * n + k % 4];
-            sum = fmaf((float)group, x->scales[row * x->n_groups + g], sum);
+            sum = fmaf((float)group, x->scales[t * x->n_groups + g], sum);
         }
         tile[i] = sum;
     }
+    for (size_t r = 0; out && r < m; r++)
+        store_row(tile + r * COLS, NULL, out, row + r);
 }
 
 /* One block of one column: sum of q w. */
