@@ -151,15 +151,38 @@ enum critic_status cr_packed_new(struct cr_packed *out, enum cr_packing packing,
 
 /* ---- products ------------------------------------------------------------------------------- */
 
-/* Rows that meet a panel before the thread goes on, and how many bytes of them stay in the second-level
- * cache while all panels pass. Longer rows come from the third for every panel, and the panel
- * stays instead. */
+/* Rows that meet a panel before the thread goes on: a part; and how many bytes of them stay in the
+ * second-level cache while all panels pass. Longer rows come from the third for every panel, and
+ * the panel stays instead while a band of parts passes, which has to stay in the third. */
 #define PART_ROWS  ((size_t)192)
 #define PART_BYTES ((size_t)1 << 19)
+#define BAND_BYTES ((size_t)4 << 20)
 
 /* Rows of a part: alike in all, or the threads' shares would not be, and whole tiles of the kernels. */
 static size_t part_rows(size_t m) {
     return CR_CEIL_DIV(CR_CEIL_DIV(m, CR_CEIL_DIV(m, PART_ROWS)), 12) * 12;
+}
+
+/* Band after band, in each panel after panel, for each part after part. */
+struct order {
+    size_t n_panels, n_parts;
+    size_t band; /* parts of one; 1: each part meets all panels before the next comes */
+};
+
+static struct order order_of(size_t n_panels, size_t n_parts, size_t row_bytes) {
+    struct order o = {n_panels, n_parts, 1};
+    if (PART_ROWS * row_bytes > PART_BYTES)
+        o.band = CR_MIN(n_parts, CR_MAX((size_t)1, BAND_BYTES / (PART_ROWS * row_bytes)));
+    return o;
+}
+
+/* Turn i of n_panels * n_parts. */
+static void turn(const struct order *o, size_t i, size_t *panel, size_t *part) {
+    size_t first = i / (o->n_panels * o->band) * o->band;
+    size_t n = CR_MIN(o->band, o->n_parts - first);
+    i -= first * o->n_panels;
+    *panel = i / n;
+    *part = first + i % n;
 }
 
 /* Room for m quantised rows. */
@@ -204,15 +227,16 @@ static void multiply_panels(const struct product *p) {
     size_t m = p->rows.m, at_once = part_rows(m), n_parts = CR_CEIL_DIV(m, at_once);
     size_t n_panels = cr_int8_panels(p->w->n);
     size_t bytes = panel_bytes(p->w->packing, p->w->k);
-    bool parts_stay = PART_ROWS * p->rows.q_row <= PART_BYTES;
+    struct order order = order_of(n_panels, n_parts, p->rows.q_row);
 #pragma omp parallel for num_threads(p->ex->n_threads) schedule(static)
     for (size_t i = 0; i < n_panels * n_parts; i++) {
-        size_t panel = parts_stay ? i % n_panels : i / n_parts;
-        size_t first = (parts_stay ? i / n_panels : i % n_parts) * at_once;
+        size_t panel, part;
+        turn(&order, i, &panel, &part);
+        size_t first = part * at_once;
         struct cr_int8_out out = columns_of(&p->y, p->w, p->bias, p->add, panel, first);
         const unsigned char *at = p->w->panels + panel * bytes;
         size_t n_rows = CR_MIN(at_once, m - first);
-        if (parts_stay && n_parts > 1 && panel + 1 < n_panels)
+        if (order.band == 1 && n_parts > 1 && panel + 1 < n_panels)
             out.next = at + bytes;
         if (p->w->packing == CR_PACK_INT4)
             p->ex->int8->panel4(&p->rows, first, n_rows, at, &out);
