@@ -133,9 +133,9 @@ void cr_common_init(struct cr_common *c);
 #define CR_KV_FLAG(c)                                                                    \
     {                                                                                    \
         "kv-dtype", 0, CR_FLAG_CHOICE, &(c).kv_dtype, "auto|f32|bf16|int8",              \
-            "what keys and values are kept in; auto: f32 with --dtype f32, else bf16; "  \
-            "f32 makes attention compute in f32, int8 takes 17 bytes where bf16 takes "  \
-            "32",                                                                        \
+            "what keys and values are kept in; auto: f32 with --dtype f32, keys in 16 "  \
+            "bits and values in 8 with int8 and q4, else bf16; f32 makes attention "     \
+            "compute in f32, int8 takes 17 bytes where bf16 takes 32",                   \
             0, 0                                                                         \
     }
 #define CR_PICTURE_FLAGS(c)                                                              \

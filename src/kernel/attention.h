@@ -8,10 +8,14 @@
  *             l = l * exp2(m - m') + sum(p);  a = a * exp2(m - m') + p v
  *   end     y = a / l
  *
- * Three tables an ISA: q, k, v, y in f32; all in bf16; and, where nothing is kept for backward,
+ * Four tables an ISA: q, k, v, y in f32; all in bf16; and, where nothing is kept for backward,
  * mixed: q F32, k F32 or BF16, v and y BF16. There AVX-512 takes scores from 16-bit integers, a
  * row of q or k being n * unit with |row| <= 46300 units: vpdpwssd is as fast as vdpbf16ps, and
- * rounds a row to 2^-15 of its length instead of 2^-9 of each element.
+ * rounds a row to 2^-15 of its length instead of 2^-9 of each element. The fourth, values8, is mixed
+ * with the product p v in 8 bits: a row of v is n * unit, |n| <= 127 (unit at least 2^-40), and p
+ * times the units of its keys goes to 0..255 of the largest of the row in each step (not of all its
+ * keys: the first token of a text often takes most of the weight, with small values). The sums of a
+ * step are exact.
  *
  * Blocks of keys start at absolute multiples of CR_ATTENTION_KEYS, and blocks of causal
  * query rows at multiples of CR_ATTENTION_ROWS, which divides it: a block of query rows
@@ -92,12 +96,12 @@ struct cr_attention_tiles {
 };
 
 extern const struct cr_attention_tiles cr_attention_scalar_f32, cr_attention_scalar_bf16,
-    cr_attention_scalar_mixed;
+    cr_attention_scalar_mixed, cr_attention_scalar_values8;
 #if defined(__x86_64__)
 extern const struct cr_attention_tiles cr_attention_avx2_f32, cr_attention_avx2_bf16,
     cr_attention_avx2_mixed;
 extern const struct cr_attention_tiles cr_attention_avx512_f32, cr_attention_avx512_bf16,
-    cr_attention_avx512_mixed;
+    cr_attention_avx512_mixed, cr_attention_avx512_values8;
 #endif
 
 #endif

@@ -6,6 +6,7 @@
  *                   lane of b meets the same f32 or pair at a
  *   INT16_SCORES    1: q and k panels hold int16 in pairs and units, scores are summed by
  *                   score_add, of multiply_add's kind, in int32 lanes
+ *   VALUES8         1: p v in 8 bits (attention_values8.h, with what that wants)
  *   SCORE_COLS      vectors a row in the register tile of q k; VALUE_COLS the most in p v
  * and that ends with the tables. Register tiles are up to 6 rows high.
  *
@@ -13,8 +14,9 @@
  *   q        (blocks of rows, n(E), rows of the block)
  *   k panel  (PANEL / score width, n(E), score width): the keys of a panel side by side;
  *            INT16_SCORES: then each key's unit (PANEL)
- *   v panel  (column groups, n(PANEL), group width):   E padded to whole vectors
- *   s, p     (rows, KEYS) f32; p lies over s, in pairs in the front half of each row
+ *   v panel  (column groups, n(PANEL), group width):   E padded to whole vectors; VALUES8: four keys
+ *            a unit of 32 bits
+ *   s, p     (rows, KEYS) f32; p lies over s, in pairs in the front half of each row, VALUES8: bytes
  *   a        (rows, E padded) f32 */
 #include "base/error.h"
 #include "kernel/row.h"
@@ -35,6 +37,10 @@
 #define INT16_SCORES 0
 #define score_add    multiply_add
 #endif
+#ifndef VALUES8
+#define VALUES8 0
+#endif
+#define LOG2_255     7.99435343685886f
 #define LARGEST_NORM 46300.0f /* of a row in units: |q| |k| stays below 2^31 */
 #define MASKED       -1e30f /* finite, so that differences stay numbers; 2^MASKED is 0 */
 #define LOG2_E       1.44269504089f
@@ -53,8 +59,10 @@ struct work {
     size_t tile_rows;                /* rows of every register tile but the last */
     float scale;                     /* of q . k, to powers of two */
     float m[ROWS];
-    float fade[ROWS + LANES];                  /* whole vectors from any row on */
-    float unit[ROWS];                          /* INT16_SCORES: of each row of q */
+    float fade[ROWS + LANES];   /* whole vectors from any row on */
+    float unit[ROWS];           /* INT16_SCORES: of each row of q; VALUES8: times scale */
+    float base[ROWS];           /* of p, in this block of keys: p is 2^(s - base) */
+    float weight[ROWS + LANES]; /* VALUES8: 2^(base - m) */
     float l[ROWS * LANES], top[STRIP * LANES]; /* a vector a row */
     float s[STRIP * KEYS];
     float rest[]; /* a, then q */
@@ -77,7 +85,8 @@ static size_t k_bytes(size_t head_dim) {
 }
 
 static size_t v_bytes(size_t head_dim) {
-    return STEPS(PANEL) * vecs_of(head_dim) * LANES * 4;
+    return VALUES8 ? PANEL * (vecs_of(head_dim) * LANES + 2 * sizeof(float))
+                   : STEPS(PANEL) * vecs_of(head_dim) * LANES * 4;
 }
 
 static size_t work_bytes(size_t head_dim) {
@@ -186,32 +195,6 @@ INLINE void pack_k(float *panel, const void *const *rows, size_t n, size_t head_
 
 #endif
 
-/* Vector j of rows 2 i and 2 i + 1 as pairs, or of row i. */
-INLINE vec load_values(const void *const *rows, size_t n, size_t i, size_t j,
-                       size_t head_dim, enum cr_dtype type) {
-    size_t at = j * LANES, left = head_dim - at < LANES ? head_dim - at : LANES;
-    vec v[2];
-    for (size_t k = 0; k <= PAIRS; k++) {
-        size_t row = i * (1 + PAIRS) + k;
-        v[k] = v_set(0.0f);
-        if (row < n)
-            v[k] = left == LANES ? load(rows[row], type, at)
-                                 : load_part(rows[row], type, at, left);
-    }
-    return PAIRS ? v_pair(v[0], v[PAIRS]) : v[0];
-}
-
-INLINE void pack_v(float *panel, const void *const *rows, size_t n, size_t head_dim,
-                   enum cr_dtype type) {
-    size_t n_vecs = vecs_of(head_dim);
-    for (size_t g = 0; g < groups_of(n_vecs); g++) {
-        size_t from = group_start(n_vecs, g), to = group_start(n_vecs, g + 1);
-        for (size_t i = 0; i < STEPS(PANEL); i++)
-            for (size_t j = from; j < to; j++, panel += LANES)
-                v_store_f32(panel, load_values(rows, n, i, j, head_dim, type));
-    }
-}
-
 INLINE uint32_t query_unit(const void *row, size_t step, size_t head_dim,
                            enum cr_dtype type) {
     uint32_t bits;
@@ -246,21 +229,6 @@ static void put_k(void *panel, const float *row, size_t slot, size_t head_dim) {
         else
             to[e * SCORE_WIDTH] = row[e];
 #endif
-}
-
-static void put_v(void *panel, const float *row, size_t slot, size_t head_dim) {
-    size_t n_vecs = vecs_of(head_dim), i = slot / (1 + PAIRS);
-    for (size_t g = 0; g < groups_of(n_vecs); g++) {
-        size_t from = group_start(n_vecs, g) * LANES;
-        size_t to = group_start(n_vecs, g + 1) * LANES;
-        size_t at = from * STEPS(PANEL) + i * (to - from);
-        for (size_t e = from; e < to && e < head_dim; e++, at++) {
-            if (PAIRS)
-                ((uint16_t *)panel)[2 * at + slot % 2] = cr_bf16_from_f32(row[e]);
-            else
-                ((float *)panel)[at] = row[e];
-        }
-    }
 }
 
 #if INT16_SCORES
@@ -307,8 +275,11 @@ INLINE void begin(struct work *w, const void *q, size_t q_stride, size_t n_rows,
                    q_stride, height, head_dim, w->unit + r, type);
 #endif
     }
-    for (size_t r = 0; r < n_rows; r++)
+    for (size_t r = 0; r < n_rows; r++) {
         w->m[r] = MASKED;
+        if (VALUES8)
+            w->unit[r] *= w->scale;
+    }
     memset(w->l, 0, n_rows * LANES * sizeof(float));
     memset(a_of(w), 0, n_rows * w->n_vecs * LANES * sizeof(float));
 }
@@ -317,7 +288,7 @@ INLINE void begin(struct work *w, const void *q, size_t q_stride, size_t n_rows,
 
 /* What MASKED is among the scores of a row. */
 static float masked(const float *q_unit) {
-    return INT16_SCORES ? fmaxf(MASKED / *q_unit, -FLT_MAX) : MASKED;
+    return INT16_SCORES && !VALUES8 ? fmaxf(MASKED / *q_unit, -FLT_MAX) : MASKED;
 }
 
 /* The tile at s has scores past what its rows may see: covers them and finds the top. */
@@ -341,7 +312,7 @@ static void cover(float *s, float *top, const size_t *seen, const float *q_unit,
  * the rows and keys: INT16_SCORES. */
 INLINE void score_tile(float *s, float *top, const uint32_t *q, const float *k,
                        size_t steps, const size_t *seen, const float *q_unit,
-                       const float *k_unit, size_t height) {
+                       const float *k_unit, const float *v_log, size_t height) {
     vec acc[TILE_ROWS][SCORE_COLS];
     UNROLL for (size_t r = 0; r < height; r++)
         UNROLL for (size_t j = 0; j < SCORE_COLS; j++) acc[r][j] = v_set(0.0f);
@@ -359,10 +330,16 @@ INLINE void score_tile(float *s, float *top, const uint32_t *q, const float *k,
         vec unit = v_load_f32(k_unit + j * LANES);
         UNROLL for (size_t r = 0; r < height; r++) acc[r][j] =
             v_mul(v_from_int32(acc[r][j]), unit);
+        if (VALUES8) {
+            vec log = v_load_f32(v_log + j * LANES);
+            UNROLL for (size_t r = 0; r < height; r++) acc[r][j] =
+                v_fma(acc[r][j], v_set(q_unit[r]), log);
+        }
     }
 #else
     (void)k_unit;
 #endif
+    (void)v_log;
     UNROLL for (size_t r = 0; r < height; r++)
         UNROLL for (size_t j = 0; j < SCORE_COLS; j++)
             v_store_f32(s + r * KEYS + j * LANES, acc[r][j]);
@@ -379,31 +356,31 @@ INLINE void score_tile(float *s, float *top, const uint32_t *q, const float *k,
 
 static void scores(float *s, float *top, const uint32_t *q, const float *k, size_t steps,
                    const size_t *seen, const float *q_unit, const float *k_unit,
-                   size_t height) {
+                   const float *v_log, size_t height) {
     switch (height) {
     case 6:
-        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, 6);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, 6);
         break;
     case 5:
-        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, 5);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, 5);
         break;
     case 4:
-        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, 4);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, 4);
         break;
     case 3:
-        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, 3);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, 3);
         break;
     case 2:
-        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, 2);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, 2);
         break;
     default:
-        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, 1);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, 1);
     }
 }
 
 /* Softmax */
 
-/* 2^t for t <= 0 (or a little above, by rounding): the polynomial on [0, 1), p(0) = 1, has a
+/* 2^t for t <= 0 (or a little above: by rounding, or 8): the polynomial on [0, 1), p(0) = 1, has a
  * relative error of 9.4e-8. */
 INLINE vec exp2_below(vec t) {
     vec whole, f = v_fraction(t, &whole);
@@ -416,69 +393,39 @@ INLINE vec exp2_below(vec t) {
 
 /* Of q . k in powers of two, as the scores of a row have it. */
 static float row_scale(const struct work *w, size_t row) {
-    return INT16_SCORES ? w->scale * w->unit[row] : w->scale;
+    return VALUES8 ? 1.0f : INT16_SCORES ? w->scale * w->unit[row] : w->scale;
+}
+
+/* 2^x of rows [from, to), whole vectors. */
+static void raise_two(float *x, size_t from, size_t to) {
+    for (size_t r = from; r < to; r += LANES)
+        v_store_f32(x + r, exp2_below(v_load_f32(x + r)));
 }
 
 /* The new m of rows [from, to), and what becomes of their sums by it. */
 static void raise_tops(struct work *w, size_t from, size_t to) {
     for (size_t r = from; r < to; r++) {
-        float m = v_highest(v_load_f32(w->top + (r - from) * LANES)) * row_scale(w, r);
-        m = m > w->m[r] ? m : w->m[r];
+        float top = v_highest(v_load_f32(w->top + (r - from) * LANES)) * row_scale(w, r);
+        float m = top > w->m[r] ? top : w->m[r];
         w->fade[r] = w->m[r] - m;
         w->m[r] = m;
+        w->base[r] = VALUES8 ? top - LOG2_255 : m;
+        w->weight[r] = w->base[r] - m;
     }
-    for (size_t r = from; r < to; r += LANES)
-        v_store_f32(w->fade + r, exp2_below(v_load_f32(w->fade + r)));
+    raise_two(w->fade, from, to);
+    if (VALUES8)
+        raise_two(w->weight, from, to);
 }
 
-/* Scores of one row become weights; n is a whole number of panels. */
-static void soften(struct work *w, size_t row, float *s, size_t n) {
-    vec scale = v_set(row_scale(w, row)), base = v_set(w->m[row]);
-    vec l = v_mul(v_load_f32(w->l + row * LANES), v_set(w->fade[row]));
-    for (size_t i = 0; i < n; i += 2 * LANES) {
-        vec p0 = exp2_below(v_fms(v_load_f32(s + i), scale, base));
-        vec p1 = exp2_below(v_fms(v_load_f32(s + i + LANES), scale, base));
-        l = v_add(l, v_add(p0, p1));
-        if (PAIRS) {
-            v_store_bf16((uint16_t *)(void *)s + i, p0);
-            v_store_bf16((uint16_t *)(void *)s + i + LANES, p1);
-        } else {
-            v_store_f32(s + i, p0);
-            v_store_f32(s + i + LANES, p1);
-        }
-    }
-    v_store_f32(w->l + row * LANES, l);
-}
-
-/* Values */
-
-/* a = a * fade + p v for `height` rows and `cols` vectors of a column group, which begins at
- * float `at` of each of n_panels. */
-INLINE void value_tile(float *a, size_t a_stride, const float *fade, const uint32_t *p,
-                       const void *const *v, size_t at, size_t n_panels, size_t height,
-                       size_t cols) {
-    vec acc[TILE_ROWS][VALUE_COLS];
-    UNROLL for (size_t r = 0; r < height; r++) UNROLL for (size_t j = 0; j < cols; j++)
-        acc[r][j] = v_mul(v_load_f32(a + r * a_stride + j * LANES), v_set(fade[r]));
-    for (size_t panel = 0; panel < n_panels; panel++) {
-        const float *b_at = (const float *)v[panel] + at;
-        for (size_t step = 0; step < STEPS(PANEL); step++) {
-            UNROLL for (size_t j = 0; j < cols; j++) {
-                vec b = v_load_f32(b_at + j * LANES);
-                UNROLL for (size_t r = 0; r < height; r++) acc[r][j] =
-                    multiply_add(acc[r][j], b, p + r * KEYS);
-            }
-            b_at += cols * LANES;
-            p++;
-        }
-    }
-    UNROLL for (size_t r = 0; r < height; r++) UNROLL for (size_t j = 0; j < cols; j++)
-        v_store_f32(a + r * a_stride + j * LANES, acc[r][j]);
-}
+#if VALUES8
+#include "kernel/attention_values8.h"
+#else
+#include "kernel/attention_values.h"
+#endif
 
 #define VALUE_CASE(height, cols)                                                         \
     case height * 8 + cols:                                                              \
-        value_tile(a, a_stride, fade, p, v, at, n_panels, height, cols);                 \
+        value_tile(a, a_stride, fade, weight, p, v, at, n_panels, height, cols);         \
         break;
 #define VALUE_HEIGHTS(cols)                                                              \
     VALUE_CASE(1, cols)                                                                  \
@@ -488,9 +435,9 @@ INLINE void value_tile(float *a, size_t a_stride, const float *fade, const uint3
     VALUE_CASE(5, cols)                                                                  \
     VALUE_CASE(6, cols)
 
-static void values(float *a, size_t a_stride, const float *fade, const uint32_t *p,
-                   const void *const *v, size_t at, size_t n_panels, size_t height,
-                   size_t cols) {
+static void values(float *a, size_t a_stride, const float *fade, const float *weight,
+                   const uint32_t *p, const void *const *v, size_t at, size_t n_panels,
+                   size_t height, size_t cols) {
     switch (height * 8 + cols) {
         VALUE_HEIGHTS(1)
         VALUE_HEIGHTS(2)
@@ -522,7 +469,7 @@ static size_t panels_of(size_t n_keys) {
 /* Scores of rows [from, to): panel by panel, so that a panel stays in cache. A row's scores
  * are written up to the last panel that its register tile needs. */
 static void strip_scores(struct work *w, size_t from, size_t to,
-                         const void *const *panels,
+                         const void *const *panels, const void *const *v,
                          const struct cr_attention_mask *mask) {
     size_t steps = STEPS(w->head_dim);
     for (size_t i = 0; i < (to - from) * LANES; i++)
@@ -530,6 +477,7 @@ static void strip_scores(struct work *w, size_t from, size_t to,
     size_t n_keys = panels_of(seen_by(mask, to - 1)) * PANEL;
     for (size_t key = 0; key < n_keys; key += SCORE_WIDTH) {
         const float *panel = panels[key / PANEL];
+        const float *v_log = logs_at(v[key / PANEL], w->n_vecs);
         for (size_t r = from; r < to; r += w->tile_rows) {
             size_t height = height_at(w, r), seen[TILE_ROWS];
             if (panels_of(seen_by(mask, r + height - 1)) * PANEL <= key)
@@ -540,7 +488,8 @@ static void strip_scores(struct work *w, size_t from, size_t to,
             }
             scores(w->s + (r - from) * KEYS + key, w->top + (r - from) * LANES,
                    q_of(w) + r * steps, panel + key % PANEL * steps, steps, seen,
-                   w->unit + r, panel + PANEL * steps + key % PANEL, height);
+                   w->unit + r, panel + PANEL * steps + key % PANEL, v_log + key % PANEL,
+                   height);
         }
     }
 }
@@ -554,9 +503,10 @@ static void strip_values(struct work *w, size_t from, size_t to, const void *con
         for (size_t r = from; r < to; r += w->tile_rows) {
             size_t height = height_at(w, r);
             values(a_of(w) + r * a_stride + first * LANES, a_stride, w->fade + r,
+                   w->weight + r,
                    (const uint32_t *)(const void *)(w->s + (r - from) * KEYS), v,
-                   first * LANES * STEPS(PANEL), panels_of(seen_by(mask, r + height - 1)),
-                   height, cols);
+                   first * LANES * (VALUES8 ? PANEL / 4 : STEPS(PANEL)),
+                   panels_of(seen_by(mask, r + height - 1)), height, cols);
         }
     }
 }
@@ -567,13 +517,13 @@ static void step(void *work, const void *const *k_panels, const void *const *v_p
     size_t strip = STRIP / w->tile_rows * w->tile_rows;
     for (size_t from = 0; from < w->n_rows; from += strip) {
         size_t to = w->n_rows - from < strip ? w->n_rows : from + strip;
-        strip_scores(w, from, to, k_panels, mask);
+        strip_scores(w, from, to, k_panels, v_panels, mask);
         raise_tops(w, from, to);
         for (size_t r = from; r < to; r += w->tile_rows) {
             size_t height = height_at(w, r);
             size_t n = panels_of(seen_by(mask, r + height - 1)) * PANEL;
             for (size_t i = r; i < r + height; i++)
-                soften(w, i, w->s + (i - from) * KEYS, n);
+                soften(w, i, w->s + (i - from) * KEYS, n, v_panels);
         }
         strip_values(w, from, to, v_panels, mask);
     }

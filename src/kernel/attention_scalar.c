@@ -58,6 +58,34 @@ static void put(void *panel, const float *row, size_t slot, size_t head_dim) {
     memcpy((float *)panel + slot * head_dim, row, head_dim * sizeof *row);
 }
 
+static size_t values8_bytes(size_t head_dim) {
+    return panel_bytes(head_dim) + CR_ATTENTION_PANEL * sizeof(float);
+}
+
+/* One row of whole numbers and its unit, NaN where a value is no finite number. */
+static void put_values8(void *panel, const float *row, size_t slot, size_t head_dim) {
+    float *to = (float *)panel + slot * head_dim, most = 0.0f;
+    bool is_finite = true;
+    for (size_t e = 0; e < head_dim; e++) {
+        is_finite &= isfinite(row[e]) != 0;
+        most = fmaxf(most, fabsf(row[e]));
+    }
+    float unit = is_finite ? fmaxf(most / 127.0f, 0x1p-40f) : NAN;
+    for (size_t e = 0; e < head_dim; e++)
+        to[e] = rintf(row[e] * (1.0f / unit));
+    ((float *)panel)[CR_ATTENTION_PANEL * head_dim + slot] = unit;
+}
+
+static void pack_values8(void *panel, const void *const *rows, size_t n,
+                         size_t head_dim) {
+    memset(panel, 0, values8_bytes(head_dim));
+    for (size_t i = 0; i < n; i++) {
+        float *row = (float *)panel + i * head_dim;
+        cr_row_to_f32(CR_BF16, rows[i], row, head_dim);
+        put_values8(panel, row, i, head_dim);
+    }
+}
+
 static void begin(struct work *w, const void *q, size_t q_row_bytes, size_t n_rows,
                   size_t head_dim, float scale, enum cr_dtype type) {
     w->n_rows = n_rows;
@@ -88,11 +116,10 @@ static const float *row_at(const void *const *panels, size_t key, size_t head_di
            key % CR_ATTENTION_PANEL * head_dim;
 }
 
-static void step_row(struct work *w, size_t r, const void *const *k, const void *const *v,
-                     size_t n) {
+/* Weights of the next n keys for row r into w->p; what the row has so far fades. */
+static void row_weights(struct work *w, size_t r, const void *const *k, size_t n) {
     size_t e_len = w->head_dim;
     const float *q = q_of(w) + r * e_len;
-    double *a = w->sums + r * e_len;
     double m = w->m[r];
     for (size_t s = 0; s < n; s++) {
         const float *key = row_at(k, s, e_len);
@@ -106,22 +133,63 @@ static void step_row(struct work *w, size_t r, const void *const *k, const void 
     w->m[r] = m;
     w->l[r] *= fade;
     for (size_t e = 0; e < e_len; e++)
-        a[e] *= fade;
+        w->sums[r * e_len + e] *= fade;
+    for (size_t s = 0; s < n; s++) {
+        w->p[s] = exp2(w->p[s] - m);
+        w->l[r] += w->p[s];
+    }
+}
+
+static void add_values(struct work *w, size_t r, const void *const *v, size_t n) {
+    size_t e_len = w->head_dim;
     for (size_t s = 0; s < n; s++) {
         const float *value = row_at(v, s, e_len);
-        double p = exp2(w->p[s] - m);
-        w->l[r] += p;
         for (size_t e = 0; e < e_len; e++)
-            a[e] += p * (double)value[e];
+            w->sums[r * e_len + e] += w->p[s] * (double)value[e];
     }
+}
+
+/* Panels of values8: rows of whole numbers, then each row's unit. p times the units goes to 0..255 of
+ * its largest. */
+static void add_values8(struct work *w, size_t r, const void *const *v, size_t n) {
+    size_t e_len = w->head_dim;
+    double most = 0.0;
+    for (size_t s = 0; s < n; s++) {
+        const float *panel = v[s / CR_ATTENTION_PANEL];
+        double unit =
+            (double)panel[CR_ATTENTION_PANEL * e_len + s % CR_ATTENTION_PANEL];
+        w->p[s] *= unit;
+        most = w->p[s] > most || isnan(w->p[s]) ? w->p[s] : most;
+    }
+    for (size_t s = 0; s < n; s++) {
+        double p = most > 0.0 ? rint(w->p[s] / most * 255.0) : most;
+        for (size_t e = 0; e < e_len; e++)
+            w->sums[r * e_len + e] +=
+                p * (most / 255.0) * (double)row_at(v, s, e_len)[e];
+    }
+}
+
+static size_t seen_by(const struct cr_attention_mask *mask, size_t row) {
+    size_t n = mask->visible + row * mask->per_row;
+    return n < mask->n_keys ? n : mask->n_keys;
 }
 
 static void step(void *work, const void *const *k_panels, const void *const *v_panels,
                  const struct cr_attention_mask *mask) {
     struct work *w = work;
     for (size_t r = 0; r < w->n_rows; r++) {
-        size_t n = mask->visible + r * mask->per_row;
-        step_row(w, r, k_panels, v_panels, n < mask->n_keys ? n : mask->n_keys);
+        row_weights(w, r, k_panels, seen_by(mask, r));
+        add_values(w, r, v_panels, seen_by(mask, r));
+    }
+}
+
+static void step_values8(void *work, const void *const *k_panels,
+                         const void *const *v_panels,
+                         const struct cr_attention_mask *mask) {
+    struct work *w = work;
+    for (size_t r = 0; r < w->n_rows; r++) {
+        row_weights(w, r, k_panels, seen_by(mask, r));
+        add_values8(w, r, v_panels, seen_by(mask, r));
     }
 }
 
@@ -251,6 +319,20 @@ const struct cr_attention_tiles cr_attention_scalar_mixed = {
     .put_v = put,
     .begin = begin_f32,
     .step = step,
+    .end = end_bf16,
+    .partial = partial,
+};
+
+const struct cr_attention_tiles cr_attention_scalar_values8 = {
+    .k_bytes = panel_bytes,
+    .v_bytes = values8_bytes,
+    .work_bytes = work_bytes,
+    .pack_k = pack_k,
+    .pack_v = pack_values8,
+    .put_k = put,
+    .put_v = put_values8,
+    .begin = begin_f32,
+    .step = step_values8,
     .end = end_bf16,
     .partial = partial,
 };

@@ -65,10 +65,11 @@ struct cr_row_kernels {
     /* y = factor * exp(x - lse) */
     void (*softmax_bwd)(void *y, enum cr_dtype y_type, const float *x, float lse,
                         float factor, size_t n);
-    /* Tiles for q, k, v, y of type F32, BF16, and both (kernel/attention.h). */
+    /* Tiles for q, k, v, y of type F32, BF16, both, and both with v in 8 bits (kernel/attention.h). */
     const struct cr_attention_tiles *attention_f32;
     const struct cr_attention_tiles *attention_bf16;
     const struct cr_attention_tiles *attention_mixed;
+    const struct cr_attention_tiles *attention_values8;
 };
 
 /* The table for an instruction set that this machine can run; sets without kernels of their

@@ -110,8 +110,44 @@ static inline vec v_pack_int16(vec a, vec b) {
 static inline vec v_from_int32(vec a) {
     return _mm512_cvtepi32_ps(_mm512_castps_si512(a));
 }
+/* The larger of two numbers >= 0; a NaN is larger than any. */
+static inline vec v_max_magnitude(vec a, vec b) {
+    return _mm512_castsi512_ps(
+        _mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+/* The largest lane, so compared. */
+static inline float v_highest_magnitude(vec a) {
+    uint32_t most = _mm512_reduce_max_epu32(_mm512_castps_si512(a));
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128((int32_t)most)));
+}
+/* The 32 bits at p in every lane. */
+static inline vec v_set_bits(const uint32_t *p) {
+    return _mm512_castsi512_ps(_mm512_set1_epi32((int32_t)*p));
+}
 static inline void v_store_f32(float *p, vec a) {
     _mm512_storeu_ps(p, a);
+}
+/* Rounded, 0 <= a <= 255. */
+static inline void v_store_u8(uint8_t *p, vec a) {
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(a)));
+}
+/* Rounded, |a| <= 127. */
+static inline void v_store_i8(int8_t *p, vec a) {
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
+}
+/* One lane of each of four rows of bytes after the other. */
+static inline vec v_fours(const int8_t *r0, const int8_t *r1, const int8_t *r2,
+                          const int8_t *r3) {
+    __m128i a = _mm_loadu_si128((const void *)r0), b = _mm_loadu_si128((const void *)r1);
+    __m128i c = _mm_loadu_si128((const void *)r2), d = _mm_loadu_si128((const void *)r3);
+    __m128i ab = _mm_unpacklo_epi8(a, b), cd = _mm_unpacklo_epi8(c, d);
+    __m256i low =
+        _mm256_set_m128i(_mm_unpackhi_epi16(ab, cd), _mm_unpacklo_epi16(ab, cd));
+    ab = _mm_unpackhi_epi8(a, b);
+    cd = _mm_unpackhi_epi8(c, d);
+    __m256i high =
+        _mm256_set_m128i(_mm_unpackhi_epi16(ab, cd), _mm_unpacklo_epi16(ab, cd));
+    return _mm512_castsi512_ps(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
 }
 static inline void v_store_f32_part(float *p, vec a, size_t n) {
     _mm512_mask_storeu_ps(p, v_mask(n), a);

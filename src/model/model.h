@@ -59,7 +59,7 @@ void cr_pack_fwd(struct cr_tensor y, struct cr_tensor x, struct cr_tensor newlin
  * values, as op/attention.h keeps them: panels where attention computes in the type that they
  * are kept in, else rows. A page is zeroed before it is first written. */
 struct cr_kv_layout {
-    enum cr_dtype type;      /* of what is kept: F32, BF16 or Q8_0 */
+    enum cr_dtype type;      /* of what is kept: F32, BF16, Q8_0 or I8 (op/attention.h) */
     enum cr_dtype attention; /* of values and results of attention */
     size_t page_len;
     size_t row_bytes;        /* of a head's row; 0: panels */

@@ -253,24 +253,26 @@ static void check_call(const struct call *c) {
     CR_ASSERT(c->y.dtype == CR_F32 || c->y.dtype == CR_BF16);
     CR_ASSERT(c->q.dtype == c->y.dtype || c->q.dtype == CR_F32);
     CR_ASSERT(c->n_keys && c->n_keys <= c->kv->n_keys && c->kv->page_len);
+    CR_ASSERT(c->kv->type != CR_I8 || (c->kv->packed && c->y.dtype == CR_BF16));
     CR_ASSERT(!c->kv->packed || (c->kv->page_len == PANEL && c->q.dtype == CR_F32));
     CR_ASSERT(c->kv->packed || c->kv->type == c->y.dtype || c->kv->type == CR_Q8_0 ||
               (c->kv->type == CR_BF16 && c->y.dtype == CR_F32));
     CR_ASSERT(c->kv->packed || c->kv->type == c->y.dtype || c->q.dtype == CR_F32);
 }
 
-static const struct cr_attention_tiles *tiles_of(enum cr_dtype q, enum cr_dtype y,
-                                                 const struct cr_exec *ex) {
-    return y == CR_F32   ? ex->row->attention_f32
+static const struct cr_attention_tiles *
+tiles_of(enum cr_dtype q, enum cr_dtype y, enum cr_dtype kv, const struct cr_exec *ex) {
+    return kv == CR_I8   ? ex->row->attention_values8
+           : y == CR_F32 ? ex->row->attention_f32
            : q == CR_F32 ? ex->row->attention_mixed
                          : ex->row->attention_bf16;
 }
 
 struct cr_kv_page cr_attention_page(size_t head_dim, enum cr_dtype y, enum cr_dtype kv,
                                     const struct cr_exec *ex) {
-    const struct cr_attention_tiles *tiles = tiles_of(CR_F32, y, ex);
-    CR_ASSERT(y == kv || kv == CR_Q8_0 || y == CR_F32);
-    if (y == kv)
+    const struct cr_attention_tiles *tiles = tiles_of(CR_F32, y, kv, ex);
+    CR_ASSERT(y == kv || kv == CR_Q8_0 || (kv == CR_I8) == (y == CR_BF16));
+    if (y == kv || kv == CR_I8)
         return (struct cr_kv_page){PANEL, tiles->k_bytes(head_dim),
                                    tiles->v_bytes(head_dim), 0};
     size_t len = cr_dtype_block_len(kv);
@@ -302,7 +304,7 @@ static void put_row(void *to, const float *row, enum cr_dtype type, size_t n) {
 void cr_attention_put(void *k_page, void *v_page, const float *k, const float *v,
                       size_t slot, size_t n_kv_heads, size_t head_dim, enum cr_dtype y,
                       enum cr_dtype kv, const struct cr_exec *ex) {
-    const struct cr_attention_tiles *tiles = tiles_of(CR_F32, y, ex);
+    const struct cr_attention_tiles *tiles = tiles_of(CR_F32, y, kv, ex);
     const struct cr_kv_page page = cr_attention_page(head_dim, y, kv, ex);
     for (size_t g = 0; g < n_kv_heads; g++) {
         const float *k_row = k + g * head_dim, *v_row = v + g * head_dim;
@@ -334,7 +336,7 @@ void cr_attention_fwd(struct cr_tensor y, struct cr_attention_saved *saved,
     c.elem_bytes = cr_dtype_block_bytes(y.dtype);
     c.kv_bytes = cr_dtype_block_bytes(kv->type);
     c.dense = ex->dense;
-    c.tiles = tiles_of(q.dtype, y.dtype, ex);
+    c.tiles = tiles_of(q.dtype, y.dtype, kv->type, ex);
     c.k_bytes = c.tiles->k_bytes(shape->head_dim);
     c.v_bytes = c.tiles->v_bytes(shape->head_dim);
     c.work_bytes = c.tiles->work_bytes(shape->head_dim);

@@ -7,6 +7,7 @@
  *         + g * head_stride + e, strides in blocks of the view's type (elements, where it has none).
  *         What is not of y's type becomes that, panel by panel (keys F32); a block type's heads
  *         begin with a block of their own.
+ *         Values8: the view's type is I8. Its pages are panels (`packed`) and y is BF16.
  * saved:  lse (T, H): the log-sum-exp of each row, for backward; NULL at inference.
  * Bits:   a query row's result depends on its own q, its keys and the phase only: not on T, on
  *         `first` being reached in one chunk or several, on page_len, or on threads. (Key tiles
@@ -28,13 +29,14 @@ struct cr_kv_view {
     size_t row_stride;
     size_t head_stride;
     size_t n_keys;      /* keys present; with `causal` at least first + T */
-    enum cr_dtype type; /* of rows: F32, BF16 or Q8_0 */
+    enum cr_dtype type; /* of rows: F32, BF16 or Q8_0; I8: panels with values in 8 bits */
     bool packed;
 };
 
 /* How keys and values are kept where y is of type `y` and they are of type `kv`: F32, BF16 (not F32
- * beside y BF16) or Q8_0, blocks of 32 in 8 bits with a scale each. Keys of a page, and bytes of one
- * head's keys and values in it: panels where the types are the same, else rows. */
+ * beside y BF16), Q8_0, blocks of 32 in 8 bits with a scale each, or beside y BF16 I8: keys as for
+ * BF16, a row of values in 8 bits with one scale (kernel/attention.h). Keys of a page, and bytes of
+ * one head's keys and values in it: panels where the types are the same or I8, else rows. */
 struct cr_kv_page {
     size_t len, k_bytes, v_bytes;
     size_t row_bytes; /* of rows; 0: panels */
@@ -54,6 +56,8 @@ struct cr_attention_shape {
     float scale;       /* E^-0.5 in every model here */
     bool causal;
     size_t first; /* position of query row 0 among the keys (causal only) */
+    bool
+        values8; /* cr_packed_attention_fwd: values in 8 bits; q is F32 then, v and y BF16 */
 };
 
 struct cr_attention_saved {

@@ -311,7 +311,9 @@ static void run(struct call *c, size_t n_sequences, bool backward) {
     CR_ASSERT(c->k.dtype == ex->act || (mixed && c->k.dtype == CR_F32));
     CR_ASSERT(c->v.dtype == ex->act && c->y.dtype == ex->act);
     CR_ASSERT(cr_tensor_cols(&c->q) == cr_tensor_cols(&c->y));
-    c->tiles = mixed               ? ex->row->attention_mixed
+    CR_ASSERT(!c->shape->values8 || (mixed && ex->act == CR_BF16));
+    c->tiles = c->shape->values8   ? ex->row->attention_values8
+               : mixed             ? ex->row->attention_mixed
                : ex->act == CR_F32 ? ex->row->attention_f32
                                    : ex->row->attention_bf16;
     c->k_bytes = c->tiles->k_bytes(c->shape->head_dim);

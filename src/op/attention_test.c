@@ -1,6 +1,8 @@
 #include "op/attention.h"
 
 #include "base/checked.h"
+#include "kernel/attention.h"
+#include "op/attention_packed.h"
 #include "t_exec.h"
 
 struct shape_case {
@@ -11,7 +13,8 @@ struct shape_case {
 struct input {
     struct shape_case c;
     enum cr_dtype type, q_type; /* of k, v and y; of q */
-    struct cr_tensor q, k, v;   /* k, v: (n_keys, G * E) */
+    bool values8;
+    struct cr_tensor q, k, v; /* k, v: (n_keys, G * E) */
     void **k_pages, **v_pages;
     size_t n_pages;
 };
@@ -90,10 +93,36 @@ static void run(struct cr_tensor y, float *lse, const struct input *in, size_t t
     assert_int_equal(cr_arena_mark(&ex->scratch), 0);
 }
 
+/* Adds to `loss` what values in 8 bits may cost element by element: half a unit of each value, and
+ * half a unit of its weight, which is 1/255 of the largest weight times unit in its block of keys.
+ * p: (n) weights of sum 1. */
+static void add_loss8(double *loss, const struct input *in, const double *p, size_t n,
+                      size_t group) {
+    size_t e_len = in->c.head_dim;
+    double *unit = calloc(n, sizeof *unit);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t e = 0; e < e_len; e++)
+            unit[i] = fmax(unit[i], fabs((double)t_get(&in->v, i, group * e_len + e)));
+        unit[i] = fmax(unit[i] / 127, 0x1p-40);
+    }
+    for (size_t first = 0; first < n; first += CR_ATTENTION_KEYS) {
+        double most = 0;
+        size_t end = CR_MIN(n, first + CR_ATTENTION_KEYS);
+        for (size_t i = first; i < end; i++)
+            most = fmax(most, p[i] * unit[i]);
+        for (size_t i = first; i < end; i++)
+            for (size_t e = 0; e < e_len; e++) {
+                double v = fabs((double)t_get(&in->v, i, group * e_len + e));
+                loss[e] += 0.51 * (p[i] * unit[i] + most / 255 * (v / unit[i] + 0.5));
+            }
+    }
+    free(unit);
+}
+
 /* One row of one head in double. y, and spread = sum_s p_s |v_s|, the size that errors of the
- * weights act on; returns the log-sum-exp, the largest sum |scale q k| and the largest
+ * weights act on, and loss (add_loss8); returns the log-sum-exp, the largest sum |scale q k| and the largest
  * scale |q| |k|. */
-static double naive(double *y, double *spread, double *mass, double *reach,
+static double naive(double *y, double *spread, double *loss, double *mass, double *reach,
                     const struct input *in, size_t t, size_t h) {
     const struct shape_case *c = &in->c;
     size_t e_len = c->head_dim, g = h / (c->n_heads / c->n_kv_heads);
@@ -118,14 +147,18 @@ static double naive(double *y, double *spread, double *mass, double *reach,
     }
     for (size_t i = 0; i < n; i++)
         l += s[i] = exp(s[i] - m);
+    for (size_t i = 0; i < n; i++)
+        s[i] /= l;
     for (size_t e = 0; e < e_len; e++) {
-        y[e] = spread[e] = 0;
+        y[e] = spread[e] = loss[e] = 0;
         for (size_t i = 0; i < n; i++) {
-            double term = s[i] / l * (double)t_get(&in->v, i, g * e_len + e);
+            double term = s[i] * (double)t_get(&in->v, i, g * e_len + e);
             y[e] += term;
             spread[e] += fabs(term);
         }
     }
+    if (in->values8)
+        add_loss8(loss, in, s, n, g);
     free(s);
     return m + log(l);
 }
@@ -134,16 +167,17 @@ static double naive(double *y, double *spread, double *mass, double *reach,
 static void check_row(const struct cr_tensor *y, const float *lse, const struct input *in,
                       size_t t, size_t h, const char *what) {
     const struct shape_case *c = &in->c;
-    double value[256], spread[256], mass, reach;
-    double log_sum = naive(value, spread, &mass, &reach, in, t, h);
+    double value[256], spread[256], loss[256], mass, reach;
+    double log_sum = naive(value, spread, loss, &mass, &reach, in, t, h);
     double u = in->type == CR_F32 ? 0x1p-24 : 0x1p-8;
     double f32 = 0x1p-24 * (32 + 4 * mass);
     if (in->type != in->q_type) /* q and k in int16: half a unit an element, both sides */
         f32 += sqrt((double)c->head_dim) / 32767 * reach;
-    double weight = in->type == CR_F32 ? 0 : 0x1p-8;
+    double weight = in->type == CR_F32 || in->values8 ? 0 : 0x1p-8;
     for (size_t e = 0; e < c->head_dim; e++) {
         double got = (double)t_get(y, t, h * c->head_dim + e);
-        double bound = (f32 + weight) * spread[e] + u * fabs(value[e]);
+        double bound =
+            (f32 + weight) * spread[e] + loss[e] + u * (fabs(value[e]) + loss[e]);
         if (!(fabs(got - value[e]) <= bound))
             fail_msg("%s T %zu first %zu keys %zu heads %zu/%zu E %zu: row %zu head %zu "
                      "element %zu: %g, expected %g within %.2g",
@@ -309,8 +343,62 @@ static void make_exact(struct cr_tensor *x, size_t head_dim, struct cr_rng *rng)
         }
 }
 
-/* Pages as cr_attention_put fills them, of any type that loses nothing of the rows, give the bits
- * of pages of rows. */
+/* Pages as cr_attention_put fills them, and all to attend to them. */
+struct put {
+    char *memory;
+    void **k, **v;
+    struct cr_kv_view view;
+    struct cr_attention_shape shape;
+};
+
+static struct put put_pages(const struct input *in, enum cr_dtype kv,
+                            const struct cr_exec *ex) {
+    const struct shape_case *c = &in->c;
+    struct cr_kv_page page = cr_attention_page(c->head_dim, ex->act, kv, ex);
+    size_t n_pages = CR_CEIL_DIV(c->n_keys, page.len);
+    size_t k_bytes = c->n_kv_heads * page.k_bytes, v_bytes = c->n_kv_heads * page.v_bytes;
+    size_t stride = page.row_bytes / cr_dtype_block_bytes(kv);
+    struct put put = {.memory = aligned_alloc(64, n_pages * (k_bytes + v_bytes)),
+                      .k = calloc(n_pages, sizeof *put.k),
+                      .v = calloc(n_pages, sizeof *put.v)};
+    memset(put.memory, 0, n_pages * (k_bytes + v_bytes));
+    for (size_t p = 0; p < n_pages; p++) {
+        put.k[p] = put.memory + p * (k_bytes + v_bytes);
+        put.v[p] = put.memory + p * (k_bytes + v_bytes) + k_bytes;
+    }
+    size_t kv_width = c->n_kv_heads * c->head_dim;
+    float *row = calloc(2 * kv_width, sizeof *row);
+    for (size_t i = 0; i < c->n_keys; i++) {
+        cr_row_to_f32(in->k.dtype, cr_tensor_row(&in->k, i), row, kv_width);
+        cr_row_to_f32(in->v.dtype, cr_tensor_row(&in->v, i), row + kv_width, kv_width);
+        cr_attention_put(put.k[i / page.len], put.v[i / page.len], row, row + kv_width,
+                         i % page.len, c->n_kv_heads, c->head_dim, ex->act, kv, ex);
+    }
+    free(row);
+    put.view = (struct cr_kv_view){.k = put.k,
+                                   .v = put.v,
+                                   .page_len = page.len,
+                                   .row_stride = c->n_kv_heads * stride,
+                                   .head_stride = stride,
+                                   .n_keys = c->n_keys,
+                                   .type = kv,
+                                   .packed = page.row_bytes == 0};
+    put.shape = (struct cr_attention_shape){.n_heads = c->n_heads,
+                                            .n_kv_heads = c->n_kv_heads,
+                                            .head_dim = c->head_dim,
+                                            .scale = scale_of(c),
+                                            .causal = c->causal,
+                                            .first = c->first};
+    return put;
+}
+
+static void free_put(struct put *put) {
+    free(put->memory);
+    free(put->k);
+    free(put->v);
+}
+
+/* Pages of any type that loses nothing of the rows give the bits of pages of rows. */
 static void check_put(const struct shape_case *c, enum cr_isa isa,
                       enum cr_compute compute, enum cr_dtype kv, enum cr_phase phase) {
     struct cr_exec *ex = t_exec(isa, compute, 2);
@@ -328,50 +416,15 @@ static void check_put(const struct shape_case *c, enum cr_isa isa,
         free_pages(&in);
         fill_pages(&in);
     }
-    struct cr_kv_page page = cr_attention_page(c->head_dim, act, kv, ex);
-    size_t n_pages = CR_CEIL_DIV(c->n_keys, page.len), width = c->n_heads * c->head_dim;
-    size_t k_bytes = c->n_kv_heads * page.k_bytes, v_bytes = c->n_kv_heads * page.v_bytes;
-    size_t stride = page.row_bytes / cr_dtype_block_bytes(kv);
-    char *memory = aligned_alloc(64, n_pages * (k_bytes + v_bytes));
-    void **k = calloc(n_pages, sizeof *k), **v = calloc(n_pages, sizeof *v);
-    memset(memory, 0, n_pages * (k_bytes + v_bytes));
-    for (size_t p = 0; p < n_pages; p++) {
-        k[p] = memory + p * (k_bytes + v_bytes);
-        v[p] = memory + p * (k_bytes + v_bytes) + k_bytes;
-    }
-    size_t kv_width = c->n_kv_heads * c->head_dim;
-    float *row = calloc(2 * kv_width, sizeof *row);
-    for (size_t i = 0; i < c->n_keys; i++) {
-        cr_row_to_f32(in.k.dtype, cr_tensor_row(&in.k, i), row, kv_width);
-        cr_row_to_f32(in.v.dtype, cr_tensor_row(&in.v, i), row + kv_width, kv_width);
-        cr_attention_put(k[i / page.len], v[i / page.len], row, row + kv_width,
-                         i % page.len, c->n_kv_heads, c->head_dim, act, kv, ex);
-    }
-    free(row);
-    struct cr_tensor rows = t_tensor(act, c->n_rows, width);
-    struct cr_tensor put = t_tensor(act, c->n_rows, width);
+    struct put pages = put_pages(&in, kv, ex);
+    struct cr_tensor rows = t_tensor(act, c->n_rows, c->n_heads * c->head_dim);
+    struct cr_tensor put = t_tensor(act, c->n_rows, c->n_heads * c->head_dim);
     run(rows, NULL, &in, 0, phase, ex);
-    struct cr_kv_view view = {.k = k,
-                              .v = v,
-                              .page_len = page.len,
-                              .row_stride = c->n_kv_heads * stride,
-                              .head_stride = stride,
-                              .n_keys = c->n_keys,
-                              .type = kv,
-                              .packed = page.row_bytes == 0};
-    struct cr_attention_shape shape = {.n_heads = c->n_heads,
-                                       .n_kv_heads = c->n_kv_heads,
-                                       .head_dim = c->head_dim,
-                                       .scale = scale_of(c),
-                                       .causal = c->causal,
-                                       .first = c->first};
-    cr_attention_fwd(put, NULL, in.q, &view, &shape, phase, ex);
+    cr_attention_fwd(put, NULL, in.q, &pages.view, &pages.shape, phase, ex);
     if (!t_same_bits(&rows, &put))
         fail_msg("%s: pages of %s change bits: T %zu keys %zu E %zu", cr_isa_name(isa),
                  cr_dtype_name(kv), c->n_rows, c->n_keys, c->head_dim);
-    free(memory);
-    free(k);
-    free(v);
+    free_put(&pages);
     free(rows.data);
     free(put.data);
     free_input(&in);
@@ -390,6 +443,92 @@ static void test_pages_are_rows(void **state) {
                               CR_PREFILL);
                     check_put(&cases[i], isa, (enum cr_compute)compute, kvs[kv], CR_STEP);
                 }
+    }
+}
+
+static void check_values8(const struct shape_case *c, enum cr_isa isa) {
+    struct cr_exec *ex = t_exec(isa, CR_COMPUTE_BF16, 2);
+    struct input in = make_input(c, CR_BF16, CR_F32, 9);
+    in.values8 = true;
+    for (size_t i = 0; i < c->n_kv_heads * c->head_dim; i++)
+        t_set(&in.v, 0, i,
+              0.01f * t_get(&in.v, 0, i)); /* as a text's first token has them */
+    struct put pages = put_pages(&in, CR_I8, ex);
+    struct cr_tensor y = t_tensor(CR_BF16, c->n_rows, c->n_heads * c->head_dim);
+    struct cr_tensor whole = t_tensor(CR_BF16, c->n_rows, c->n_heads * c->head_dim);
+    float *lse = calloc(c->n_rows * c->n_heads + 1, sizeof *lse);
+    size_t every = c->n_rows * c->n_keys * c->n_heads * c->head_dim / 400000 + 1;
+    for (int phase = CR_STEP; phase >= CR_PREFILL; phase--) {
+        struct cr_attention_saved saved = {.lse = lse};
+        cr_attention_fwd(y, &saved, in.q, &pages.view, &pages.shape, (enum cr_phase)phase,
+                         ex);
+        for (size_t i = 0; i < c->n_rows * c->n_heads; i += every)
+            check_row(&y, lse, &in, i / c->n_heads, i % c->n_heads, cr_isa_name(isa));
+        check_row(&y, lse, &in, c->n_rows - 1, c->n_heads - 1, cr_isa_name(isa));
+    }
+    if (c->first == 0 && c->n_keys == c->n_rows) { /* rows that are packed on the way */
+        struct cr_packed_sequence all = {.n_rows = c->n_rows, .n_prefix = c->n_rows};
+        pages.shape.values8 = true;
+        cr_packed_attention_fwd(whole, NULL, in.q, in.k, in.v, &all, 1, &pages.shape, ex);
+        if (!t_same_bits(&whole, &y))
+            fail_msg("%s: packed rows and pages differ, T %zu", cr_isa_name(isa),
+                     c->n_rows);
+    }
+    free(lse);
+    free(y.data);
+    free(whole.data);
+    free_put(&pages);
+    free_input(&in);
+    cr_exec_free(ex);
+}
+
+static void test_values_in_8_bits(void **state) {
+    (void)state;
+    T_EACH_ISA(isa) {
+        for (size_t i = 0; i < CR_COUNT(cases); i++)
+            check_values8(&cases[i], isa);
+    }
+}
+
+/* Chunks and threads change no bit; a value that is no number shows in the rows that see it, values of
+ * zero do not in the others. */
+static void test_values8_bits(void **state) {
+    (void)state;
+    struct shape_case c = {250, 210, 460, 6, 2, 72, 64, true};
+    T_EACH_ISA(isa) {
+        struct cr_exec *ex = t_exec(isa, CR_COMPUTE_BF16, 1);
+        struct cr_exec *ex2 = t_exec(isa, CR_COMPUTE_BF16, 2);
+        struct input in = make_input(&c, CR_BF16, CR_F32, 12);
+        for (size_t e = 0; e < 144; e++) {
+            t_set(&in.v, 300, e, e == 100 ? NAN : 1.0f);
+            t_set(&in.v, 7, e, 0.0f);
+        }
+        struct put pages = put_pages(&in, CR_I8, ex);
+        struct cr_tensor whole = t_tensor(CR_BF16, 250, 432);
+        struct cr_tensor parts = t_tensor(CR_BF16, 250, 432);
+        for (int phase = CR_PREFILL; phase <= CR_STEP; phase++) {
+            pages.shape.first = 210;
+            cr_attention_fwd(whole, NULL, in.q, &pages.view, &pages.shape,
+                             (enum cr_phase)phase, ex);
+            for (size_t t = 0; t < 250; t += 37) {
+                size_t n = CR_MIN((size_t)37, 250 - t);
+                pages.shape.first = 210 + t;
+                cr_attention_fwd(cr_tensor_slice(&parts, t, n), NULL,
+                                 cr_tensor_slice(&in.q, t, n), &pages.view, &pages.shape,
+                                 (enum cr_phase)phase, t % 2 ? ex : ex2);
+            }
+            assert_true(t_same_bits(&whole, &parts));
+            for (size_t t = 0; t < 250; t++) { /* head 0 has another v than head 3 */
+                assert_false(isnan(t_get(&whole, t, 0)));
+                assert_int_equal(isnan(t_get(&whole, t, 3 * 72)), 210 + t >= 300);
+            }
+        }
+        free(whole.data);
+        free(parts.data);
+        free_put(&pages);
+        free_input(&in);
+        cr_exec_free(ex);
+        cr_exec_free(ex2);
     }
 }
 
@@ -456,6 +595,8 @@ int main(void) {
         cmocka_unit_test(test_no_rows),
         cmocka_unit_test(test_bits_do_not_depend_on_company),
         cmocka_unit_test(test_pages_are_rows),
+        cmocka_unit_test(test_values_in_8_bits),
+        cmocka_unit_test(test_values8_bits),
         cmocka_unit_test(test_int8_rows_keep_nan),
         cmocka_unit_test(test_keys_are_not_rounded_to_bf16),
     };

@@ -1,0 +1,37 @@
+/* Attention tiles on AVX-512 with scores from int16 and p v in 8 bits (kernel/attention.h): the sums of
+ * both are exact. */
+#if defined(__x86_64__)
+
+#include "kernel/vec_avx512.h"
+
+#define PAIRS        1
+#define INT16_SCORES 1
+#define VALUES8      1
+#define SCORE_COLS   4
+#define VALUE_COLS   5 /* 30 accumulators, 1 of p; head_dim 72 needs 5 vectors */
+
+/* As assembly since gcc 12 loads the factor into a register of its own, and then spills. */
+static inline vec score_add(vec acc, vec b, const uint32_t *a) {
+    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(b), "m"(*a));
+    return acc;
+}
+
+static inline vec value_add(vec acc, vec p, vec v) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(p), "v"(v));
+    return acc;
+}
+
+static inline vec value_add_at(vec acc, vec p, const float *v) {
+    __asm__("vpdpbusd %2, %1, %0"
+            : "+v"(acc)
+            : "v"(p), "m"(*(const vec *)(const void *)v));
+    return acc;
+}
+
+#include "kernel/attention_body.h"
+
+ATTENTION_MIXED_TABLE(cr_attention_avx512_values8);
+
+#else
+typedef int not_this_machine;
+#endif
