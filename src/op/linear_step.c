@@ -1,16 +1,12 @@
 /* Products of a step: row kernels straight on the weights, which are read once from memory.
  *
- * Columns of all the maps form one list of chunks. Each thread has a part of the list of its own,
- * one stream of weights for the prefetcher, and helps the others when it is done: with a fixed
- * split the slowest thread, or a neighbour on its core, held up the rest. */
-#include <stdatomic.h>
+ * Columns of all the maps form one list of chunks. */
 #include <string.h>
-
-#include <omp.h>
 
 #include "base/checked.h"
 #include "kernel/dense.h"
 #include "op/linear_parts.h"
+#include "op/turns.h"
 
 /* 16 columns are a cache line of y, which then has one writer. */
 #define COLUMNS 16u
@@ -35,7 +31,8 @@ struct group {
     struct cr_exec *ex;
 };
 
-static void run_chunk(const struct group *g, size_t chunk) {
+static void run_chunk(const void *group, size_t chunk) {
+    const struct group *g = group;
     const struct map *m = g->maps;
     while (chunk >= m->first_chunk + m->n_chunks)
         m++;
@@ -54,38 +51,6 @@ static void run_chunk(const struct group *g, size_t chunk) {
     g->ex->dense->step(&step, last - first);
     for (size_t t = 0; t < g->n_rows; t++)
         cr_linear_store(&m->y, t, step.y + t * n, m->bias, g->mode, first, last);
-}
-
-/* One thread's own counter, alone on its cache line. */
-struct share {
-    _Alignas(64) atomic_size_t next;
-    size_t end;
-};
-
-static void run_share(const struct group *g, struct share *share) {
-    for (;;) {
-        size_t chunk = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
-        if (chunk >= share->end)
-            return;
-        run_chunk(g, chunk);
-    }
-}
-
-static void run_all(const struct group *g) {
-    size_t n_threads = (size_t)g->ex->n_threads;
-    struct share *shares =
-        cr_arena_alloc(&g->ex->scratch, n_threads * sizeof *shares); /* 64-byte aligned */
-    CR_ASSERT(shares);
-    for (size_t t = 0; t < n_threads; t++) {
-        atomic_init(&shares[t].next, g->n_chunks * t / n_threads);
-        shares[t].end = g->n_chunks * (t + 1) / n_threads;
-    }
-#pragma omp parallel num_threads(g->ex->n_threads) if (g->n_chunks > 1)
-    {
-        size_t me = (size_t)omp_get_thread_num();
-        for (size_t i = 0; i < n_threads; i++)
-            run_share(g, &shares[(me + i) % n_threads]);
-    }
 }
 
 /* Rows of x as the kernel of that dtype wants them. */
@@ -126,6 +91,6 @@ void cr_linear_step(const struct cr_tensor *y, const struct cr_linear *const *li
         m->n_chunks = CR_CEIL_DIV(cr_tensor_rows(w), m->columns);
         g.n_chunks += m->n_chunks;
     }
-    run_all(&g);
+    cr_turns_run(g.n_chunks, run_chunk, &g, ex);
     cr_arena_release(&ex->scratch, mark);
 }

@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "kernel/dense.h"
 #include "kernel/int8.h"
+#include "op/turns.h"
 
 bool cr_packed_fits(enum cr_packing packing, size_t k) {
     return k > 0 && (packing != CR_PACK_INT4 || k % CR_INT4_BLOCK == 0);
@@ -223,31 +224,38 @@ struct product {
 };
 
 /* Panels straight from the weights: 8 bits always, 4 bits in a step. */
+struct straight {
+    const struct product *p;
+    struct order order;
+    size_t at_once; /* rows of a part */
+};
+
+static void multiply_panel(const void *work, size_t i) {
+    const struct straight *s = work;
+    const struct product *p = s->p;
+    size_t panel, part, bytes = panel_bytes(p->w->packing, p->w->k);
+    turn(&s->order, i, &panel, &part);
+    size_t first = part * s->at_once, n_rows = CR_MIN(s->at_once, p->rows.m - first);
+    struct cr_int8_out out = columns_of(&p->y, p->w, p->bias, p->add, panel, first);
+    const unsigned char *at = p->w->panels + panel * bytes;
+    if (s->order.band == 1 && s->order.n_parts > 1 && panel + 1 < s->order.n_panels)
+        out.next = at + bytes;
+    if (p->w->packing == CR_PACK_INT4)
+        p->ex->int8->panel4(&p->rows, first, n_rows, at, &out);
+    else
+        p->ex->int8->panel8(&p->rows, first, n_rows, at, &out);
+    if (p->w->is_fine) { /* the panel is in the cache now */
+        out.add = true;
+        out.bias = NULL;
+        p->ex->int8->panel8(&p->rest, first, n_rows, at, &out);
+    }
+}
+
 static void multiply_panels(const struct product *p) {
     size_t m = p->rows.m, at_once = part_rows(m), n_parts = CR_CEIL_DIV(m, at_once);
     size_t n_panels = cr_int8_panels(p->w->n);
-    size_t bytes = panel_bytes(p->w->packing, p->w->k);
-    struct order order = order_of(n_panels, n_parts, p->rows.q_row);
-#pragma omp parallel for num_threads(p->ex->n_threads) schedule(static)
-    for (size_t i = 0; i < n_panels * n_parts; i++) {
-        size_t panel, part;
-        turn(&order, i, &panel, &part);
-        size_t first = part * at_once;
-        struct cr_int8_out out = columns_of(&p->y, p->w, p->bias, p->add, panel, first);
-        const unsigned char *at = p->w->panels + panel * bytes;
-        size_t n_rows = CR_MIN(at_once, m - first);
-        if (order.band == 1 && n_parts > 1 && panel + 1 < n_panels)
-            out.next = at + bytes;
-        if (p->w->packing == CR_PACK_INT4)
-            p->ex->int8->panel4(&p->rows, first, n_rows, at, &out);
-        else
-            p->ex->int8->panel8(&p->rows, first, n_rows, at, &out);
-        if (p->w->is_fine) { /* the panel is in the cache now */
-            out.add = true;
-            out.bias = NULL;
-            p->ex->int8->panel8(&p->rest, first, n_rows, at, &out);
-        }
-    }
+    struct straight s = {p, order_of(n_panels, n_parts, p->rows.q_row), at_once};
+    cr_turns_run(n_panels * n_parts, multiply_panel, &s, p->ex);
 }
 
 /* What row t of p->rows leaves of x, as another row; r: room for it. */
@@ -273,22 +281,29 @@ static void quantise_rests(struct product *p, const struct cr_tensor *x) {
 }
 
 /* 4 bits in prefill: each panel is widened once for all rows. */
+struct widened {
+    const struct product *p;
+    struct cr_tensor wide; /* a panel of each thread */
+};
+
+static void multiply_wide_panel(const void *work, size_t panel) {
+    const struct widened *s = work;
+    const struct cr_packed *w = s->p->w;
+    const struct cr_int8 *int8 = s->p->ex->int8;
+    unsigned char *to = cr_tensor_row(&s->wide, (size_t)omp_get_thread_num());
+    size_t col = panel * CR_INT8_COLS;
+    struct cr_int8_out out = columns_of(&s->p->y, w, s->p->bias, s->p->add, panel, 0);
+    int8->widen(w->panels + panel * panel_bytes(w->packing, w->k), w->scale + col,
+                w->min + col, w->scale8 + col, w->k, to);
+    out.scale = w->scale8 + col;
+    out.min = NULL;
+    int8->panel8(&s->p->rows, 0, s->p->rows.m, to, &out);
+}
+
 static void multiply_widened(const struct product *p) {
-    const struct cr_packed *w = p->w;
-    struct cr_tensor wide =
-        cr_exec_matrix(p->ex, CR_U8, (size_t)p->ex->n_threads, cr_int8_panel_bytes(w->k));
-    size_t bytes = panel_bytes(w->packing, w->k);
-#pragma omp parallel for num_threads(p->ex->n_threads) schedule(static)
-    for (size_t panel = 0; panel < cr_int8_panels(w->n); panel++) {
-        unsigned char *to = cr_tensor_row(&wide, (size_t)omp_get_thread_num());
-        size_t col = panel * CR_INT8_COLS;
-        struct cr_int8_out out = columns_of(&p->y, w, p->bias, p->add, panel, 0);
-        p->ex->int8->widen(w->panels + panel * bytes, w->scale + col, w->min + col,
-                           w->scale8 + col, w->k, to);
-        out.scale = w->scale8 + col;
-        out.min = NULL;
-        p->ex->int8->panel8(&p->rows, 0, p->rows.m, to, &out);
-    }
+    struct widened s = {p, cr_exec_matrix(p->ex, CR_U8, (size_t)p->ex->n_threads,
+                                          cr_int8_panel_bytes(p->w->k))};
+    cr_turns_run(cr_int8_panels(p->w->n), multiply_wide_panel, &s, p->ex);
 }
 
 /* Rows that are quantised already. */
