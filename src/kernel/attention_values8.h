@@ -2,7 +2,8 @@
  * side, and behind them the logarithms of the keys' units and what is 1 / unit (PANEL each). Scores
  * get the logarithm, so that p is already times the unit, and p goes to 0..255 of its row's largest in
  * a block of keys. The includer defines
- *   value_add   vec (vec acc, vec p, vec v): int32 lanes of acc plus four products each */
+ *   value_add     vec (vec acc, vec p, vec v): int32 lanes of acc plus four products each
+ *   value_add_at  the same with v in memory, float * */
 
 #define FOURS      (PANEL / 4) /* steps of a v panel */
 #define LEAST_UNIT 0x1p-40f    /* p / unit is far from the smallest f32 */
@@ -115,12 +116,12 @@ INLINE void value_tile(float *a, size_t a_stride, const float *fade, const float
         const float *b = (const float *)v[panel] + at;
         for (size_t step = 0; step < FOURS; step++, p++, b += cols * LANES) {
             vec b_step[VALUE_COLS];
-            UNROLL for (size_t j = 0; cols < 5 && j < cols; j++) b_step[j] =
+            UNROLL for (size_t j = 0; cols < VALUE_COLS && j < cols; j++) b_step[j] =
                 v_load_f32(b + j * LANES);
             UNROLL for (size_t r = 0; r < height; r++) {
                 vec p_row = v_set_bits(p + r * KEYS);
                 UNROLL for (size_t j = 0; j < cols; j++) {
-                    if (cols < 5) /* else there are no registers left for b */
+                    if (cols < VALUE_COLS) /* else no registers are left for b */
                         acc[r][j] = value_add(acc[r][j], p_row, b_step[j]);
                     else
                         acc[r][j] = value_add_at(acc[r][j], p_row, b + j * LANES);
