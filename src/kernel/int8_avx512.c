@@ -128,7 +128,7 @@ INLINE void finish(const size_t m, const size_t n_vec, size_t v, __m512 total[][
 #pragma GCC unroll 4
     for (size_t c = 0; c < n_vec; c++) {
         size_t col = 16 * (v + c), left = out->n > col ? out->n - col : 0;
-        __mmask16 some = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
+        __mmask16 some = (__mmask16)(left >= 16 ? 0xffffu : (1u << left) - 1);
         __m512 scale = _mm512_loadu_ps(out->scale + col), bias = _mm512_setzero_ps();
         if (out->bias)
             bias = _mm512_maskz_loadu_ps(some, out->bias + col);
