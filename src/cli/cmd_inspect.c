@@ -65,8 +65,7 @@ static void count_parameters(struct report *r) {
 }
 
 static void count_memory(struct report *r, const struct cr_common *c) {
-    bool in_8_bits = c->dtype == CR_CHOOSE_INT8 || c->dtype == CR_CHOOSE_Q4 ||
-                     (c->dtype == CR_CHOOSE_AUTO && cr_store_is_packed(r->store));
+    bool in_8_bits = c->dtype == CR_CHOOSE_AUTO && cr_store_is_packed(r->store);
     enum cr_dtype kv = c->dtype == CR_CHOOSE_F32 ? CR_F32 : in_8_bits ? CR_I8 : CR_BF16;
     r->kv_bytes_per_token = cr_kv_token_bytes(&r->config.text, kv);
     for (size_t i = 0; i < CR_COUNT(contexts); i++)

@@ -12,7 +12,7 @@
  * mixed: q F32, k F32 or BF16, v and y BF16. There AVX-512 takes scores from 16-bit integers, a
  * row of q or k being n * unit with |row| <= 46300 units: vpdpwssd is as fast as vdpbf16ps, and
  * rounds a row to 2^-15 of its length instead of 2^-9 of each element. The fourth, values8, is mixed
- * with the product p v in 8 bits: a row of v is n * unit, |n| <= 127 (unit at least 2^-40), and p
+ * with the product p v in 8 bits: a row of v is n * unit, |n| <= 127 (unit at least CR_ATTENTION_LEAST_UNIT), and p
  * times the units of its keys goes to 0..255 of the largest of the row in each step (not of all its
  * keys: the first token of a text often takes most of the weight, with small values). The sums of a
  * step are exact.
@@ -29,9 +29,10 @@
 
 #include "base/dtype.h"
 
-#define CR_ATTENTION_ROWS  96
-#define CR_ATTENTION_KEYS  384
-#define CR_ATTENTION_PANEL 64 /* keys a packed panel; divides CR_ATTENTION_KEYS */
+#define CR_ATTENTION_ROWS       96
+#define CR_ATTENTION_KEYS       384
+#define CR_ATTENTION_LEAST_UNIT 0x1p-40f /* p / unit stays far from the smallest f32 */
+#define CR_ATTENTION_PANEL      64 /* keys a packed panel; divides CR_ATTENTION_KEYS */
 #define CR_ATTENTION_PANELS                                                              \
     (CR_ATTENTION_KEYS / CR_ATTENTION_PANEL) /* of a step at most */
 

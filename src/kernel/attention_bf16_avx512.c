@@ -5,15 +5,10 @@
 
 #include "kernel/vec_avx512.h"
 
-#define PAIRS      1
-#define SCORE_COLS 4
-#define VALUE_COLS 5 /* 30 accumulators, 1 of b; head_dim 72 needs 5 vectors */
-
-/* As assembly since gcc 12 loads the factor into a register of its own, and then spills. */
-static inline vec multiply_add(vec acc, vec b, const uint32_t *a) {
-    __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(b), "m"(*a));
-    return acc;
-}
+#define PAIRS        1
+#define multiply_add v_add_bf16_pairs
+#define SCORE_COLS   4
+#define VALUE_COLS   5 /* 30 accumulators, 1 of b; head_dim 72 needs 5 vectors */
 
 #include "kernel/attention_body.h"
 #include "kernel/attention_bwd_body.h"

@@ -70,7 +70,7 @@ static void put_values8(void *panel, const float *row, size_t slot, size_t head_
         is_finite &= isfinite(row[e]) != 0;
         most = fmaxf(most, fabsf(row[e]));
     }
-    float unit = is_finite ? fmaxf(most / 127.0f, 0x1p-40f) : NAN;
+    float unit = is_finite ? fmaxf(most / 127.0f, CR_ATTENTION_LEAST_UNIT) : NAN;
     for (size_t e = 0; e < head_dim; e++)
         to[e] = rintf(row[e] * (1.0f / unit));
     ((float *)panel)[CR_ATTENTION_PANEL * head_dim + slot] = unit;
@@ -156,16 +156,14 @@ static void add_values8(struct work *w, size_t r, const void *const *v, size_t n
     double most = 0.0;
     for (size_t s = 0; s < n; s++) {
         const float *panel = v[s / CR_ATTENTION_PANEL];
-        double unit =
-            (double)panel[CR_ATTENTION_PANEL * e_len + s % CR_ATTENTION_PANEL];
+        double unit = (double)panel[CR_ATTENTION_PANEL * e_len + s % CR_ATTENTION_PANEL];
         w->p[s] *= unit;
         most = w->p[s] > most || isnan(w->p[s]) ? w->p[s] : most;
     }
     for (size_t s = 0; s < n; s++) {
         double p = most > 0.0 ? rint(w->p[s] / most * 255.0) : most;
         for (size_t e = 0; e < e_len; e++)
-            w->sums[r * e_len + e] +=
-                p * (most / 255.0) * (double)row_at(v, s, e_len)[e];
+            w->sums[r * e_len + e] += p * (most / 255.0) * (double)row_at(v, s, e_len)[e];
     }
 }
 

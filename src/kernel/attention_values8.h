@@ -6,7 +6,7 @@
  *   value_add_at  the same with v in memory, float * */
 
 #define FOURS      (PANEL / 4) /* steps of a v panel */
-#define LEAST_UNIT 0x1p-40f    /* p / unit is far from the smallest f32 */
+#define LEAST_UNIT CR_ATTENTION_LEAST_UNIT
 
 /* What 1 stands for in a row of v; NaN where a value is no finite number. */
 INLINE float value_unit(const void *row, enum cr_dtype type, size_t head_dim) {

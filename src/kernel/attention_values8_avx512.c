@@ -7,14 +7,9 @@
 #define PAIRS        1
 #define INT16_SCORES 1
 #define VALUES8      1
+#define score_add    v_add_int16_pairs
 #define SCORE_COLS   4
 #define VALUE_COLS   5 /* 30 accumulators, 1 of p; head_dim 72 needs 5 vectors */
-
-/* As assembly since gcc 12 loads the factor into a register of its own, and then spills. */
-static inline vec score_add(vec acc, vec b, const uint32_t *a) {
-    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(b), "m"(*a));
-    return acc;
-}
 
 static inline vec value_add(vec acc, vec p, vec v) {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(p), "v"(v));

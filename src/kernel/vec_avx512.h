@@ -110,6 +110,16 @@ static inline vec v_pack_int16(vec a, vec b) {
 static inline vec v_from_int32(vec a) {
     return _mm512_cvtepi32_ps(_mm512_castps_si512(a));
 }
+/* acc plus each lane of b times what is at a: pairs of bf16, summed in f32; pairs of int16, in int32. As
+ * assembly since gcc 12 loads the factor into a register of its own, and then spills. */
+static inline vec v_add_bf16_pairs(vec acc, vec b, const uint32_t *a) {
+    __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(b), "m"(*a));
+    return acc;
+}
+static inline vec v_add_int16_pairs(vec acc, vec b, const uint32_t *a) {
+    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(b), "m"(*a));
+    return acc;
+}
 /* The larger of two numbers >= 0; a NaN is larger than any. */
 static inline vec v_max_magnitude(vec a, vec b) {
     return _mm512_castsi512_ps(
@@ -135,7 +145,7 @@ static inline void v_store_u8(uint8_t *p, vec a) {
 static inline void v_store_i8(int8_t *p, vec a) {
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
 }
-/* One lane of each of four rows of bytes after the other. */
+/* Lane i: byte i of each of four rows. */
 static inline vec v_fours(const int8_t *r0, const int8_t *r1, const int8_t *r2,
                           const int8_t *r3) {
     __m128i a = _mm_loadu_si128((const void *)r0), b = _mm_loadu_si128((const void *)r1);

@@ -40,8 +40,9 @@ struct cr_kv_layout cr_kv_layout_make(const struct cr_decoder_config *c,
 }
 
 size_t cr_kv_token_bytes(const struct cr_decoder_config *c, enum cr_dtype type) {
-    if (type == CR_I8) /* a key in 16 bits, a value in 8, a scale each */
-        return c->n_layers * c->n_kv_heads * (3 * c->head_dim + 2 * sizeof(float));
+    if (type ==
+        CR_I8) /* a key in 16 bits, a value in 8; one number for that scale, two for this */
+        return c->n_layers * c->n_kv_heads * (3 * c->head_dim + 3 * sizeof(float));
     size_t n_blocks = CR_CEIL_DIV(c->head_dim, cr_dtype_block_len(type));
     return 2 * c->n_layers * c->n_kv_heads * n_blocks * cr_dtype_block_bytes(type);
 }

@@ -56,8 +56,7 @@ struct cr_attention_shape {
     float scale;       /* E^-0.5 in every model here */
     bool causal;
     size_t first; /* position of query row 0 among the keys (causal only) */
-    bool
-        values8; /* cr_packed_attention_fwd: values in 8 bits; q is F32 then, v and y BF16 */
+    bool values8; /* cr_packed_attention_fwd: in 8 bits; q is F32 then, v and y BF16 */
 };
 
 struct cr_attention_saved {

@@ -103,7 +103,7 @@ static void add_loss8(double *loss, const struct input *in, const double *p, siz
     for (size_t i = 0; i < n; i++) {
         for (size_t e = 0; e < e_len; e++)
             unit[i] = fmax(unit[i], fabs((double)t_get(&in->v, i, group * e_len + e)));
-        unit[i] = fmax(unit[i] / 127, 0x1p-40);
+        unit[i] = fmax(unit[i] / 127, (double)CR_ATTENTION_LEAST_UNIT);
     }
     for (size_t first = 0; first < n; first += CR_ATTENTION_KEYS) {
         double most = 0;
@@ -120,8 +120,8 @@ static void add_loss8(double *loss, const struct input *in, const double *p, siz
 }
 
 /* One row of one head in double. y, and spread = sum_s p_s |v_s|, the size that errors of the
- * weights act on, and loss (add_loss8); returns the log-sum-exp, the largest sum |scale q k| and the largest
- * scale |q| |k|. */
+ * weights act on, and loss (add_loss8); returns the log-sum-exp, the largest sum |scale q k| and
+ * the largest scale |q| |k|. */
 static double naive(double *y, double *spread, double *loss, double *mass, double *reach,
                     const struct input *in, size_t t, size_t h) {
     const struct shape_case *c = &in->c;
@@ -490,8 +490,8 @@ static void test_values_in_8_bits(void **state) {
     }
 }
 
-/* Chunks and threads change no bit; a value that is no number shows in the rows that see it, values of
- * zero do not in the others. */
+/* Chunks and threads change no bit; a value that is no number shows in the rows that see it and in no
+ * other, and a row of zeros does no harm. */
 static void test_values8_bits(void **state) {
     (void)state;
     struct shape_case c = {250, 210, 460, 6, 2, 72, 64, true};
