@@ -45,19 +45,13 @@ INLINE void dot6(__m512i sum[][4], size_t c, __m512i w, const int8_t *q, const i
     DOT_ROW(",%3,2", at, q3, q_row, sum[5][c], w);
 }
 
-/* Bytes ahead that are asked for where memory sets the pace. */
-#define AHEAD 4096
-
 /* 4 k against m rows, n_vec vectors of columns. */
 INLINE void four8(const size_t m, const size_t n_vec, const int8_t *q, size_t q_row,
                   const uint8_t *w, __m512i sum[][4]) {
     __m512i w4[4];
 #pragma GCC unroll 4
-    for (size_t c = 0; c < n_vec; c++) {
+    for (size_t c = 0; c < n_vec; c++)
         w4[c] = _mm512_load_si512(w + 64 * c);
-        if (m <= 2)
-            __builtin_prefetch(w + AHEAD + 64 * c);
-    }
 #pragma GCC unroll 8
     for (size_t r = 0; r < m; r++)
 #pragma GCC unroll 4

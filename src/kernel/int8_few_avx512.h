@@ -1,13 +1,25 @@
 /* Few rows against a panel, part of int8_avx512.c: a step of some sequences at once. Weights
  * come from memory, so a panel is walked once, group by group, and each group of 8 KiB (4 bits:
  * 4.5) meets all rows while it is in the first-level cache; so do the rows' 128 bytes of it.
- * Totals wait in the tile. The operations on a column and their order are those of dots8. */
+ * Totals wait in the tile. The operations on a column and their order are those of dots8.
+ *
+ * A walk that does little with each line leaves asking for the next ones to the machine, which does
+ * it better; one that works longer asks itself, into the second-level cache, so that memory goes on
+ * meanwhile. Measured: docs/performance.md. */
 
 /* Rows that share the weights in registers. */
 #define PASS8 4
 
-/* One group of n fours against m rows, all 64 columns; fetch: also asks for what comes AHEAD. */
-INLINE void few_group8(const size_t m, const bool fetch, const struct cr_int8_rows *x,
+/* Bytes that a walk asks for ahead. */
+#define AHEAD8  12288
+#define AHEAD4  16384
+#define ASK(at) __builtin_prefetch((at), 0, 2)
+
+/* What a pass over a group asks for: of two, each a half. */
+enum ask { ASK_NOTHING, ASK_FIRST, ASK_SECOND };
+
+/* One group of n fours against m rows, all 64 columns. */
+INLINE void few_group8(const size_t m, const enum ask ask, const struct cr_int8_rows *x,
                        size_t first, size_t g, const uint8_t *w, size_t n, float *tile) {
     const int8_t *q = x->q + first * x->q_row + g * CR_INT8_GROUP;
     __m512i sum[PASS8][4];
@@ -20,8 +32,8 @@ INLINE void few_group8(const size_t m, const bool fetch, const struct cr_int8_ro
 #pragma GCC unroll 4
         for (size_t c = 0; c < 4; c++) {
             __m512i w16 = _mm512_load_si512(w + 64 * c);
-            if (fetch)
-                __builtin_prefetch(w + AHEAD + 64 * c);
+            if ((ask == ASK_FIRST && c < 2) || (ask == ASK_SECOND && c >= 2))
+                ASK(w + AHEAD8 + 64 * c);
 #pragma GCC unroll 4
             for (size_t r = 0; r < m; r++)
                 sum[r][c] = dot(sum[r][c], w16, q + r * x->q_row);
@@ -43,34 +55,37 @@ INLINE void few_group8(const size_t m, const bool fetch, const struct cr_int8_ro
 typedef void group8_function(const struct cr_int8_rows *x, size_t first, size_t g,
                              const uint8_t *w, size_t n, float *tile);
 
-#define GROUP8(name, m, fetch)                                                           \
+#define GROUP8(name, m, ask)                                                             \
     ALONE void name(const struct cr_int8_rows *x, size_t first, size_t g,                \
                     const uint8_t *w, size_t n, float *tile) {                           \
-        few_group8(m, fetch, x, first, g, w, n, tile);                                   \
+        few_group8(m, ask, x, first, g, w, n, tile);                                     \
     }
-GROUP8(first_1, 1, true)
-GROUP8(first_2, 2, true)
-GROUP8(first_3, 3, true)
-GROUP8(first_4, 4, true)
-GROUP8(then_1, 1, false)
-GROUP8(then_2, 2, false)
-GROUP8(then_3, 3, false)
-GROUP8(then_4, 4, false)
+GROUP8(alone_1, 1, ASK_NOTHING)
+GROUP8(alone_2, 2, ASK_NOTHING)
+GROUP8(alone_3, 3, ASK_NOTHING)
+GROUP8(alone_4, 4, ASK_NOTHING)
+GROUP8(first_4, 4, ASK_FIRST)
+GROUP8(then_1, 1, ASK_SECOND)
+GROUP8(then_2, 2, ASK_SECOND)
+GROUP8(then_3, 3, ASK_SECOND)
+GROUP8(then_4, 4, ASK_SECOND)
 
 static void few8(size_t m, const struct cr_int8_rows *x, size_t first,
                  const uint8_t *panel, float *tile) {
-    static group8_function *const first_rows[] = {NULL, first_1, first_2, first_3,
-                                                  first_4};
-    static group8_function *const then_rows[] = {NULL, then_1, then_2, then_3, then_4};
+    static group8_function *const alone[] = {NULL, alone_1, alone_2, alone_3, alone_4};
+    static group8_function *const then[] = {NULL, then_1, then_2, then_3, then_4};
     size_t fours = (x->k + 3) / 4;
     for (size_t i = 0; i < m * CR_INT8_COLS; i++)
         tile[i] = 0;
     for (size_t g = 0; g < x->n_groups; g++, fours -= 32) {
         const uint8_t *w = panel + g * CR_INT8_GROUP * CR_INT8_COLS;
         size_t n = fours < 32 ? fours : 32;
-        first_rows[m < PASS8 ? m : PASS8](x, first, g, w, n, tile);
-        if (m > PASS8)
-            then_rows[m - PASS8](x, first + PASS8, g, w, n, tile + PASS8 * CR_INT8_COLS);
+        if (m <= PASS8) {
+            alone[m](x, first, g, w, n, tile);
+        } else {
+            first_4(x, first, g, w, n, tile);
+            then[m - PASS8](x, first + PASS8, g, w, n, tile + PASS8 * CR_INT8_COLS);
+        }
     }
 }
 
@@ -106,7 +121,8 @@ INLINE void few_minima(const size_t m, const struct cr_int8_rows *x, size_t firs
     }
 }
 
-/* One group of 4-bit weights against m rows, n_vec vectors of columns at a time. */
+/* One group of 4-bit weights against m rows, n_vec vectors of columns at a time. More than one row
+ * asks for what comes. */
 INLINE void few_group4(const size_t m, const size_t n_vec, const struct cr_int8_rows *x,
                        size_t first, size_t g, const uint8_t *w, size_t n_blocks,
                        size_t block_bytes, float *tile) {
@@ -133,7 +149,8 @@ INLINE void few_group4(const size_t m, const size_t n_vec, const struct cr_int8_
                 for (size_t c = 0; c < n_vec; c++) {
                     const uint8_t *at = block + 256 * j + 4 * col + 64 * c;
                     __m512i both = _mm512_load_si512(at);
-                    __builtin_prefetch(at + AHEAD);
+                    if (m > 1)
+                        ASK(at + AHEAD4);
                     __m512i low = _mm512_and_si512(both, nibble);
                     __m512i high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
 #pragma GCC unroll 8
@@ -144,8 +161,10 @@ INLINE void few_group4(const size_t m, const size_t n_vec, const struct cr_int8_
                         sum[r][c] = dot(sum[r][c], high, q + r * x->q_row + 8 * j + 4);
                 }
             const uint8_t *s = block + CR_INT4_BLOCK / 2 * CR_INT8_COLS + col;
-            __builtin_prefetch(s + AHEAD);
-            __builtin_prefetch(s + CR_INT8_COLS + AHEAD);
+            if (m > 1) {
+                ASK(s + AHEAD4);
+                ASK(s + CR_INT8_COLS + AHEAD4);
+            }
 #pragma GCC unroll 4
             for (size_t c = 0; c < n_vec; c++) {
                 __m512i s16 = bytes_at(s + 16 * c);
@@ -168,7 +187,7 @@ typedef void group4_function(const struct cr_int8_rows *x, size_t first, size_t 
                              const uint8_t *w, size_t n, float *tile, float *minimum);
 
 #define BLOCK_BYTES4 (CR_INT4_BLOCK / 2 * CR_INT8_COLS + 2 * CR_INT8_COLS)
-/* Vectors of columns that m rows take at a time, as registers allow. */
+/* Vectors of columns that m rows take at a time: one where sums of more would not stay in registers. */
 #define GROUP4(m, n_vec)                                                                 \
     ALONE void group4_##m(const struct cr_int8_rows *x, size_t first, size_t g,          \
                           const uint8_t *w, size_t n, float *tile, float *minimum) {     \
@@ -178,10 +197,10 @@ typedef void group4_function(const struct cr_int8_rows *x, size_t first, size_t 
     }
 GROUP4(1, 4)
 GROUP4(2, 4)
-GROUP4(3, 4)
-GROUP4(4, 4)
-GROUP4(5, 4)
-GROUP4(6, 4)
+GROUP4(3, 1)
+GROUP4(4, 1)
+GROUP4(5, 1)
+GROUP4(6, 1)
 GROUP4(7, 1)
 GROUP4(8, 1)
 
