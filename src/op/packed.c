@@ -197,6 +197,25 @@ static struct cr_int8_rows rows_in_scratch(size_t m, size_t k, struct cr_exec *e
     return rows;
 }
 
+/* Those behind the first. */
+static struct cr_int8_rows rows_from(const struct cr_int8_rows *rows, size_t first) {
+    struct cr_int8_rows rest = *rows;
+    rest.m -= first;
+    rest.q += first * rows->q_row;
+    rest.scales += first * rows->n_groups;
+    rest.offsets += first * rows->n_groups;
+    rest.block_sums += 4 * first * rows->n_groups;
+    return rest;
+}
+
+static void copy_rows(const struct cr_int8_rows *to, const struct cr_int8_rows *from) {
+    size_t n = from->m * from->n_groups;
+    memcpy(to->q, from->q, from->m * from->q_row);
+    memcpy(to->scales, from->scales, n * sizeof *to->scales);
+    memcpy(to->offsets, from->offsets, n * sizeof *to->offsets);
+    memcpy(to->block_sums, from->block_sums, 4 * n * sizeof *to->block_sums);
+}
+
 /* Columns of panel `panel`, from row `first` of y on. */
 static struct cr_int8_out columns_of(const struct cr_tensor *y, const struct cr_packed *w,
                                      const float *bias, bool add, size_t panel,
@@ -219,9 +238,33 @@ struct product {
     const float *bias;
     bool add;
     struct cr_int8_rows rows;
-    struct cr_int8_rows rest; /* where w is fine: what `rows` leave of x */
+    /* Where w is fine: what `rows` leave of x. Of few rows, `both` are first those and then these. */
+    struct cr_int8_rows rest, both;
     struct cr_exec *ex;
 };
+
+/* Rows that meet a panel of fine weights together with what they leave, so that it comes from memory
+ * while all are multiplied. */
+#define FINE_TOGETHER ((size_t)4)
+
+static void multiply_both(const struct product *p, const unsigned char *panel,
+                          const struct cr_int8_out *out) {
+    float sums[2 * FINE_TOGETHER][CR_INT8_COLS];
+    struct cr_int8_out parts = {.scale = out->scale,
+                                .y = sums,
+                                .y_row = CR_INT8_COLS,
+                                .n = out->n,
+                                .type = CR_F32};
+    size_t m = p->rows.m;
+    p->ex->int8->panel8(&p->both, 0, 2 * m, panel, &parts);
+    for (size_t r = 0; r < m; r++) {
+        float *y = (float *)out->y + r * out->y_row;
+        for (size_t c = 0; c < out->n; c++) { /* in the order of two products */
+            float value = out->bias ? sums[r][c] + out->bias[c] : sums[r][c];
+            y[c] = value + sums[m + r][c];
+        }
+    }
+}
 
 /* Panels straight from the weights: 8 bits always, 4 bits in a step. */
 struct straight {
@@ -238,6 +281,10 @@ static void multiply_panel(const void *work, size_t i) {
     size_t first = part * s->at_once, n_rows = CR_MIN(s->at_once, p->rows.m - first);
     struct cr_int8_out out = columns_of(&p->y, p->w, p->bias, p->add, panel, first);
     const unsigned char *at = p->w->panels + panel * bytes;
+    if (p->both.m) {
+        multiply_both(p, at, &out);
+        return;
+    }
     if (s->order.band == 1 && s->order.n_parts > 1 && panel + 1 < s->order.n_panels)
         out.next = at + bytes;
     if (p->w->packing == CR_PACK_INT4)
@@ -272,8 +319,15 @@ static void quantise_rest(const struct product *p, size_t t, const struct cr_ten
 
 static void quantise_rests(struct product *p, const struct cr_tensor *x) {
     struct cr_exec *ex = p->ex;
-    CR_ASSERT(p->w->packing == CR_PACK_INT8 && p->y.dtype == CR_F32);
-    p->rest = rows_in_scratch(p->rows.m, p->rows.k, ex);
+    CR_ASSERT(p->w->packing == CR_PACK_INT8 && p->y.dtype == CR_F32 && !p->add);
+    size_t m = p->rows.m;
+    if (m <= FINE_TOGETHER) {
+        p->both = rows_in_scratch(2 * m, p->rows.k, ex);
+        copy_rows(&p->both, &p->rows);
+        p->rest = rows_from(&p->both, m);
+    } else {
+        p->rest = rows_in_scratch(m, p->rows.k, ex);
+    }
     struct cr_tensor room = cr_exec_matrix(ex, CR_F32, (size_t)ex->n_threads, p->rows.k);
 #pragma omp parallel for num_threads(ex->n_threads) schedule(static) if (p->rows.m > 1)
     for (size_t t = 0; t < p->rows.m; t++)

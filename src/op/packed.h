@@ -45,7 +45,7 @@ struct cr_packed cr_packed_view(enum cr_packing packing, size_t n, size_t k,
 size_t cr_packed_bad_column(const struct cr_packed *p);
 
 /* y (T, N) = or += x (T, K) w; the contract is op/linear.h's.
- * bias: (N) f32 or NULL; add: y +=. Where w is fine, y is F32. */
+ * bias: (N) f32 or NULL; add: y +=. Where w is fine, y is F32 and not added to. */
 void cr_packed_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_packed *w,
                    const float *bias, bool add, enum cr_phase phase, struct cr_exec *ex);
 /* n maps of the same rows x, which are rounded once, with the bits of n calls. */
