@@ -64,11 +64,11 @@ size_t cr_bench_passes(const struct cr_bench_run *r, double n_ops) {
 }
 
 void cr_bench_add(struct cr_bench_run *r, const char *name, size_t tokens, double seconds,
-                  double n_ops, double n_bytes) {
+                  double n_ops, double n_bytes, double share) {
     CR_ASSERT(r->report->n_phases < CR_BENCH_MAX_PHASES);
     struct cr_bench_phase *p = &r->report->phases[r->report->n_phases++];
     seconds = CR_MAX(seconds, 1e-9); /* a clock may stand still */
-    *p = (struct cr_bench_phase){.tokens = tokens, .seconds = seconds};
+    *p = (struct cr_bench_phase){.tokens = tokens, .seconds = seconds, .share = share};
     snprintf(p->name, sizeof p->name, "%s", name);
     snprintf(p->shape, sizeof p->shape, "%s", r->opts->shape);
     snprintf(p->dtype, sizeof p->dtype, "%s", r->opts->dtype);
@@ -98,10 +98,11 @@ enum critic_status cr_bench_random_ids(struct cr_bench_run *r, struct cr_prompt 
 
 /* ---- ceilings ---- */
 
-void cr_bench_read_pass(struct cr_bench_run *r) {
+double cr_bench_read_pass(struct cr_bench_run *r) {
     double gbps = cr_ceiling_memory_read(r->ex->isa, r->ex->n_threads) / 1e9;
     struct cr_bench_ceilings *c = &r->report->ceilings;
     c->memory_read = CR_MAX(c->memory_read, gbps);
+    return gbps;
 }
 
 static void arithmetic_ceilings(struct cr_bench_run *r) {
@@ -133,8 +134,9 @@ static void finish(struct cr_bench_run *r) {
         struct cr_bench_phase *p = &r->report->phases[i];
         if (p->gops > 0)
             p->share = gops > 0 ? p->gops / gops : 0;
-        else
-            p->share = c->memory_read > 0 ? p->gbps / c->memory_read : 0;
+        else if (p->share == 0 &&
+                 c->memory_read > 0) /* not taken beside its own passes */
+            p->share = p->gbps / c->memory_read;
     }
 }
 

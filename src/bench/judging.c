@@ -105,7 +105,7 @@ static enum critic_status candidates(struct judging *j, const char *name, size_t
             CR_TRY(judge(j, &i, 1, len, err));
         best = CR_MIN(best, cr_clock_seconds() - start);
     }
-    cr_bench_add(r, name, n * len + (forget ? j->prefix : 0), best, n_ops, 0);
+    cr_bench_add(r, name, n * len + (forget ? j->prefix : 0), best, n_ops, 0, 0);
     return CRITIC_OK;
 }
 
@@ -132,7 +132,7 @@ static enum critic_status pairs(struct judging *j, const char *name, size_t n, s
         }
         best = CR_MIN(best, cr_clock_seconds() - start);
     }
-    cr_bench_add(r, name, j->prefix + (n_first + n) * half, best, n_ops, 0);
+    cr_bench_add(r, name, j->prefix + (n_first + n) * half, best, n_ops, 0, 0);
     return CRITIC_OK;
 }
 

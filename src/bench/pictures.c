@@ -30,7 +30,7 @@ static enum critic_status decode_jpeg(struct cr_bench_run *r, critic_error *err)
     cr_buf_fini(&file);
     if (status == CRITIC_OK)
         cr_bench_add(r, "jpeg", 0, best, 0,
-                     3 * (double)(picture->width * picture->height));
+                     3 * (double)(picture->width * picture->height), 0);
     return status;
 }
 
@@ -52,7 +52,7 @@ static enum critic_status make_tiles(struct cr_bench_run *r, struct cr_tile_plan
         best = CR_MIN(best, cr_clock_seconds() - start);
     }
     if (shown)
-        cr_bench_add(r, "resize", 0, best, 0, (double)len * sizeof **pixels);
+        cr_bench_add(r, "resize", 0, best, 0, (double)len * sizeof **pixels, 0);
     return CRITIC_OK;
 }
 
@@ -79,12 +79,12 @@ static void encode(struct cr_bench_run *r, const float *pixels, struct cr_tensor
     }
     size_t tokens = features.dim[0];
     if (tower)
-        cr_bench_add(r, "tower", tokens, best_tower, tower_ops, 0);
+        cr_bench_add(r, "tower", tokens, best_tower, tower_ops, 0, 0);
     if (projector)
-        cr_bench_add(r, "projector", tokens, best_projector, projector_ops, 0);
+        cr_bench_add(r, "projector", tokens, best_projector, projector_ops, 0, 0);
     if (vision)
         cr_bench_add(r, "vision", tokens, best_tower + best_projector,
-                     tower_ops + projector_ops, 0);
+                     tower_ops + projector_ops, 0, 0);
 }
 
 enum critic_status cr_bench_pictures(struct cr_bench_run *r, critic_error *err) {

@@ -23,13 +23,14 @@ struct cr_bench_run {
 bool cr_bench_has_time(const struct cr_bench_run *r, double seconds);
 /* Is the phase wanted, and is there time for n_ops of it? Announces it if so. */
 bool cr_bench_begin(struct cr_bench_run *r, const char *name, double n_ops);
-/* Appends a phase: bound by arithmetic where n_ops is positive, else by memory. */
+/* Appends a phase: bound by arithmetic where n_ops is positive, else by memory. share: 0: of the
+ * run's ceiling, once that is known. */
 void cr_bench_add(struct cr_bench_run *r, const char *name, size_t tokens, double seconds,
-                  double n_ops, double n_bytes);
+                  double n_ops, double n_bytes, double share);
 /* Passes for a phase of n_ops: long ones run once. */
 size_t cr_bench_passes(const struct cr_bench_run *r, double n_ops);
-/* One more measurement of memory. */
-void cr_bench_read_pass(struct cr_bench_run *r);
+/* One more measurement of memory, GB/s. */
+double cr_bench_read_pass(struct cr_bench_run *r);
 /* n, halved in a quick run until that many rows behind `first` others are short work. */
 size_t cr_bench_tokens(const struct cr_bench_run *r, size_t n, size_t first);
 /* Errors: CRITIC_NO_MEMORY, CRITIC_CONTEXT_FULL. */

@@ -44,7 +44,7 @@ enum critic_status cr_bench_prefill(struct cr_bench_run *r, critic_error *err) {
             cr_seq_free(s);
             best = CR_MIN(best, seconds);
         }
-        cr_bench_add(r, "prefill", n, best, n_ops, 0);
+        cr_bench_add(r, "prefill", n, best, n_ops, 0, 0);
         last = n;
     }
     return CRITIC_OK;
@@ -79,30 +79,47 @@ static enum critic_status decode_round(struct cr_bench_run *r, const struct cr_s
     return status;
 }
 
-/* Rounds of a few steps between read passes: memory drifts within seconds. */
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Rounds of a few steps between read passes: memory drifts by a factor of two within seconds, so a
+ * round's share is that of the passes right before and behind it, and the median round's counts. */
 static enum critic_status decode_batch(struct cr_bench_run *r, const struct cr_seq *trunk,
                                        size_t batch, const char *name, float *logits,
                                        critic_error *err) {
     double best = 1e30, weights = cr_work_step_weights(r->model);
     size_t n_rounds = (size_t)CR_MAX(4, CR_MIN(24, 48e9 / (weights * N_STEPS)));
-    double kv = cr_work_kv_bytes(r->config, r->ex->act, cr_seq_len(trunk));
+    double kv = (double)(cr_engine_kv_bytes_per_token(r->engine) * cr_seq_len(trunk));
+    double bytes = N_STEPS * (weights + (double)batch * kv);
     if (r->opts->n_passes)
         n_rounds = r->opts->n_passes;
     else if (r->opts->quick)
         n_rounds /= 2;
-    double took = 0;
-    for (size_t i = 0; i < n_rounds && (i == 0 || cr_bench_has_time(r, took)); i++) {
+    double *shares = calloc(n_rounds, sizeof *shares);
+    if (!shares)
+        return cr_fail(err, CRITIC_NO_MEMORY, "out of memory for a benchmark");
+    double took = 0, before = cr_bench_read_pass(r);
+    size_t done = 0;
+    enum critic_status status = CRITIC_OK;
+    while (done < n_rounds && (done == 0 || cr_bench_has_time(r, took))) {
         double seconds, start = cr_clock_seconds();
-        cr_bench_read_pass(r);
-        CR_TRY(decode_round(r, trunk, batch, N_STEPS, logits, &seconds, err));
+        status = decode_round(r, trunk, batch, N_STEPS, logits, &seconds, err);
+        if (status != CRITIC_OK)
+            break;
+        double after = cr_bench_read_pass(r), gbps = bytes / CR_MAX(seconds, 1e-9) / 1e9;
+        shares[done++] = before + after > 0 ? 2 * gbps / (before + after) : 0;
+        before = after;
         best = CR_MIN(best, seconds);
         took = cr_clock_seconds() - start;
     }
-    if (cr_bench_has_time(r, 0))
-        cr_bench_read_pass(r);
-    cr_bench_add(r, name, batch * N_STEPS, best, 0,
-                 N_STEPS * (weights + (double)batch * kv));
-    return CRITIC_OK;
+    if (status == CRITIC_OK) {
+        qsort(shares, done, sizeof *shares, by_value);
+        cr_bench_add(r, name, batch * N_STEPS, best, 0, bytes, shares[done / 2]);
+    }
+    free(shares);
+    return status;
 }
 
 enum critic_status cr_bench_decode(struct cr_bench_run *r, critic_error *err) {

@@ -54,9 +54,3 @@ double cr_work_step_weights(const struct cr_model *m) {
     }
     return bytes;
 }
-
-double cr_work_kv_bytes(const struct cr_config *c, enum cr_dtype act, size_t n) {
-    return 2 * (double)c->text.n_layers *
-           (double)(c->text.n_kv_heads * c->text.head_dim) *
-           (double)cr_dtype_block_bytes(act) * (double)n;
-}

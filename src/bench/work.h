@@ -12,7 +12,5 @@ double cr_work_tower(const struct cr_config *c, size_t n_tiles);
 double cr_work_projector(const struct cr_config *c, size_t n_tiles);
 /* Bytes that one decode step reads: every weight of the decoder and the head once. */
 double cr_work_step_weights(const struct cr_model *m);
-/* Keys and values of a sequence of n tokens. */
-double cr_work_kv_bytes(const struct cr_config *c, enum cr_dtype act, size_t n);
 
 #endif
