@@ -9,9 +9,12 @@ static double block_elements(const struct cr_decoder_config *c) {
 
 double cr_work_decoder(const struct cr_config *config, size_t first, size_t n) {
     const struct cr_decoder_config *c = &config->text;
-    double keys = (double)n * (double)first + (double)n * ((double)n + 1) / 2;
-    double attention = 4 * (double)(c->n_heads * c->head_dim) * keys;
-    return (double)c->n_layers * (2 * block_elements(c) * (double)n + attention);
+    double rows = (double)n, keys = rows * (double)first + rows * (rows + 1) / 2;
+    double a_key = 4 * (double)(c->n_heads * c->head_dim);
+    double kv = 2 * (double)c->width * (double)(c->n_kv_heads * c->head_dim);
+    double block = 2 * block_elements(c) * rows + a_key * keys;
+    double last = 2 * (block_elements(c) - kv + kv * rows) + a_key * (double)(first + n);
+    return (double)(c->n_layers - 1) * block + last;
 }
 
 double cr_work_head(const struct cr_config *c, size_t n) {

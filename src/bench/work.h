@@ -5,7 +5,7 @@
 #include "model/model.h"
 
 /* Rows at positions [first, first + n) through all decoder blocks; causal attention counts the
- * keys that are visible. Without the head. */
+ * keys that are visible, and in the last block only keys, values and the last row. Without the head. */
 double cr_work_decoder(const struct cr_config *c, size_t first, size_t n);
 double cr_work_head(const struct cr_config *c, size_t n);
 double cr_work_tower(const struct cr_config *c, size_t n_tiles);

@@ -96,7 +96,7 @@ enum critic_status cr_seq_new(struct cr_seq **out, struct cr_engine *e,
 /* Pages for `n` more positions, the last shared page copied. */
 enum critic_status cr_seq_make_room(struct cr_seq *s, size_t n, critic_error *err);
 /* Runs rows x (n, D) of ids as positions len .. len + n - 1 in one pass and leaves the residual stream
- * in x. The caller made room. */
+ * in x: with a tap all of it, else the last row. The caller made room. */
 void cr_seq_run(struct cr_seq *s, const int32_t *ids, struct cr_tensor x,
                 const struct cr_layer_tap *tap);
 /* Some tokens that go on with one sequence in a step. */

@@ -133,7 +133,8 @@ void cr_seq_run(struct cr_seq *s, const int32_t *ids, struct cr_tensor x,
                 const struct cr_layer_tap *tap) {
     struct cr_engine *e = s->engine;
     struct cr_span span = {.n_rows = x.dim[0], .first = s->len, .pages = s->pages};
-    cr_decoder_fwd(x, &span, 1, &e->kv.layout, &e->model, CR_PREFILL, tap, e->exec);
+    cr_decoder_fwd(x, tap ? x.dim[0] : 1, &span, 1, &e->kv.layout, &e->model, CR_PREFILL,
+                   tap, e->exec);
     memcpy(s->ids + s->len, ids, x.dim[0] * sizeof *ids);
     s->len += x.dim[0];
     keep_hidden(s, cr_tensor_slice(&x, x.dim[0] - 1, 1));
@@ -204,7 +205,7 @@ enum critic_status cr_seq_stride(const struct cr_stride *strides, size_t n,
                      e->model.params.embed, e->exec);
         row += strides[i].n;
     }
-    cr_decoder_fwd(x, spans, n, &e->kv.layout, &e->model, CR_STEP, NULL, e->exec);
+    cr_decoder_fwd(x, n_rows, spans, n, &e->kv.layout, &e->model, CR_STEP, NULL, e->exec);
     row = 0;
     for (size_t i = 0; i < n; i++) {
         end_stride(&strides[i], cr_tensor_slice(&x, row, strides[i].n));

@@ -59,7 +59,8 @@ struct cr_decoder_pass {
     struct cr_exec *ex;
 };
 
-/* y = x + o_proj(attention(rope(q), rope(k), v)); y may be x. */
+/* y = x + o_proj(attention(rope(q), rope(k), v)); y may be x. Inference: y may have fewer rows, the last
+ * of x, as a->q and a->out then do. */
 void cr_decoder_attention_fwd(struct cr_tensor y, struct cr_attention_acts *a,
                               struct cr_tensor x, const struct cr_decoder_layer *layer,
                               size_t index, const struct cr_decoder_pass *p);

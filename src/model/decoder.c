@@ -74,13 +74,15 @@ static void store_kv(const struct pass *p, size_t layer, struct cr_tensor k,
     }
 }
 
+/* skipped: the first rows of the only span, which have no row in q and y. */
 static void attend(const struct pass *p, size_t layer, struct cr_tensor y,
-                   struct cr_tensor q) {
+                   struct cr_tensor q, size_t skipped) {
     const struct cr_decoder_config *c = p->c;
     size_t row = 0, stride = p->kv->row_bytes / cr_dtype_block_bytes(p->kv->type);
+    CR_ASSERT(skipped == 0 || p->n_spans == 1);
     for (size_t s = 0; s < p->n_spans; s++) {
         const struct cr_span *span = &p->spans[s];
-        size_t n_keys = span->first + span->n_rows;
+        size_t n_keys = span->first + span->n_rows, n_rows = span->n_rows - skipped;
         size_t n_pages = CR_CEIL_DIV(n_keys, p->kv->page_len);
         for (size_t i = 0; i < n_pages; i++) {
             unsigned char *at = keys_at(span->pages[i], layer, p->kv);
@@ -100,11 +102,11 @@ static void attend(const struct pass *p, size_t layer, struct cr_tensor y,
                                            .head_dim = c->head_dim,
                                            .scale = 1.0f / sqrtf((float)c->head_dim),
                                            .causal = true,
-                                           .first = span->first};
-        cr_attention_fwd(cr_tensor_slice(&y, row, span->n_rows), NULL,
-                         cr_tensor_slice(&q, row, span->n_rows), &view, &shape, p->phase,
+                                           .first = span->first + skipped};
+        cr_attention_fwd(cr_tensor_slice(&y, row, n_rows), NULL,
+                         cr_tensor_slice(&q, row, n_rows), &view, &shape, p->phase,
                          p->ex);
-        row += span->n_rows;
+        row += n_rows;
     }
 }
 
@@ -112,24 +114,29 @@ static void store_and_attend(void *user, size_t layer,
                              const struct cr_attention_acts *a) {
     const struct pass *p = user;
     store_kv(p, layer, a->k, a->v);
-    attend(p, layer, a->out, a->q);
+    attend(p, layer, a->out, a->q, a->k.dim[0] - a->q.dim[0]);
 }
 
-/* One block in place, its activations in scratch. */
-static void block_fwd(struct cr_tensor x, const struct cr_decoder_layer *layer,
-                      size_t index, const struct pass *p) {
+/* One block in place, its activations in scratch. Of x, the last n_out rows are what the block makes
+ * of them; all others keep what they held. */
+static void block_fwd(struct cr_tensor x, size_t n_out,
+                      const struct cr_decoder_layer *layer, size_t index,
+                      const struct pass *p) {
     const struct cr_decoder_config *c = p->c;
     struct cr_arena *scratch = &p->ex->scratch;
-    size_t mark = cr_arena_mark(scratch), rows = x.dim[0];
+    size_t mark = cr_arena_mark(scratch), skipped = x.dim[0] - n_out;
+    struct cr_tensor y = cr_tensor_slice(&x, skipped, n_out);
     struct cr_attention_types types = {CR_F32, CR_F32, CR_F32, p->kv->attention};
     struct cr_attention_acts a = cr_attention_acts_make(
-        rows, c->width, c->n_heads * c->head_dim, c->n_kv_heads * c->head_dim, c->n_heads,
-        false, types, scratch, p->ex->act);
-    cr_decoder_attention_fwd(x, &a, x, layer, index, &p->blocks);
+        x.dim[0], c->width, c->n_heads * c->head_dim, c->n_kv_heads * c->head_dim,
+        c->n_heads, false, types, scratch, p->ex->act);
+    a.q = cr_tensor_slice(&a.q, 0, n_out);
+    a.out = cr_tensor_slice(&a.out, 0, n_out);
+    cr_decoder_attention_fwd(y, &a, x, layer, index, &p->blocks);
     cr_arena_release(scratch, mark);
-    struct cr_ffn_acts f = cr_ffn_acts_make(rows, c->width, c->ffn_width, true, false,
+    struct cr_ffn_acts f = cr_ffn_acts_make(n_out, c->width, c->ffn_width, true, false,
                                             NULL, scratch, p->ex->act);
-    cr_decoder_ffn_fwd(x, &f, x, layer, &p->blocks);
+    cr_decoder_ffn_fwd(y, &f, y, layer, &p->blocks);
     cr_arena_release(scratch, mark);
 }
 
@@ -165,12 +172,13 @@ static void prepare(struct pass *p, size_t rows) {
                                          .ex = p->ex};
 }
 
-void cr_decoder_fwd(struct cr_tensor x, const struct cr_span *spans, size_t n_spans,
-                    const struct cr_kv_layout *kv, const struct cr_model *m,
-                    enum cr_phase phase, const struct cr_layer_tap *tap,
-                    struct cr_exec *ex) {
+void cr_decoder_fwd(struct cr_tensor x, size_t n_out, const struct cr_span *spans,
+                    size_t n_spans, const struct cr_kv_layout *kv,
+                    const struct cr_model *m, enum cr_phase phase,
+                    const struct cr_layer_tap *tap, struct cr_exec *ex) {
     const struct cr_decoder_config *c = &m->config->text;
     CR_ASSERT(x.dtype == CR_F32 && x.dim[1] == c->width);
+    CR_ASSERT(n_out > 0 && n_out <= x.dim[0]);
     size_t mark = cr_arena_mark(&ex->scratch);
     struct pass p = {
         .spans = spans, .n_spans = n_spans, .kv = kv, .c = c, .phase = phase, .ex = ex};
@@ -178,7 +186,7 @@ void cr_decoder_fwd(struct cr_tensor x, const struct cr_span *spans, size_t n_sp
     for (size_t l = 0; l < c->n_layers; l++) {
         if (tap && tap->fn)
             tap->fn(tap->user, "hidden_states", l, spans[0].first, &x);
-        block_fwd(x, &m->params.layers[l], l, &p);
+        block_fwd(x, l + 1 < c->n_layers ? x.dim[0] : n_out, &m->params.layers[l], l, &p);
     }
     if (tap && tap->fn)
         tap->fn(tap->user, "hidden_states", c->n_layers, spans[0].first, &x);

@@ -13,8 +13,14 @@ static struct cr_attention_shape attention_shape(const struct cr_decoder_config 
                                        .causal = true};
 }
 
-/* The normed rows into a->h and their products. Keys and values are a small part of the work and much
- * of the error: where they are not rounded themselves, they also get what rounding takes from h. */
+/* The last n rows of t. */
+static struct cr_tensor last_rows(struct cr_tensor t, size_t n) {
+    return cr_tensor_slice(&t, t.dim[0] - n, n);
+}
+
+/* The normed rows into a->h and their products; q of the last rows only where it has fewer. Keys and
+ * values are a small part of the work and much of the error: where they are not rounded themselves,
+ * they also get what rounding takes from h. */
 static void qkv_fwd(struct cr_tensor q, struct cr_tensor k, struct cr_tensor v,
                     struct cr_attention_acts *a, struct cr_tensor x,
                     const struct cr_decoder_layer *layer,
@@ -31,9 +37,16 @@ static void qkv_fwd(struct cr_tensor q, struct cr_tensor k, struct cr_tensor v,
     } else {
         cr_rmsnorm_fwd(a->h, a->rstd ? &saved : NULL, x, layer->attn_norm, eps, ex);
     }
-    cr_linear_group_fwd((struct cr_tensor[]){q, k, v},
-                        (const struct cr_linear *[]){&layer->q, &layer->k, &layer->v}, 3,
-                        a->h, p->phase, ex);
+    if (q.dim[0] == x.dim[0]) {
+        cr_linear_group_fwd((struct cr_tensor[]){q, k, v},
+                            (const struct cr_linear *[]){&layer->q, &layer->k, &layer->v},
+                            3, a->h, p->phase, ex);
+    } else {
+        cr_linear_group_fwd((struct cr_tensor[]){k, v},
+                            (const struct cr_linear *[]){&layer->k, &layer->v}, 2, a->h,
+                            p->phase, ex);
+        cr_linear_fwd(q, last_rows(a->h, q.dim[0]), &layer->q, CR_ASSIGN, p->phase, ex);
+    }
     if (split)
         cr_linear_rest_fwd((struct cr_tensor[]){k, v},
                            (const struct cr_linear *[]){&layer->k, &layer->v}, 2, rest,
@@ -49,12 +62,14 @@ void cr_decoder_attention_fwd(struct cr_tensor y, struct cr_attention_acts *a,
     struct cr_exec *ex = p->ex;
     size_t mark = cr_arena_mark(&ex->scratch);
     /* Products before the rotation stay in f32: one rounding instead of two, or none. */
+    size_t skipped = x.dim[0] - y.dim[0], half = c->head_dim / 2;
     struct cr_tensor q32 =
-        a->q.dtype == CR_F32 ? a->q : cr_exec_matrix(ex, CR_F32, x.dim[0], a->q.dim[1]);
+        a->q.dtype == CR_F32 ? a->q : cr_exec_matrix(ex, CR_F32, y.dim[0], a->q.dim[1]);
     struct cr_tensor k32 =
         a->k.dtype == CR_F32 ? a->k : cr_exec_matrix(ex, CR_F32, x.dim[0], a->k.dim[1]);
     qkv_fwd(q32, k32, a->v, a, x, layer, p);
-    cr_rope_fwd(a->q, q32, p->cos_table, p->sin_table, c->head_dim, ex);
+    cr_rope_fwd(a->q, q32, p->cos_table + skipped * half, p->sin_table + skipped * half,
+                c->head_dim, ex);
     cr_rope_fwd(a->k, k32, p->cos_table, p->sin_table, c->head_dim, ex);
     cr_arena_release(&ex->scratch, mark);
     struct cr_attention_shape shape = attention_shape(c);
@@ -63,7 +78,7 @@ void cr_decoder_attention_fwd(struct cr_tensor y, struct cr_attention_acts *a,
     else
         cr_packed_attention_fwd(a->out, a->lse, a->q, a->k, a->v, p->sequences,
                                 p->n_sequences, &shape, ex);
-    cr_copy_rows(y, x, ex);
+    cr_copy_rows(y, last_rows(x, y.dim[0]), ex);
     mark = cr_arena_mark(&ex->scratch);
     struct cr_tensor out = a->out.dtype == ex->act ? a->out : cr_cast_act(a->out, ex);
     cr_linear_fwd(y, out, &layer->o, CR_ADD, p->phase, ex);

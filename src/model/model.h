@@ -84,11 +84,14 @@ struct cr_span {
 /* All blocks over the rows of all spans, in place: x holds embeddings on entry and the residual
  * stream after the last block on return; the spans' keys and values are written to their pages.
  * Prefill passes one span; a decode step passes one row of each sequence (phase CR_STEP).
+ * n_out: only so many rows are wanted, the last of x (of more than one span: all). The last block
+ * computes keys and values of the others, which is all that anyone asks of them later, and nothing
+ * else; they are left as they entered it.
  * Shapes: x (sum of n_rows, D) F32. */
-void cr_decoder_fwd(struct cr_tensor x, const struct cr_span *spans, size_t n_spans,
-                    const struct cr_kv_layout *kv, const struct cr_model *m,
-                    enum cr_phase phase, const struct cr_layer_tap *tap,
-                    struct cr_exec *ex);
+void cr_decoder_fwd(struct cr_tensor x, size_t n_out, const struct cr_span *spans,
+                    size_t n_spans, const struct cr_kv_layout *kv,
+                    const struct cr_model *m, enum cr_phase phase,
+                    const struct cr_layer_tap *tap, struct cr_exec *ex);
 
 /* Final norm: y (T, D) F32 from x (T, D) F32. */
 void cr_decoder_norm_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_model *m,
