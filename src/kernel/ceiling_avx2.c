@@ -23,7 +23,8 @@ static void avx2_f32(size_t rounds) {
           "xmm9", "xmm10", "xmm11", "xmm15");
 }
 
-/* A product of 32 pairs of bytes: vpmaddubsw to 16 bits, vpmaddwd to 32, vpaddd to the sum. */
+/* A product of 32 pairs of bytes: vpmaddubsw to 16 bits, vpmaddwd to 32, vpaddd to the sum. What keeps
+ * full bytes from saturating comes on top, so no exact product reaches this. */
 #define PRODUCT(n)                                                                       \
     "vpmaddubsw %%ymm15, %%ymm15, %%ymm14\n"                                             \
     "vpmaddwd %%ymm15, %%ymm14, %%ymm14\n"                                               \

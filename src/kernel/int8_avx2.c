@@ -1,12 +1,15 @@
 /* 8-bit products without VNNI: kernel/int8.h. vpmaddubsw adds pairs of u8 times s8 in 16 bits and
- * saturates: 255 * 127 twice does not fit. So both sides are widened to 16 bits and multiplied by vpmaddwd,
- * as many multiplications as vpmaddubsw and the vpmaddwd behind it would be, and none of the work on
- * signs. Eight sums of nibbles fit into 16 bits: those go by vpmaddubsw. */
+ * saturates: 255 * 127 twice does not fit, but |x| times a weight of either sign does: 127 * 128
+ * twice. So x's sign goes to the weights, by an exclusive or that takes their offset back too:
+ *   x >= 0: w ^ 0x80 = w - 128        x < 0: w ^ 0x7f = -(w - 128) - 1
+ * and the ones are put right in the group's offset, which is x's alone. vpsignb would need the ports
+ * of the multiplications. Eight sums of nibbles fit into 16 bits: those go without signs. */
 #if defined(__x86_64__)
 
 #include <float.h>
 #include <immintrin.h>
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "kernel/int8.h"
@@ -29,73 +32,137 @@ INLINE void add_scaled(float *to, __m256i group, float scale) {
                                         _mm256_load_ps(to)));
 }
 
-/* Sums of four numbers x times each of eight columns. By hand: gcc 12 takes the products of all rows
- * first and then has no registers for the sums, which makes it three times slower. */
-INLINE void add_products(__m256i *sum0, __m256i *sum1, const int16_t *x, __m256i w0,
-                         __m256i w1) {
-    __m256i x4, product;
-    __asm__("vpbroadcastq %4, %2\n\t"
-            "vpmaddwd %2, %5, %3\n\t"
-            "vpmaddwd %2, %6, %2\n\t"
-            "vpaddd %3, %0, %0\n\t"
-            "vpaddd %2, %1, %1"
-            : "+x"(*sum0), "+x"(*sum1), "=&x"(x4), "=&x"(product)
-            : "m"(*(const int64_t *)(const void *)x), "x"(w0), "x"(w1));
-}
+/* A group of a row of x. */
+struct signed_group {
+    uint8_t magnitudes[CR_INT8_GROUP];
+    uint8_t flips[CR_INT8_GROUP]; /* what the weights that it meets are combined with */
+    int32_t offset;               /* where the sums start */
+    float scale;
+} __attribute__((aligned(64)));
+_Static_assert(offsetof(struct signed_group, flips) == 128 &&
+                   offsetof(struct signed_group, offset) == 256 &&
+                   offsetof(struct signed_group, scale) == 260 &&
+                   sizeof(struct signed_group) == 320 && CR_INT8_COLS == 64,
+               "the loop below counts on these");
 
-INLINE void add_four(const size_t m, const int16_t *x, const uint8_t *w,
-                     __m256i sum[ROWS8][2]) {
-    __m256i w0 = _mm256_cvtepu8_epi16(_mm_load_si128((const void *)w));
-    __m256i w1 = _mm256_cvtepu8_epi16(_mm_load_si128((const void *)(w + 16)));
-#pragma GCC unroll 6
-    for (size_t r = 0; r < m; r++)
-        add_products(&sum[r][0], &sum[r][1], x + r * CR_INT8_GROUP, w0, w1);
-}
-
-/* Group of n fours against m rows, 8 columns. A vector holds two sums of each of four columns, of
- * the first two k of every four and of the others; x: (m, group) in 16 bits. */
-INLINE void group8(const size_t m, const int16_t *x, const uint8_t *w, size_t n,
-                   const float *scales, const int32_t *offsets, size_t row, float *tile) {
-    __m256i sum[ROWS8][2];
-#pragma GCC unroll 6
-    for (size_t r = 0; r < m; r++)
-        sum[r][0] = sum[r][1] = _mm256_setzero_si256();
-    size_t j = 0;
-    for (; j + 4 <= n; j += 4, w += 16 * CR_INT8_COLS, x += 16)
-#pragma GCC unroll 4
-        for (size_t i = 0; i < 4; i++) /* few turns: the end of the loop is predicted */
-            add_four(m, x + 4 * i, w + 4 * i * CR_INT8_COLS, sum);
-    for (; j < n; j++, w += 4 * CR_INT8_COLS, x += 4)
-        add_four(m, x, w, sum);
-#pragma GCC unroll 6
-    for (size_t r = 0; r < m; r++) {
-        __m256i whole = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum[r][0], sum[r][1]),
-                                                 _MM_SHUFFLE(3, 1, 2, 0));
-        whole = _mm256_add_epi32(whole, _mm256_set1_epi32(offsets[r * row]));
-        add_scaled(tile + r * CR_INT8_COLS, whole, scales[r * row]);
+INLINE void sign_group(const int8_t *q, float scale, struct signed_group *to) {
+    __m256i zero = _mm256_setzero_si256(), sum = zero;
+    for (size_t i = 0; i < CR_INT8_GROUP; i += 32) {
+        __m256i x = _mm256_load_si256((const void *)(q + i));
+        __m256i magnitude = _mm256_abs_epi8(x), negative = _mm256_cmpgt_epi8(zero, x);
+        _mm256_store_si256((void *)(to->magnitudes + i), magnitude);
+        _mm256_store_si256((void *)(to->flips + i),
+                           _mm256_xor_si256(negative, _mm256_set1_epi8(-128)));
+        sum = _mm256_add_epi64(
+            sum, _mm256_sad_epu8(_mm256_and_si256(magnitude, negative), zero));
     }
+    __m128i two =
+        _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    to->offset = _mm_cvtsi128_si32(two) + _mm_extract_epi32(two, 2);
+    to->scale = scale;
+}
+
+/* A group's loop, by hand: twelve sums (three rows, 32 columns, ymm0 to ymm11), ones, four numbers x,
+ * their flips and a product make sixteen registers, among which gcc 12 moves things about. Weights
+ * come from memory where they are used, which was measured faster than to hold them for all rows. */
+#define FOUR(x)                                                                          \
+    "vpbroadcastd " x "(%[x]), %%ymm13\n\t"                                              \
+    "vpbroadcastd 128+" x "(%[x]), %%ymm14\n\t"
+#define PRODUCT(sum, w, t)                                                               \
+    "vpxor " w "(%[w]), %%ymm14, %%ymm" t "\n\t"                                         \
+    "vpmaddubsw %%ymm" t ", %%ymm13, %%ymm" t "\n\t"                                     \
+    "vpmaddwd %%ymm12, %%ymm" t ", %%ymm" t "\n\t"                                       \
+    "vpaddd %%ymm" t ", %%ymm" sum ", %%ymm" sum "\n\t"
+/* Of a row, 32 columns; x: its distance from the first row's. */
+#define START_ROW(x, sum0, sum1, sum2, sum3)                                             \
+    "vpbroadcastd 256+" x "(%[x]), %%ymm" sum0 "\n\t"                                    \
+    "vmovdqa %%ymm" sum0 ", %%ymm" sum1 "\n\t"                                           \
+    "vmovdqa %%ymm" sum0 ", %%ymm" sum2 "\n\t"                                           \
+    "vmovdqa %%ymm" sum0 ", %%ymm" sum3 "\n\t"
+#define STEP_ROW(x, sum0, sum1, sum2, sum3)                                              \
+    FOUR(x)                                                                              \
+    PRODUCT(sum0, "0", "15")                                                             \
+    PRODUCT(sum1, "32", "15") PRODUCT(sum2, "64", "15") PRODUCT(sum3, "96", "14")
+#define FINISH(sum, at)                                                                  \
+    "vcvtdq2ps %%ymm" sum ", %%ymm" sum "\n\t"                                           \
+    "vfmadd213ps " at "(%[tile]), %%ymm13, %%ymm" sum "\n\t"                             \
+    "vmovaps %%ymm" sum ", " at "(%[tile])\n\t"
+#define FINISH_ROW(x, tile, sum0, sum1, sum2, sum3)                                      \
+    "vbroadcastss 260+" x "(%[group]), %%ymm13\n\t" FINISH(sum0, tile)                   \
+        FINISH(sum1, "32+" tile) FINISH(sum2, "64+" tile) FINISH(sum3, "96+" tile)
+
+/* All of it for n fours, w: their weights, group: of the first row, tile: to be added to. */
+#define LOOP(start, step, finish)                                                        \
+    __asm__ volatile("vpcmpeqw %%ymm12, %%ymm12, %%ymm12\n\t"                            \
+                     "vpabsw %%ymm12, %%ymm12\n\t" /* ones */                            \
+                     start ".p2align 5\n"                                                \
+                     "1:\n\t" step "add $4, %[x]\n\t"                                    \
+                     "add $256, %[w]\n\t"                                                \
+                     "dec %[n]\n\t"                                                      \
+                     "jnz 1b\n\t" finish                                                 \
+                     : [x] "+&r"(x), [w] "+&r"(w), [n] "+&r"(n)                          \
+                     : [group] "r"(group), [tile] "r"(tile)                              \
+                     : "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",   \
+                       "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",        \
+                       "xmm13", "xmm14", "xmm15")
+
+/* Group of n fours against three rows and 32 columns: added to the tile. */
+INLINE void group8_3(const struct signed_group *group, const uint8_t *w, size_t n,
+                     float *tile) {
+    const void *x = group;
+    LOOP(START_ROW("0", "0", "1", "2", "3") START_ROW("320", "4", "5", "6", "7")
+             START_ROW("640", "8", "9", "10", "11"),
+         STEP_ROW("0", "0", "1", "2", "3") STEP_ROW("320", "4", "5", "6", "7")
+             STEP_ROW("640", "8", "9", "10", "11"),
+         FINISH_ROW("0", "0", "0", "1", "2", "3")
+             FINISH_ROW("320", "256", "4", "5", "6", "7")
+                 FINISH_ROW("640", "512", "8", "9", "10", "11"));
+}
+
+INLINE void group8_2(const struct signed_group *group, const uint8_t *w, size_t n,
+                     float *tile) {
+    const void *x = group;
+    LOOP(START_ROW("0", "0", "1", "2", "3") START_ROW("320", "4", "5", "6", "7"),
+         STEP_ROW("0", "0", "1", "2", "3") STEP_ROW("320", "4", "5", "6", "7"),
+         FINISH_ROW("0", "0", "0", "1", "2", "3")
+             FINISH_ROW("320", "256", "4", "5", "6", "7"));
+}
+
+/* One row, all 64 columns. */
+INLINE void group8_1(const struct signed_group *group, const uint8_t *w, size_t n,
+                     float *tile) {
+    const void *x = group;
+    LOOP(START_ROW("0", "0", "1", "2", "3") START_ROW("0", "4", "5", "6", "7"),
+         FOUR("0") PRODUCT("0", "0", "15") PRODUCT("1", "32", "15")
+             PRODUCT("2", "64", "15") PRODUCT("3", "96", "15") PRODUCT("4", "128", "15")
+                 PRODUCT("5", "160", "15") PRODUCT("6", "192", "15")
+                     PRODUCT("7", "224", "15"),
+         FINISH_ROW("0", "0", "0", "1", "2", "3")
+             FINISH_ROW("0", "128", "4", "5", "6", "7"));
 }
 
 INLINE void dots8(const size_t m, const struct cr_int8_rows *x, size_t first,
                   const uint8_t *panel, size_t g0, size_t g1, float *tile,
                   const struct cr_int8_out *out, size_t row) {
     size_t fours = (x->k + 3) / 4;
-    int16_t wide[ROWS8 * CR_INT8_GROUP] __attribute__((aligned(64)));
-    for (size_t i = 0; g0 == 0 && i < m * CR_INT8_COLS; i++)
+    struct signed_group near[ROWS8];
+    for (size_t i = 0; g0 == 0 && i < m * COLS; i++)
         tile[i] = 0;
     for (size_t g = g0; g < g1; g++) {
-        size_t n = fours - 32 * g < 32 ? fours - 32 * g : 32;
-        size_t at = first * x->n_groups + g;
-        for (size_t r = 0; r < m; r++) {
-            const int8_t *q = x->q + (first + r) * x->q_row + g * CR_INT8_GROUP;
-            for (size_t i = 0; i < CR_INT8_GROUP; i += 16)
-                _mm256_store_si256(
-                    (void *)(wide + r * CR_INT8_GROUP + i),
-                    _mm256_cvtepi8_epi16(_mm_load_si128((const void *)(q + i))));
+        const uint8_t *w = panel + g * CR_INT8_GROUP * COLS;
+        size_t n = fours - 32 * g < 32 ? fours - 32 * g : 32, r = 0;
+        for (; r < m; r++)
+            sign_group(x->q + (first + r) * x->q_row + g * CR_INT8_GROUP,
+                       x->scales[(first + r) * x->n_groups + g], near + r);
+        if (m == 1)
+            group8_1(near, w, n, tile);
+        for (size_t col = 0; m > 1 && col < COLS; col += 32) {
+            r = 0;
+            for (; m != 4 && r + 3 <= m; r += 3)
+                group8_3(near + r, w + 4 * col, n, tile + r * COLS + col);
+            for (; r < m; r += 2)
+                group8_2(near + r, w + 4 * col, n, tile + r * COLS + col);
         }
-        for (size_t col = 0; col < CR_INT8_COLS; col += 8)
-            group8(m, wide, panel + g * CR_INT8_GROUP * CR_INT8_COLS + 4 * col, n,
-                   x->scales + at, x->offsets + at, x->n_groups, tile + col);
     }
     for (size_t r = 0; out && r < m; r++)
         store_row(tile + r * COLS, NULL, out, row + r);

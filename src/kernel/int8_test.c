@@ -241,31 +241,36 @@ static void test_long_rows_in_pieces(void **state) {
 /* All weights and activations at the ends of their range: what saturates, shows here. */
 static void test_full_range_does_not_saturate(void **state) {
     (void)state;
-    enum { K = 896 };
-    float w[K], x[K], y[64];
+    enum { K = 896, M = 6 };
+    float w[K], x[K], y[64 * M];
     for (int isa = 0; isa < CR_ISA_COUNT; isa++) {
         if (!cr_isa_available((enum cr_isa)isa))
             continue;
         const struct cr_int8 *t = cr_int8_for((enum cr_isa)isa);
-        struct cr_int8_rows rows = rows_new(1, K);
+        struct cr_int8_rows rows = rows_new(M, K);
         uint8_t *panel = allocate(cr_int8_panel_bytes(K));
-        for (int sign = -1; sign <= 1; sign += 2) {
-            struct cr_int8_out out = {.y = y, .y_row = 64, .n = 64, .type = CR_F32};
-            float scale[64];
-            for (size_t k = 0; k < K; k++) {
-                w[k] = 127;
-                x[k] = (float)(127 * sign);
-            }
-            for (size_t n = 0; n < 64; n++)
-                scale[n] = t->pack8(w, K, n, panel);
-            t->quantise(&rows, 0, CR_F32, x);
-            out.scale = scale;
-            t->panel8(&rows, 0, 1, panel, &out);
-            for (size_t n = 0; n < 64; n++)
-                assert_true(y[n] == (float)(sign * 127 * 127 * K));
+        float scale[64];
+        for (size_t n = 0; n < 64; n++) {
+            for (size_t k = 0; k < K; k++)
+                w[k] = n % 2 ? -127 : 127;
+            scale[n] = t->pack8(w, K, n, panel);
         }
-        free(panel);
+        for (size_t r = 0; r < M; r++) {
+            for (size_t k = 0; k < K; k++)
+                x[k] = r % 2 ? -127 : 127;
+            t->quantise(&rows, r, CR_F32, x);
+        }
+        for (size_t m = 1; m <= M; m++) {
+            struct cr_int8_out out = {
+                .scale = scale, .y = y, .y_row = 64, .n = 64, .type = CR_F32};
+            t->panel8(&rows, M - m, m, panel, &out);
+            for (size_t i = 0; i < 64 * m; i++) {
+                bool is_negative = (M - m + i / 64) % 2 != i % 2;
+                assert_true(y[i] == (float)((is_negative ? -127 : 127) * 127 * K));
+            }
+        }
         rows_free(&rows);
+        free(panel);
     }
 }
 
