@@ -17,7 +17,8 @@
 #define INLINE static inline __attribute__((always_inline))
 
 #define ROWS8 6
-#define ROWS4 4
+#define ROWS4 2
+#define FEW   8
 
 #include "kernel/int8_store.h"
 
@@ -106,31 +107,40 @@ INLINE void sign_group(const int8_t *q, float scale, struct signed_group *to) {
                        "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",        \
                        "xmm13", "xmm14", "xmm15")
 
-/* Group of n fours against three rows and 32 columns: added to the tile. */
-INLINE void group8_3(const struct signed_group *group, const uint8_t *w, size_t n,
-                     float *tile) {
-    const void *x = group;
-    LOOP(START_ROW("0", "0", "1", "2", "3") START_ROW("320", "4", "5", "6", "7")
-             START_ROW("640", "8", "9", "10", "11"),
-         STEP_ROW("0", "0", "1", "2", "3") STEP_ROW("320", "4", "5", "6", "7")
-             STEP_ROW("640", "8", "9", "10", "11"),
-         FINISH_ROW("0", "0", "0", "1", "2", "3")
-             FINISH_ROW("320", "256", "4", "5", "6", "7")
-                 FINISH_ROW("640", "512", "8", "9", "10", "11"));
-}
+/* Asks for 32 columns of the group after the next. */
+#define ASK "prefetcht1 16384(%[w])\n\tprefetcht1 16448(%[w])\n\t"
 
-INLINE void group8_2(const struct signed_group *group, const uint8_t *w, size_t n,
-                     float *tile) {
+#define TWO_ROWS(ask)                                                                    \
+    LOOP(START_ROW("0", "0", "1", "2", "3") START_ROW("320", "4", "5", "6", "7"),        \
+         ask STEP_ROW("0", "0", "1", "2", "3") STEP_ROW("320", "4", "5", "6", "7"),      \
+         FINISH_ROW("0", "0", "0", "1", "2", "3")                                        \
+             FINISH_ROW("320", "256", "4", "5", "6", "7"))
+#define THREE_ROWS(ask)                                                                  \
+    LOOP(START_ROW("0", "0", "1", "2", "3") START_ROW("320", "4", "5", "6", "7")         \
+             START_ROW("640", "8", "9", "10", "11"),                                     \
+         ask STEP_ROW("0", "0", "1", "2", "3") STEP_ROW("320", "4", "5", "6", "7")       \
+             STEP_ROW("640", "8", "9", "10", "11"),                                      \
+         FINISH_ROW("0", "0", "0", "1", "2", "3")                                        \
+             FINISH_ROW("320", "256", "4", "5", "6", "7")                                \
+                 FINISH_ROW("640", "512", "8", "9", "10", "11"))
+
+/* Group of n fours against two or three rows and 32 columns: added to the tile. */
+INLINE void group8(const size_t m, const bool is_asking, const struct signed_group *group,
+                   const uint8_t *w, size_t n, float *tile) {
     const void *x = group;
-    LOOP(START_ROW("0", "0", "1", "2", "3") START_ROW("320", "4", "5", "6", "7"),
-         STEP_ROW("0", "0", "1", "2", "3") STEP_ROW("320", "4", "5", "6", "7"),
-         FINISH_ROW("0", "0", "0", "1", "2", "3")
-             FINISH_ROW("320", "256", "4", "5", "6", "7"));
+    if (m == 3 && is_asking)
+        THREE_ROWS(ASK);
+    else if (m == 3)
+        THREE_ROWS("");
+    else if (is_asking)
+        TWO_ROWS(ASK);
+    else
+        TWO_ROWS("");
 }
 
 /* One row, all 64 columns. */
-INLINE void group8_1(const struct signed_group *group, const uint8_t *w, size_t n,
-                     float *tile) {
+INLINE void group8_alone(const struct signed_group *group, const uint8_t *w, size_t n,
+                         float *tile) {
     const void *x = group;
     LOOP(START_ROW("0", "0", "1", "2", "3") START_ROW("0", "4", "5", "6", "7"),
          FOUR("0") PRODUCT("0", "0", "15") PRODUCT("1", "32", "15")
@@ -141,93 +151,164 @@ INLINE void group8_1(const struct signed_group *group, const uint8_t *w, size_t 
              FINISH_ROW("0", "128", "4", "5", "6", "7"));
 }
 
-INLINE void dots8(const size_t m, const struct cr_int8_rows *x, size_t first,
-                  const uint8_t *panel, size_t g0, size_t g1, float *tile,
-                  const struct cr_int8_out *out, size_t row) {
-    size_t fours = (x->k + 3) / 4;
-    struct signed_group near[ROWS8];
-    for (size_t i = 0; g0 == 0 && i < m * COLS; i++)
-        tile[i] = 0;
+/* Groups [g0, g1) against m rows: added to the tile. Rows go by threes and the last two or four by
+ * twos. is_from_memory: the panel is met once. */
+INLINE void groups8(const size_t m, const bool is_from_memory,
+                    const struct cr_int8_rows *x, size_t first, const uint8_t *panel,
+                    size_t g0, size_t g1, struct signed_group *near, float *tile) {
+    size_t fours = (x->k + 3) / 4, threes = m % 3 == 1 ? m - 4 : m - m % 3;
     for (size_t g = g0; g < g1; g++) {
         const uint8_t *w = panel + g * CR_INT8_GROUP * COLS;
-        size_t n = fours - 32 * g < 32 ? fours - 32 * g : 32, r = 0;
-        for (; r < m; r++)
+        size_t n = fours - 32 * g < 32 ? fours - 32 * g : 32;
+        for (size_t r = 0; r < m; r++)
             sign_group(x->q + (first + r) * x->q_row + g * CR_INT8_GROUP,
                        x->scales[(first + r) * x->n_groups + g], near + r);
         if (m == 1)
-            group8_1(near, w, n, tile);
+            group8_alone(near, w, n, tile);
         for (size_t col = 0; m > 1 && col < COLS; col += 32) {
-            r = 0;
-            for (; m != 4 && r + 3 <= m; r += 3)
-                group8_3(near + r, w + 4 * col, n, tile + r * COLS + col);
+            size_t r = 0;
+            for (; r < threes; r += 3)
+                group8(3, is_from_memory && r == 0, near + r, w + 4 * col, n,
+                       tile + r * COLS + col);
             for (; r < m; r += 2)
-                group8_2(near + r, w + 4 * col, n, tile + r * COLS + col);
+                group8(2, is_from_memory && r == 0, near + r, w + 4 * col, n,
+                       tile + r * COLS + col);
         }
     }
+}
+
+INLINE void dots8(const size_t m, const struct cr_int8_rows *x, size_t first,
+                  const uint8_t *panel, size_t g0, size_t g1, float *tile,
+                  const struct cr_int8_out *out, size_t row) {
+    struct signed_group near[ROWS8];
+    if (g0 == 0)
+        memset(tile, 0, m * COLS * sizeof *tile);
+    groups8(m, false, x, first, panel, g0, g1, near, tile);
     for (size_t r = 0; out && r < m; r++)
         store_row(tile + r * COLS, NULL, out, row + r);
 }
 
-/* One block against m rows, 8 columns. */
-INLINE void block4(const size_t m, const int8_t *q, size_t q_row, const uint8_t *w,
-                   size_t col, const int32_t *block_sums, size_t sums_row,
-                   __m256i group[ROWS4], __m256i minima[ROWS4]) {
-    const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
-    __m256i sum[ROWS4];
-#pragma GCC unroll 4
-    for (size_t r = 0; r < m; r++)
-        sum[r] = _mm256_setzero_si256();
-#pragma GCC unroll 4
-    for (size_t j = 0; j < 4; j++) {
-        __m256i both = _mm256_load_si256((const void *)(w + 256 * j + 4 * col));
-        __m256i low = _mm256_and_si256(both, nibble);
-        __m256i high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
-#pragma GCC unroll 4
-        for (size_t r = 0; r < m; r++) {
-            const int8_t *at = q + r * q_row + 8 * j;
-            __m256i p = _mm256_add_epi16(_mm256_maddubs_epi16(low, four_at(at)),
-                                         _mm256_maddubs_epi16(high, four_at(at + 4)));
-            sum[r] = _mm256_add_epi16(sum[r], p);
-        }
-    }
-    const uint8_t *s = w + CR_INT4_BLOCK / 2 * CR_INT8_COLS + col, *t = s + CR_INT8_COLS;
-    __m256i s8 = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)s));
-    __m256i t8 = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)t));
-#pragma GCC unroll 4
-    for (size_t r = 0; r < m; r++) {
-        __m256i whole = _mm256_madd_epi16(sum[r], ones);
-        __m256i of_block = _mm256_set1_epi32(block_sums[r * sums_row]);
-        group[r] = _mm256_add_epi32(group[r], _mm256_mullo_epi32(whole, s8));
-        minima[r] = _mm256_add_epi32(minima[r], _mm256_mullo_epi32(of_block, t8));
-    }
+INLINE void few8(size_t m, const struct cr_int8_rows *x, size_t first,
+                 const uint8_t *panel, float *tile) {
+    struct signed_group near[FEW];
+    memset(tile, 0, m * COLS * sizeof *tile);
+    if (m == 1) /* a single stream, which the machine follows better by itself */
+        groups8(1, true, x, first, panel, 0, x->n_groups, near, tile);
+    else
+        groups8(m, true, x, first, panel, 0, x->n_groups, near, tile);
 }
 
-INLINE void dots4(const size_t m, const struct cr_int8_rows *x, size_t first,
-                  const uint8_t *panel, float *tile, float *minimum) {
-    const size_t block_bytes = CR_INT4_BLOCK / 2 * CR_INT8_COLS + 2 * CR_INT8_COLS;
-    size_t n_blocks = x->k / CR_INT4_BLOCK;
-    for (size_t i = 0; i < m * CR_INT8_COLS; i++)
-        tile[i] = minimum[i] = 0;
-    for (size_t g = 0; g < x->n_groups; g++) {
-        size_t last = 4 * g + 4 < n_blocks ? 4 * g + 4 : n_blocks;
-        for (size_t col = 0; col < CR_INT8_COLS; col += 8) {
-            __m256i group[ROWS4], minima[ROWS4];
-#pragma GCC unroll 4
-            for (size_t r = 0; r < m; r++)
-                group[r] = minima[r] = _mm256_setzero_si256();
-            for (size_t b = 4 * g; b < last; b++)
-                block4(m, x->q + first * x->q_row + b * CR_INT4_BLOCK, x->q_row,
-                       panel + b * block_bytes, col,
-                       x->block_sums + 4 * first * x->n_groups + b, 4 * x->n_groups,
-                       group, minima);
+/* ---- 4 bits --------------------------------------------------------------------------------- */
+
+/* Keeps a sum in its register: gcc 12 would take products of many turns first and spill them. */
+#define KEEP(sum) __asm__("" : "+x"(sum))
+
+#define BLOCK4_BYTES (CR_INT4_BLOCK / 2 * COLS + 2 * COLS) /* of a panel */
+
+/* One block against m rows and n_vectors times 8 columns from `col` on, m * n_vectors at most 8:
+ * added to sums of the group, (m, 64). */
+INLINE void block4(const size_t m, const size_t n_vectors, const int8_t *q, size_t q_row,
+                   const uint8_t *block, size_t col, int32_t *group) {
+    const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+    __m256i sum[8];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < m * n_vectors; i++)
+        sum[i] = _mm256_setzero_si256();
+#pragma GCC unroll 1
+    for (size_t j = 0; j < 4; j++) {
+        const uint8_t *w = block + 4 * COLS * j + 4 * col;
+#pragma GCC unroll 8
+        for (size_t i = 0; i < n_vectors; i++) {
+            __m256i both = _mm256_load_si256((const void *)(w + 32 * i));
+            __m256i low = _mm256_and_si256(both, nibble);
+            __m256i high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
 #pragma GCC unroll 4
             for (size_t r = 0; r < m; r++) {
-                float scale = x->scales[(first + r) * x->n_groups + g];
-                add_scaled(tile + r * CR_INT8_COLS + col, group[r], scale);
-                add_scaled(minimum + r * CR_INT8_COLS + col, minima[r], scale);
+                const int8_t *x = q + r * q_row + 8 * j;
+                __m256i *to = &sum[r * n_vectors + i];
+                *to = _mm256_add_epi16(*to, _mm256_maddubs_epi16(low, four_at(x)));
+                KEEP(*to);
+                *to = _mm256_add_epi16(*to, _mm256_maddubs_epi16(high, four_at(x + 4)));
+                KEEP(*to);
             }
         }
     }
+    const uint8_t *s = block + CR_INT4_BLOCK / 2 * COLS + col;
+#pragma GCC unroll 8
+    for (size_t i = 0; i < n_vectors; i++) {
+        __m256i s8 = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)(s + 8 * i)));
+#pragma GCC unroll 4
+        for (size_t r = 0; r < m; r++) {
+            __m256i *to = (void *)(group + r * COLS + col + 8 * i);
+            __m256i whole = _mm256_madd_epi16(sum[r * n_vectors + i], ones);
+            *to = _mm256_add_epi32(*to, _mm256_mullo_epi32(whole, s8));
+        }
+    }
+}
+
+/* t of two blocks side by side, of 8 columns; the second may not be there. */
+INLINE __m256i two_minima(const uint8_t *t, bool is_second) {
+    __m128i t0 = _mm_loadl_epi64((const void *)t);
+    __m128i t1 = is_second ? _mm_loadl_epi64((const void *)(t + BLOCK4_BYTES))
+                           : _mm_setzero_si128();
+    return _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(t0, t1));
+}
+
+/* Sums of two blocks of x for these. */
+INLINE __m256i two_sums(const int32_t *block_sums) {
+    return _mm256_set1_epi32(
+        (int32_t)((uint32_t)block_sums[1] << 16 | (uint32_t)(block_sums[0] & 0xffff)));
+}
+
+/* Sums of t times sums of x, of n blocks: added, scaled, to (m, 64). */
+INLINE void minima4(const size_t m, const struct cr_int8_rows *x, size_t first, size_t g,
+                    const uint8_t *t, size_t n, float *minimum) {
+    for (size_t col = 0; col < COLS; col += 8) {
+        __m256i t01 = two_minima(t + col, n > 1), t23 = _mm256_setzero_si256();
+        if (n > 2)
+            t23 = two_minima(t + 2 * BLOCK4_BYTES + col, n > 3);
+#pragma GCC unroll 2
+        for (size_t r = 0; r < m; r++) {
+            size_t at = (first + r) * x->n_groups + g;
+            const int32_t *of_x = x->block_sums + 4 * at;
+            __m256i sum = _mm256_add_epi32(_mm256_madd_epi16(t01, two_sums(of_x)),
+                                           _mm256_madd_epi16(t23, two_sums(of_x + 2)));
+            add_scaled(minimum + r * COLS + col, sum, x->scales[at]);
+        }
+    }
+}
+
+INLINE void groups4(const size_t m, const struct cr_int8_rows *x, size_t first,
+                    const uint8_t *panel, float *tile, float *minimum) {
+    const size_t n_vectors = 8 / m; /* as many as there are registers for */
+    size_t n_blocks = x->k / CR_INT4_BLOCK;
+    memset(tile, 0, m * COLS * sizeof *tile);
+    memset(minimum, 0, m * COLS * sizeof *minimum);
+    for (size_t g = 0; g < x->n_groups; g++) {
+        size_t n = n_blocks - 4 * g < 4 ? n_blocks - 4 * g : 4;
+        const uint8_t *blocks = panel + 4 * g * BLOCK4_BYTES;
+        int32_t group[ROWS4 * COLS] __attribute__((aligned(64)));
+        memset(group, 0, m * COLS * sizeof *group);
+        for (size_t b = 0; b < n; b++)
+            for (size_t col = 0; col < COLS; col += 8 * n_vectors)
+                block4(m, n_vectors,
+                       x->q + first * x->q_row + (4 * g + b) * CR_INT4_BLOCK, x->q_row,
+                       blocks + b * BLOCK4_BYTES, col, group);
+        for (size_t r = 0; r < m; r++)
+            for (size_t i = 0; i < COLS; i += 8)
+                add_scaled(tile + r * COLS + i,
+                           _mm256_load_si256((const void *)(group + r * COLS + i)),
+                           x->scales[(first + r) * x->n_groups + g]);
+        minima4(m, x, first, g, blocks + CR_INT4_BLOCK / 2 * COLS + COLS, n, minimum);
+    }
+}
+
+INLINE void dots4(size_t m, const struct cr_int8_rows *x, size_t first,
+                  const uint8_t *panel, float *tile, float *minima) {
+    if (m == 2)
+        groups4(2, x, first, panel, tile, minima);
+    else
+        groups4(1, x, first, panel, tile, minima);
 }
 
 #include "kernel/int8_body.h"
