@@ -11,8 +11,10 @@
  * Four tables an ISA: q, k, v, y in f32; all in bf16; and, where nothing is kept for backward,
  * mixed: q F32, k F32 or BF16, v and y BF16. There AVX-512 takes scores from 16-bit integers, a
  * row of q or k being n * unit with |row| <= 46300 units: vpdpwssd is as fast as vdpbf16ps, and
- * rounds a row to 2^-15 of its length instead of 2^-9 of each element. The fourth, values8, is mixed
- * with the product p v in 8 bits: a row of v is n * unit, |n| <= 127 (unit at least CR_ATTENTION_LEAST_UNIT), and p
+ * rounds a row to 2^-15 of its length instead of 2^-9 of each element. The fourth, int8, is mixed
+ * with both products in 8 bits. A row of q is n * unit, a row of k the first of its panel (which q meets
+ * as it is, in f32) plus n * unit, |n| <= 127: s = scale * log2(e) * (q . first + n_q n_k unit_q unit_k). A
+ * row of v is n * unit, |n| <= 127 (units at least CR_ATTENTION_LEAST_UNIT), and p
  * times the units of its keys goes to 0..255 of the largest of the row in each step (not of all its
  * keys: the first token of a text often takes most of the weight, with small values). The sums of a
  * step are exact.
@@ -76,7 +78,7 @@ struct cr_attention_tiles {
                    size_t head_dim);
     void (*pack_v)(void *panel, const void *const *rows, size_t n, size_t head_dim);
     /* One row in f32, rounded as the panel holds it, to its place: a panel of zeros, filled so row
-     * by row, is what pack makes. */
+     * by row from the first on, is what pack makes. */
     void (*put_k)(void *panel, const float *row, size_t slot, size_t head_dim);
     void (*put_v)(void *panel, const float *row, size_t slot, size_t head_dim);
     /* Query row r is at q + r * q_stride elements; scale multiplies q . k. */
@@ -97,12 +99,12 @@ struct cr_attention_tiles {
 };
 
 extern const struct cr_attention_tiles cr_attention_scalar_f32, cr_attention_scalar_bf16,
-    cr_attention_scalar_mixed, cr_attention_scalar_values8;
+    cr_attention_scalar_mixed, cr_attention_scalar_int8;
 #if defined(__x86_64__)
 extern const struct cr_attention_tiles cr_attention_avx2_f32, cr_attention_avx2_bf16,
     cr_attention_avx2_mixed;
 extern const struct cr_attention_tiles cr_attention_avx512_f32, cr_attention_avx512_bf16,
-    cr_attention_avx512_mixed, cr_attention_avx512_values8;
+    cr_attention_avx512_mixed, cr_attention_avx512_int8;
 #endif
 
 #endif

@@ -6,17 +6,19 @@
  *                   lane of b meets the same f32 or pair at a
  *   INT16_SCORES    1: q and k panels hold int16 in pairs and units, scores are summed by
  *                   score_add, of multiply_add's kind, in int32 lanes
- *   VALUES8         1: p v in 8 bits (attention_values8.h, with what that wants)
+ *   INT8            1: scores and p v in 8 bits (attention_keys8.h, attention_values8.h, with what
+ *                   they want); score_add then meets four unsigned bytes of k and four signed of q
  *   SCORE_COLS      vectors a row in the register tile of q k; VALUE_COLS the most in p v
  * and that ends with the tables. Register tiles are up to 6 rows high.
  *
  * Layouts in units of 32 bits, an f32 or a pair; n(x) = x or ceil(x / 2):
  *   q        (blocks of rows, n(E), rows of the block)
  *   k panel  (PANEL / score width, n(E), score width): the keys of a panel side by side;
- *            INT16_SCORES: then each key's unit (PANEL)
- *   v panel  (column groups, n(PANEL), group width):   E padded to whole vectors; VALUES8: four keys
+ *            INT16_SCORES: then each key's unit (PANEL); INT8: ceil(E / 4) steps, the units, and the
+ *            panel's first key (E padded) in f32
+ *   v panel  (column groups, n(PANEL), group width):   E padded to whole vectors; INT8: four keys
  *            a unit of 32 bits
- *   s, p     (rows, KEYS) f32; p lies over s, in pairs in the front half of each row, VALUES8: bytes
+ *   s, p     (rows, KEYS) f32; p lies over s, in pairs in the front half of each row, INT8: bytes
  *   a        (rows, E padded) f32 */
 #include "base/error.h"
 #include "kernel/row.h"
@@ -24,6 +26,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #define KEYS        CR_ATTENTION_KEYS
@@ -33,12 +36,15 @@
 #define STRIP       24 /* rows whose scores are held at a time: 36 KiB */
 #define SCORE_WIDTH (SCORE_COLS * LANES)
 #define STEPS(n)    (PAIRS ? ((n) + 1) / 2 : (n))
+#define Q_STEPS(n)  (INT8 ? ((n) + 3) / 4 : STEPS(n)) /* of a row of q or k */
 #ifndef INT16_SCORES
 #define INT16_SCORES 0
-#define score_add    multiply_add
 #endif
-#ifndef VALUES8
-#define VALUES8 0
+#ifndef INT8
+#define INT8 0
+#endif
+#if !INT16_SCORES && !INT8
+#define score_add multiply_add
 #endif
 #define LOG2_255     7.99435343685886f
 #define LARGEST_NORM 46300.0f /* of a row in units: |q| |k| stays below 2^31 */
@@ -60,12 +66,16 @@ struct work {
     float scale;                     /* of q . k, to powers of two */
     float m[ROWS];
     float fade[ROWS + LANES];   /* whole vectors from any row on */
-    float unit[ROWS];           /* INT16_SCORES: of each row of q; VALUES8: times scale */
+    float unit[ROWS];           /* INT16_SCORES: of each row of q; INT8: times scale */
     float base[ROWS];           /* of p, in this block of keys: p is 2^(s - base) */
-    float weight[ROWS + LANES]; /* VALUES8: 2^(base - m) */
+    float weight[ROWS + LANES]; /* INT8: 2^(base - m) */
+#if INT8
+    int32_t offset[ROWS]; /* what makes bytes of k signed, of each row of q */
+    float far[CR_ATTENTION_PANELS][ROWS]; /* scaled q . the first key of each panel */
+#endif
     float l[ROWS * LANES], top[STRIP * LANES]; /* a vector a row */
     float s[STRIP * KEYS];
-    float rest[]; /* a, then q */
+    float rest[]; /* a, then q; INT8: then q in f32, (E, ROWS) */
 };
 
 static float *a_of(struct work *w) {
@@ -81,17 +91,19 @@ static size_t vecs_of(size_t head_dim) {
 }
 
 static size_t k_bytes(size_t head_dim) {
-    return PANEL * (STEPS(head_dim) + INT16_SCORES) * 4;
+    return PANEL * (Q_STEPS(head_dim) + (INT16_SCORES || INT8)) * 4 +
+           (INT8 ? vecs_of(head_dim) * LANES * 4 : 0);
 }
 
 static size_t v_bytes(size_t head_dim) {
-    return VALUES8 ? PANEL * (vecs_of(head_dim) * LANES + 2 * sizeof(float))
-                   : STEPS(PANEL) * vecs_of(head_dim) * LANES * 4;
+    return INT8 ? PANEL * (vecs_of(head_dim) * LANES + 2 * sizeof(float))
+                : STEPS(PANEL) * vecs_of(head_dim) * LANES * 4;
 }
 
 static size_t work_bytes(size_t head_dim) {
-    size_t bytes =
-        sizeof(struct work) + ROWS * 4 * (vecs_of(head_dim) * LANES + STEPS(head_dim));
+    size_t units = vecs_of(head_dim) * LANES + Q_STEPS(head_dim) +
+                   (INT8 ? vecs_of(head_dim) * LANES : 0);
+    size_t bytes = sizeof(struct work) + ROWS * 4 * units;
     return (bytes + 63) / 64 * 64;
 }
 
@@ -118,7 +130,9 @@ INLINE vec load_units(const void *row, enum cr_dtype type, size_t at, size_t n) 
     return n - at >= LANES ? load(row, type, at) : load_part(row, type, at, n - at);
 }
 
-#if INT16_SCORES
+#if INT8
+#include "kernel/attention_keys8.h"
+#elif INT16_SCORES
 /* What 1 stands for in a row of int16; not finite where a value is not. */
 INLINE float unit_of(const void *row, size_t n, enum cr_dtype type) {
     vec high = v_set(0.0f), sum = v_set(0.0f);
@@ -208,6 +222,7 @@ INLINE uint32_t query_unit(const void *row, size_t step, size_t head_dim,
     return bits;
 }
 
+#if !INT8
 static void put_k(void *panel, const float *row, size_t slot, size_t head_dim) {
     size_t steps = STEPS(head_dim);
     float *to =
@@ -230,6 +245,7 @@ static void put_k(void *panel, const float *row, size_t slot, size_t head_dim) {
             to[e * SCORE_WIDTH] = row[e];
 #endif
 }
+#endif
 
 #if INT16_SCORES
 /* Rows of queries as a tile (steps, height). */
@@ -251,7 +267,7 @@ INLINE void begin_tile(uint32_t *tile, const char *q, size_t q_stride, size_t he
 
 INLINE void begin(struct work *w, const void *q, size_t q_stride, size_t n_rows,
                   size_t head_dim, float scale, enum cr_dtype type) {
-    size_t n_tiles = (n_rows + TILE_ROWS - 1) / TILE_ROWS, steps = STEPS(head_dim);
+    size_t n_tiles = (n_rows + TILE_ROWS - 1) / TILE_ROWS, steps = Q_STEPS(head_dim);
     w->n_rows = n_rows;
     w->head_dim = head_dim;
     w->n_vecs = vecs_of(head_dim);
@@ -263,7 +279,9 @@ INLINE void begin(struct work *w, const void *q, size_t q_stride, size_t n_rows,
         for (size_t i = 0; i < height; i++) {
             const char *row =
                 (const char *)q + (r + i) * q_stride * (type == CR_F32 ? 4 : 2);
-#if INT16_SCORES
+#if INT8
+            begin_row(w, r + i, row, type, tile + i, height);
+#elif INT16_SCORES
             w->unit[r + i] = unit_of(row, head_dim, type);
 #else
             for (size_t step = 0; step < steps; step++)
@@ -275,11 +293,11 @@ INLINE void begin(struct work *w, const void *q, size_t q_stride, size_t n_rows,
                    q_stride, height, head_dim, w->unit + r, type);
 #endif
     }
-    for (size_t r = 0; r < n_rows; r++) {
+#if INT8
+    begin_far(w, q, q_stride * (type == CR_F32 ? 4 : 2), type);
+#endif
+    for (size_t r = 0; r < n_rows; r++)
         w->m[r] = MASKED;
-        if (VALUES8)
-            w->unit[r] *= w->scale;
-    }
     memset(w->l, 0, n_rows * LANES * sizeof(float));
     memset(a_of(w), 0, n_rows * w->n_vecs * LANES * sizeof(float));
 }
@@ -288,7 +306,7 @@ INLINE void begin(struct work *w, const void *q, size_t q_stride, size_t n_rows,
 
 /* What MASKED is among the scores of a row. */
 static float masked(const float *q_unit) {
-    return INT16_SCORES && !VALUES8 ? fmaxf(MASKED / *q_unit, -FLT_MAX) : MASKED;
+    return INT16_SCORES ? fmaxf(MASKED / *q_unit, -FLT_MAX) : MASKED;
 }
 
 /* The tile at s has scores past what its rows may see: covers them and finds the top. */
@@ -307,15 +325,27 @@ static void cover(float *s, float *top, const size_t *seen, const float *q_unit,
     }
 }
 
+/* Of the sums of row r. */
+INLINE vec start(const int32_t *offset, size_t r) {
+#if INT8
+    return v_set_bits((const uint32_t *)offset + r);
+#else
+    (void)offset;
+    (void)r;
+    return v_set(0.0f);
+#endif
+}
+
 /* A register tile of s for `height` rows and one score width of keys; top keeps each row's
  * largest per lane. seen[r]: how many of these keys row r may see, not falling with r. Units of
- * the rows and keys: INT16_SCORES. */
+ * the rows and keys: INT16_SCORES, INT8. */
 INLINE void score_tile(float *s, float *top, const uint32_t *q, const float *k,
                        size_t steps, const size_t *seen, const float *q_unit,
-                       const float *k_unit, const float *v_log, size_t height) {
+                       const float *k_unit, const float *v_log, const int32_t *offset,
+                       const float *far, size_t height) {
     vec acc[TILE_ROWS][SCORE_COLS];
     UNROLL for (size_t r = 0; r < height; r++)
-        UNROLL for (size_t j = 0; j < SCORE_COLS; j++) acc[r][j] = v_set(0.0f);
+        UNROLL for (size_t j = 0; j < SCORE_COLS; j++) acc[r][j] = start(offset, r);
     for (size_t step = 0; step < steps; step++) {
         UNROLL for (size_t j = 0; j < SCORE_COLS; j++) {
             vec b = v_load_f32(k + j * LANES);
@@ -325,21 +355,22 @@ INLINE void score_tile(float *s, float *top, const uint32_t *q, const float *k,
         k += SCORE_WIDTH;
         q += height;
     }
-#if INT16_SCORES
+#if INT16_SCORES || INT8
     UNROLL for (size_t j = 0; j < SCORE_COLS; j++) {
         vec unit = v_load_f32(k_unit + j * LANES);
         UNROLL for (size_t r = 0; r < height; r++) acc[r][j] =
             v_mul(v_from_int32(acc[r][j]), unit);
-        if (VALUES8) {
+        if (INT8) {
             vec log = v_load_f32(v_log + j * LANES);
             UNROLL for (size_t r = 0; r < height; r++) acc[r][j] =
-                v_fma(acc[r][j], v_set(q_unit[r]), log);
+                v_fma(acc[r][j], v_set(q_unit[r]), v_add(log, v_set(far[r])));
         }
     }
 #else
     (void)k_unit;
 #endif
     (void)v_log;
+    (void)far;
     UNROLL for (size_t r = 0; r < height; r++)
         UNROLL for (size_t j = 0; j < SCORE_COLS; j++)
             v_store_f32(s + r * KEYS + j * LANES, acc[r][j]);
@@ -356,25 +387,26 @@ INLINE void score_tile(float *s, float *top, const uint32_t *q, const float *k,
 
 static void scores(float *s, float *top, const uint32_t *q, const float *k, size_t steps,
                    const size_t *seen, const float *q_unit, const float *k_unit,
-                   const float *v_log, size_t height) {
+                   const float *v_log, const int32_t *offset, const float *far,
+                   size_t height) {
     switch (height) {
     case 6:
-        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, 6);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, offset, far, 6);
         break;
     case 5:
-        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, 5);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, offset, far, 5);
         break;
     case 4:
-        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, 4);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, offset, far, 4);
         break;
     case 3:
-        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, 3);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, offset, far, 3);
         break;
     case 2:
-        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, 2);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, offset, far, 2);
         break;
     default:
-        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, 1);
+        score_tile(s, top, q, k, steps, seen, q_unit, k_unit, v_log, offset, far, 1);
     }
 }
 
@@ -393,7 +425,7 @@ INLINE vec exp2_below(vec t) {
 
 /* Of q . k in powers of two, as the scores of a row have it. */
 static float row_scale(const struct work *w, size_t row) {
-    return VALUES8 ? 1.0f : INT16_SCORES ? w->scale * w->unit[row] : w->scale;
+    return INT8 ? 1.0f : INT16_SCORES ? w->scale * w->unit[row] : w->scale;
 }
 
 /* 2^x of rows [from, to), whole vectors. */
@@ -409,15 +441,15 @@ static void raise_tops(struct work *w, size_t from, size_t to) {
         float m = top > w->m[r] ? top : w->m[r];
         w->fade[r] = w->m[r] - m;
         w->m[r] = m;
-        w->base[r] = VALUES8 ? top - LOG2_255 : m;
+        w->base[r] = INT8 ? top - LOG2_255 : m;
         w->weight[r] = w->base[r] - m;
     }
     raise_two(w->fade, from, to);
-    if (VALUES8)
+    if (INT8)
         raise_two(w->weight, from, to);
 }
 
-#if VALUES8
+#if INT8
 #include "kernel/attention_values8.h"
 #else
 #include "kernel/attention_values.h"
@@ -453,6 +485,14 @@ static void values(float *a, size_t a_stride, const float *fade, const float *we
 
 /* One block of keys */
 
+#if INT8
+#define OFFSETS(w, r)    ((w)->offset + (r))
+#define FAR(w, panel, r) ((w)->far[panel] + (r))
+#else
+#define OFFSETS(w, r)    NULL
+#define FAR(w, panel, r) NULL
+#endif
+
 static size_t seen_by(const struct cr_attention_mask *mask, size_t row) {
     size_t n = mask->visible + row * mask->per_row;
     return n < mask->n_keys ? n : mask->n_keys;
@@ -471,7 +511,7 @@ static size_t panels_of(size_t n_keys) {
 static void strip_scores(struct work *w, size_t from, size_t to,
                          const void *const *panels, const void *const *v,
                          const struct cr_attention_mask *mask) {
-    size_t steps = STEPS(w->head_dim);
+    size_t steps = Q_STEPS(w->head_dim);
     for (size_t i = 0; i < (to - from) * LANES; i++)
         w->top[i] = -FLT_MAX;
     size_t n_keys = panels_of(seen_by(mask, to - 1)) * PANEL;
@@ -489,7 +529,7 @@ static void strip_scores(struct work *w, size_t from, size_t to,
             scores(w->s + (r - from) * KEYS + key, w->top + (r - from) * LANES,
                    q_of(w) + r * steps, panel + key % PANEL * steps, steps, seen,
                    w->unit + r, panel + PANEL * steps + key % PANEL, v_log + key % PANEL,
-                   height);
+                   OFFSETS(w, r), FAR(w, key / PANEL, r), height);
         }
     }
 }
@@ -505,7 +545,7 @@ static void strip_values(struct work *w, size_t from, size_t to, const void *con
             values(a_of(w) + r * a_stride + first * LANES, a_stride, w->fade + r,
                    w->weight + r,
                    (const uint32_t *)(const void *)(w->s + (r - from) * KEYS), v,
-                   first * LANES * (VALUES8 ? PANEL / 4 : STEPS(PANEL)),
+                   first * LANES * (INT8 ? PANEL / 4 : STEPS(PANEL)),
                    panels_of(seen_by(mask, r + height - 1)), height, cols);
         }
     }
@@ -515,6 +555,9 @@ static void step(void *work, const void *const *k_panels, const void *const *v_p
                  const struct cr_attention_mask *mask) {
     struct work *w = work;
     size_t strip = STRIP / w->tile_rows * w->tile_rows;
+#if INT8
+    far_scores(w, k_panels, panels_of(seen_by(mask, w->n_rows - 1)));
+#endif
     for (size_t from = 0; from < w->n_rows; from += strip) {
         size_t to = w->n_rows - from < strip ? w->n_rows : from + strip;
         strip_scores(w, from, to, k_panels, v_panels, mask);

@@ -13,11 +13,15 @@ struct work {
     double scale; /* of q . k, to powers of two */
     double m[CR_ATTENTION_ROWS], l[CR_ATTENTION_ROWS];
     double p[CR_ATTENTION_KEYS];
-    double sums[]; /* a (n_rows, head_dim), then q as float */
+    double sums[]; /* a (n_rows, head_dim), then q as float, then q as 8 bits hold it */
 };
 
 static float *q_of(struct work *w) {
     return (float *)(w->sums + CR_ATTENTION_ROWS * w->head_dim);
+}
+
+static float *q8_of(struct work *w) {
+    return q_of(w) + CR_ATTENTION_ROWS * w->head_dim;
 }
 
 static size_t round_up(size_t n) {
@@ -30,7 +34,7 @@ static size_t panel_bytes(size_t head_dim) {
 
 static size_t work_bytes(size_t head_dim) {
     return round_up(sizeof(struct work) +
-                    CR_ATTENTION_ROWS * head_dim * (sizeof(double) + sizeof(float)));
+                    CR_ATTENTION_ROWS * head_dim * (sizeof(double) + 2 * sizeof(float)));
 }
 
 static void pack(float *panel, const void *const *rows, size_t n, size_t head_dim,
@@ -58,19 +62,56 @@ static void put(void *panel, const float *row, size_t slot, size_t head_dim) {
     memcpy((float *)panel + slot * head_dim, row, head_dim * sizeof *row);
 }
 
+/* What 1 stands for in a row of 8 bits; NaN where an element is no finite number. */
+static float unit8(const float *row, size_t n) {
+    float most = 0.0f;
+    for (size_t e = 0; e < n; e++) {
+        if (!isfinite(row[e]))
+            return NAN;
+        most = fmaxf(most, fabsf(row[e]));
+    }
+    return fmaxf(most / 127.0f, CR_ATTENTION_LEAST_UNIT);
+}
+
+/* row as 8 bits hold it. */
+static void round8(float *row, size_t n) {
+    float unit = unit8(row, n), inverse = 1.0f / unit;
+    for (size_t e = 0; e < n; e++)
+        row[e] = unit * rintf(row[e] * inverse);
+}
+
+static size_t keys8_bytes(size_t head_dim) {
+    return panel_bytes(head_dim) + round_up(head_dim * sizeof(float));
+}
+
+/* What a key has over the first of the panel, which stands behind them. */
+static void put_keys8(void *panel, const float *row, size_t slot, size_t head_dim) {
+    float *first = (float *)panel + CR_ATTENTION_PANEL * head_dim;
+    float *to = (float *)panel + slot * head_dim;
+    if (slot == 0)
+        memcpy(first, row, head_dim * sizeof *row);
+    for (size_t e = 0; e < head_dim; e++)
+        to[e] = row[e] - first[e];
+    round8(to, head_dim);
+}
+
+static void pack_keys8(void *panel, const void *const *rows, enum cr_dtype type, size_t n,
+                       size_t head_dim) {
+    memset(panel, 0, keys8_bytes(head_dim));
+    for (size_t i = 0; i < n; i++) {
+        float *row = (float *)panel + i * head_dim;
+        cr_row_to_f32(type, rows[i], row, head_dim);
+        put_keys8(panel, row, i, head_dim);
+    }
+}
+
 static size_t values8_bytes(size_t head_dim) {
     return panel_bytes(head_dim) + CR_ATTENTION_PANEL * sizeof(float);
 }
 
 /* One row of whole numbers and its unit, NaN where a value is no finite number. */
 static void put_values8(void *panel, const float *row, size_t slot, size_t head_dim) {
-    float *to = (float *)panel + slot * head_dim, most = 0.0f;
-    bool is_finite = true;
-    for (size_t e = 0; e < head_dim; e++) {
-        is_finite &= isfinite(row[e]) != 0;
-        most = fmaxf(most, fabsf(row[e]));
-    }
-    float unit = is_finite ? fmaxf(most / 127.0f, CR_ATTENTION_LEAST_UNIT) : NAN;
+    float *to = (float *)panel + slot * head_dim, unit = unit8(row, head_dim);
     for (size_t e = 0; e < head_dim; e++)
         to[e] = rintf(row[e] * (1.0f / unit));
     ((float *)panel)[CR_ATTENTION_PANEL * head_dim + slot] = unit;
@@ -111,22 +152,41 @@ static void begin_bf16(void *work, const void *q, size_t q_stride, size_t n_rows
     begin(work, q, q_stride * 2, n_rows, head_dim, scale, CR_BF16);
 }
 
+static void begin_8(void *work, const void *q, size_t q_stride, size_t n_rows,
+                    size_t head_dim, float scale) {
+    struct work *w = work;
+    begin(w, q, q_stride * 4, n_rows, head_dim, scale, CR_F32);
+    memcpy(q8_of(w), q_of(w), n_rows * head_dim * sizeof(float));
+    for (size_t r = 0; r < n_rows; r++)
+        round8(q8_of(w) + r * head_dim, head_dim);
+}
+
 static const float *row_at(const void *const *panels, size_t key, size_t head_dim) {
     return (const float *)panels[key / CR_ATTENTION_PANEL] +
            key % CR_ATTENTION_PANEL * head_dim;
 }
 
-/* Weights of the next n keys for row r into w->p; what the row has so far fades. */
-static void row_weights(struct work *w, size_t r, const void *const *k, size_t n) {
+static double dot(const float *a, const float *b, size_t n) {
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+/* Weights of the next n keys for row r into w->p; what the row has so far fades. in_8_bits: keys lie
+ * as put_keys8 puts them. */
+static void row_weights(struct work *w, size_t r, const void *const *k, size_t n,
+                        bool in_8_bits) {
     size_t e_len = w->head_dim;
-    const float *q = q_of(w) + r * e_len;
+    const float *q = q_of(w) + r * e_len, *q8 = q8_of(w) + r * e_len;
     double m = w->m[r];
     for (size_t s = 0; s < n; s++) {
         const float *key = row_at(k, s, e_len);
-        double dot = 0.0;
-        for (size_t e = 0; e < e_len; e++)
-            dot += (double)q[e] * (double)key[e];
-        w->p[s] = dot * w->scale;
+        const float *first =
+            row_at(k, s / CR_ATTENTION_PANEL * CR_ATTENTION_PANEL, e_len) +
+            CR_ATTENTION_PANEL * e_len;
+        w->p[s] = w->scale * (in_8_bits ? dot(q, first, e_len) + dot(q8, key, e_len)
+                                        : dot(q, key, e_len));
         m = w->p[s] > m || isnan(w->p[s]) ? w->p[s] : m;
     }
     double fade = exp2(w->m[r] - m);
@@ -149,7 +209,7 @@ static void add_values(struct work *w, size_t r, const void *const *v, size_t n)
     }
 }
 
-/* Panels of values8: rows of whole numbers, then each row's unit. p times the units goes to 0..255 of
+/* Panels of put_values8: rows of whole numbers, then each row's unit. p times the units goes to 0..255 of
  * its largest. */
 static void add_values8(struct work *w, size_t r, const void *const *v, size_t n) {
     size_t e_len = w->head_dim;
@@ -176,17 +236,16 @@ static void step(void *work, const void *const *k_panels, const void *const *v_p
                  const struct cr_attention_mask *mask) {
     struct work *w = work;
     for (size_t r = 0; r < w->n_rows; r++) {
-        row_weights(w, r, k_panels, seen_by(mask, r));
+        row_weights(w, r, k_panels, seen_by(mask, r), false);
         add_values(w, r, v_panels, seen_by(mask, r));
     }
 }
 
-static void step_values8(void *work, const void *const *k_panels,
-                         const void *const *v_panels,
-                         const struct cr_attention_mask *mask) {
+static void step_int8(void *work, const void *const *k_panels,
+                      const void *const *v_panels, const struct cr_attention_mask *mask) {
     struct work *w = work;
     for (size_t r = 0; r < w->n_rows; r++) {
-        row_weights(w, r, k_panels, seen_by(mask, r));
+        row_weights(w, r, k_panels, seen_by(mask, r), true);
         add_values8(w, r, v_panels, seen_by(mask, r));
     }
 }
@@ -238,13 +297,6 @@ static size_t bwd_bytes(size_t head_dim) {
 
 static size_t bwd_stride(size_t head_dim) {
     return head_dim;
-}
-
-static double dot(const float *a, const float *b, size_t n) {
-    double sum = 0.0;
-    for (size_t i = 0; i < n; i++)
-        sum += (double)a[i] * (double)b[i];
-    return sum;
 }
 
 /* y += factor x */
@@ -321,16 +373,16 @@ const struct cr_attention_tiles cr_attention_scalar_mixed = {
     .partial = partial,
 };
 
-const struct cr_attention_tiles cr_attention_scalar_values8 = {
-    .k_bytes = panel_bytes,
+const struct cr_attention_tiles cr_attention_scalar_int8 = {
+    .k_bytes = keys8_bytes,
     .v_bytes = values8_bytes,
     .work_bytes = work_bytes,
-    .pack_k = pack_k,
+    .pack_k = pack_keys8,
     .pack_v = pack_values8,
-    .put_k = put,
+    .put_k = put_keys8,
     .put_v = put_values8,
-    .begin = begin_f32,
-    .step = step_values8,
+    .begin = begin_8,
+    .step = step_int8,
     .end = end_bf16,
     .partial = partial,
 };

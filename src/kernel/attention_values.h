@@ -1,4 +1,4 @@
-/* p v in f32 or pairs, part of attention_body.h where VALUES8 is 0. */
+/* p v in f32 or pairs, part of attention_body.h where INT8 is 0. */
 
 /* Vector j of rows 2 i and 2 i + 1 as pairs, or of row i. */
 INLINE vec load_values(const void *const *rows, size_t n, size_t i, size_t j,

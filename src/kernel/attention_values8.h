@@ -1,4 +1,4 @@
-/* p v in 8 bits, part of attention_body.h where VALUES8 is 1. A v panel holds int8, four keys side by
+/* p v in 8 bits, part of attention_body.h where INT8 is 1. A v panel holds int8, four keys side by
  * side, and behind them the logarithms of the keys' units and what is 1 / unit (PANEL each). Scores
  * get the logarithm, so that p is already times the unit, and p goes to 0..255 of its row's largest in
  * a block of keys. The includer defines

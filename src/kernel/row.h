@@ -69,7 +69,7 @@ struct cr_row_kernels {
     const struct cr_attention_tiles *attention_f32;
     const struct cr_attention_tiles *attention_bf16;
     const struct cr_attention_tiles *attention_mixed;
-    const struct cr_attention_tiles *attention_values8;
+    const struct cr_attention_tiles *attention_int8;
 };
 
 /* The table for an instruction set that this machine can run; sets without kernels of their

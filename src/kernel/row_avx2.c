@@ -26,7 +26,7 @@ const struct cr_row_kernels cr_row_avx2 = {
     .attention_bf16 = &cr_attention_avx2_bf16,
     .attention_mixed = &cr_attention_avx2_mixed,
     /* 8-bit weights go with f32 here, so nothing but tests asks for this one. */
-    .attention_values8 = &cr_attention_scalar_values8,
+    .attention_int8 = &cr_attention_scalar_int8,
 };
 
 #else

@@ -25,7 +25,7 @@ const struct cr_row_kernels cr_row_avx512 = {
     .attention_f32 = &cr_attention_avx512_f32,
     .attention_bf16 = &cr_attention_avx512_bf16,
     .attention_mixed = &cr_attention_avx512_mixed,
-    .attention_values8 = &cr_attention_avx512_values8,
+    .attention_int8 = &cr_attention_avx512_int8,
 };
 
 #else

@@ -195,5 +195,5 @@ const struct cr_row_kernels cr_row_scalar = {
     .attention_f32 = &cr_attention_scalar_f32,
     .attention_bf16 = &cr_attention_scalar_bf16,
     .attention_mixed = &cr_attention_scalar_mixed,
-    .attention_values8 = &cr_attention_scalar_values8,
+    .attention_int8 = &cr_attention_scalar_int8,
 };

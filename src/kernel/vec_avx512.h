@@ -120,6 +120,11 @@ static inline vec v_add_int16_pairs(vec acc, vec b, const uint32_t *a) {
     __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(b), "m"(*a));
     return acc;
 }
+/* acc plus four products: unsigned bytes in the lanes of b, signed ones at a. */
+static inline vec v_add_int8_fours(vec acc, vec b, const uint32_t *a) {
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(b), "m"(*a));
+    return acc;
+}
 /* The larger of two numbers >= 0; a NaN is larger than any. */
 static inline vec v_max_magnitude(vec a, vec b) {
     return _mm512_castsi512_ps(

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "kernel/attention.h"
 #include "model/block.h"
 #include "op/cast.h"
 #include "op/norm.h"
@@ -41,8 +42,10 @@ struct cr_kv_layout cr_kv_layout_make(const struct cr_decoder_config *c,
 
 size_t cr_kv_token_bytes(const struct cr_decoder_config *c, enum cr_dtype type) {
     if (type ==
-        CR_I8) /* a key in 16 bits, a value in 8; one number for that scale, two for this */
-        return c->n_layers * c->n_kv_heads * (3 * c->head_dim + 3 * sizeof(float));
+        CR_I8) /* units: one number for a key, two for a value; a page's first key in f32 */
+        return c->n_layers * c->n_kv_heads *
+               (2 * c->head_dim + 3 * sizeof(float) +
+                CR_CEIL_DIV(c->head_dim * sizeof(float), (size_t)CR_ATTENTION_PANEL));
     size_t n_blocks = CR_CEIL_DIV(c->head_dim, cr_dtype_block_len(type));
     return 2 * c->n_layers * c->n_kv_heads * n_blocks * cr_dtype_block_bytes(type);
 }
@@ -53,23 +56,34 @@ static unsigned char *keys_at(unsigned char *page, size_t layer,
     return page + layer * (kv->k_bytes + kv->v_bytes);
 }
 
-/* Keys and values of all rows into their pages. */
+/* The span's keys and values that belong to one page; row: its first row of k and v. */
+static void store_page(const struct pass *p, size_t layer, const struct cr_span *span,
+                       size_t page, const struct cr_tensor *k, const struct cr_tensor *v,
+                       size_t row) {
+    const struct cr_kv_layout *kv = p->kv;
+    size_t first = CR_MAX(page * kv->page_len, span->first);
+    size_t end = CR_MIN((page + 1) * kv->page_len, span->first + span->n_rows);
+    unsigned char *to = keys_at(span->pages[page], layer, kv);
+    for (size_t position = first; position < end; position++) {
+        size_t t = row + position - span->first;
+        cr_attention_put(to, to + kv->k_bytes, cr_tensor_row(k, t), cr_tensor_row(v, t),
+                         position % kv->page_len, p->c->n_kv_heads, p->c->head_dim,
+                         kv->attention, kv->type, p->ex);
+    }
+}
+
+/* Keys and values of all rows into their pages, each page in order. */
 static void store_kv(const struct pass *p, size_t layer, struct cr_tensor k,
                      struct cr_tensor v) {
-    const struct cr_kv_layout *kv = p->kv;
     size_t row = 0;
     for (size_t s = 0; s < p->n_spans; s++) {
         const struct cr_span *span = &p->spans[s];
+        size_t from = span->first / p->kv->page_len;
+        size_t to = CR_CEIL_DIV(span->first + span->n_rows, p->kv->page_len);
 #pragma omp parallel for num_threads(p->ex->n_threads)                                   \
     schedule(static) if (span->n_rows > MIN_SHARED_ROWS)
-        for (size_t t = 0; t < span->n_rows; t++) {
-            size_t position = span->first + t;
-            unsigned char *to = keys_at(span->pages[position / kv->page_len], layer, kv);
-            cr_attention_put(to, to + kv->k_bytes, cr_tensor_row(&k, row + t),
-                             cr_tensor_row(&v, row + t), position % kv->page_len,
-                             p->c->n_kv_heads, p->c->head_dim, kv->attention, kv->type,
-                             p->ex);
-        }
+        for (size_t page = from; page < to; page++)
+            store_page(p, layer, span, page, &k, &v, row);
         row += span->n_rows;
     }
 }

@@ -42,7 +42,7 @@ void cr_vision_attention_fwd(struct cr_tensor y, struct cr_attention_acts *a,
                         (const struct cr_linear *[]){&layer->q, &layer->k, &layer->v}, 3,
                         a->h, CR_PREFILL, ex);
     /* Where the products are in 8 bits, so is that of weights and values. */
-    shape.values8 = layer->o.packed && a->q.dtype == CR_F32 && a->v.dtype == CR_BF16;
+    shape.in_8_bits = layer->o.packed && a->q.dtype == CR_F32 && a->v.dtype == CR_BF16;
     cr_packed_attention_fwd(a->out, a->lse, a->q, a->k, a->v, tiles(rows, n_patches, ex),
                             rows / n_patches, &shape, ex);
     cr_copy_rows(y, x, ex);

@@ -262,7 +262,7 @@ static void check_call(const struct call *c) {
 
 static const struct cr_attention_tiles *
 tiles_of(enum cr_dtype q, enum cr_dtype y, enum cr_dtype kv, const struct cr_exec *ex) {
-    return kv == CR_I8   ? ex->row->attention_values8
+    return kv == CR_I8   ? ex->row->attention_int8
            : y == CR_F32 ? ex->row->attention_f32
            : q == CR_F32 ? ex->row->attention_mixed
                          : ex->row->attention_bf16;

@@ -311,8 +311,8 @@ static void run(struct call *c, size_t n_sequences, bool backward) {
     CR_ASSERT(c->k.dtype == ex->act || (mixed && c->k.dtype == CR_F32));
     CR_ASSERT(c->v.dtype == ex->act && c->y.dtype == ex->act);
     CR_ASSERT(cr_tensor_cols(&c->q) == cr_tensor_cols(&c->y));
-    CR_ASSERT(!c->shape->values8 || (mixed && ex->act == CR_BF16));
-    c->tiles = c->shape->values8   ? ex->row->attention_values8
+    CR_ASSERT(!c->shape->in_8_bits || (mixed && ex->act == CR_BF16));
+    c->tiles = c->shape->in_8_bits ? ex->row->attention_int8
                : mixed             ? ex->row->attention_mixed
                : ex->act == CR_F32 ? ex->row->attention_f32
                                    : ex->row->attention_bf16;

@@ -5,7 +5,7 @@
  * Shapes: q, y, dy, dq (T, H*E); k, v, dk, dv (T, G*E); lse (T, H). Forward's operands and dy are
  *         of type ex->act, but q, or q and k, may be F32 in forward; dq, dk, dv F32 or ex->act, written, not added to. Every row of the
  *         sequences is written; sequences may leave rows of T alone.
- * With shape->values8 v is rounded to 8 bits on its way into panels (kernel/attention.h).
+ * With shape->in_8_bits v is rounded to 8 bits on its way into panels (kernel/attention.h).
  * Backward recomputes p = exp(scale q k - lse) tile by tile; the (T, T) scores never exist. With
  * bf16 operands p and ds are rounded to bf16 before their products, sums are f32.
  * Bits: a sequence's results depend on that sequence only, not on company or threads.

@@ -13,7 +13,7 @@ struct shape_case {
 struct input {
     struct shape_case c;
     enum cr_dtype type, q_type; /* of k, v and y; of q */
-    bool values8;
+    bool in_8_bits;
     struct cr_tensor q, k, v; /* k, v: (n_keys, G * E) */
     void **k_pages, **v_pages;
     size_t n_pages;
@@ -119,6 +119,40 @@ static void add_loss8(double *loss, const struct input *in, const double *p, siz
     free(unit);
 }
 
+/* What 8 bits make of a row: n * unit, |n| <= 127. */
+static void round8(float *row, size_t n) {
+    float most = 0;
+    for (size_t e = 0; e < n; e++)
+        most = fmaxf(most, fabsf(row[e]));
+    float unit = fmaxf(most / 127.0f, CR_ATTENTION_LEAST_UNIT), inverse = 1.0f / unit;
+    for (size_t e = 0; e < n; e++)
+        row[e] = unit * rintf(row[e] * inverse);
+}
+
+/* q . k of query row t of head h and key i, and sum |q_e k_e|, as 8 bits hold them: q meets the page's
+ * first key as it is, and what k has over that in 8 bits on both sides. */
+static double dot8(double *sum, const struct input *in, size_t t, size_t h, size_t i,
+                   size_t g) {
+    size_t n = in->c.head_dim, first = i / CR_ATTENTION_PANEL * CR_ATTENTION_PANEL;
+    float q[256], over[256];
+    double dot = 0;
+    *sum = 0;
+    for (size_t e = 0; e < n; e++) {
+        float base = t_get(&in->k, first, g * n + e);
+        q[e] = t_get(&in->q, t, h * n + e);
+        over[e] = t_get(&in->k, i, g * n + e) - base;
+        dot += (double)q[e] * (double)base;
+        *sum += fabs((double)q[e] * (double)base);
+    }
+    round8(q, n);
+    round8(over, n);
+    for (size_t e = 0; e < n; e++) {
+        dot += (double)q[e] * (double)over[e];
+        *sum += fabs((double)q[e] * (double)over[e]);
+    }
+    return dot;
+}
+
 /* One row of one head in double. y, and spread = sum_s p_s |v_s|, the size that errors of the
  * weights act on, and loss (add_loss8); returns the log-sum-exp, the largest sum |scale q k| and
  * the largest scale |q| |k|. */
@@ -140,6 +174,10 @@ static double naive(double *y, double *spread, double *loss, double *mass, doubl
             dot += term;
             sum += fabs(term);
         }
+        if (in->in_8_bits) {
+            dot = dot8(&sum, in, t, h, i, g) * (double)scale_of(c);
+            sum *= (double)scale_of(c);
+        }
         s[i] = dot;
         m = fmax(m, dot);
         *mass = fmax(*mass, sum);
@@ -157,7 +195,7 @@ static double naive(double *y, double *spread, double *loss, double *mass, doubl
             spread[e] += fabs(term);
         }
     }
-    if (in->values8)
+    if (in->in_8_bits)
         add_loss8(loss, in, s, n, g);
     free(s);
     return m + log(l);
@@ -171,9 +209,10 @@ static void check_row(const struct cr_tensor *y, const float *lse, const struct 
     double log_sum = naive(value, spread, loss, &mass, &reach, in, t, h);
     double u = in->type == CR_F32 ? 0x1p-24 : 0x1p-8;
     double f32 = 0x1p-24 * (32 + 4 * mass);
-    if (in->type != in->q_type) /* q and k in int16: half a unit an element, both sides */
+    if (in->type != in->q_type &&
+        !in->in_8_bits) /* q and k in int16: half a unit an element, both sides */
         f32 += sqrt((double)c->head_dim) / 32767 * reach;
-    double weight = in->type == CR_F32 || in->values8 ? 0 : 0x1p-8;
+    double weight = in->type == CR_F32 || in->in_8_bits ? 0 : 0x1p-8;
     for (size_t e = 0; e < c->head_dim; e++) {
         double got = (double)t_get(y, t, h * c->head_dim + e);
         double bound =
@@ -446,10 +485,10 @@ static void test_pages_are_rows(void **state) {
     }
 }
 
-static void check_values8(const struct shape_case *c, enum cr_isa isa) {
+static void check_int8(const struct shape_case *c, enum cr_isa isa) {
     struct cr_exec *ex = t_exec(isa, CR_COMPUTE_BF16, 2);
     struct input in = make_input(c, CR_BF16, CR_F32, 9);
-    in.values8 = true;
+    in.in_8_bits = true;
     for (size_t i = 0; i < c->n_kv_heads * c->head_dim; i++)
         t_set(&in.v, 0, i,
               0.01f * t_get(&in.v, 0, i)); /* as a text's first token has them */
@@ -468,7 +507,7 @@ static void check_values8(const struct shape_case *c, enum cr_isa isa) {
     }
     if (c->first == 0 && c->n_keys == c->n_rows) { /* rows that are packed on the way */
         struct cr_packed_sequence all = {.n_rows = c->n_rows, .n_prefix = c->n_rows};
-        pages.shape.values8 = true;
+        pages.shape.in_8_bits = true;
         cr_packed_attention_fwd(whole, NULL, in.q, in.k, in.v, &all, 1, &pages.shape, ex);
         if (!t_same_bits(&whole, &y))
             fail_msg("%s: packed rows and pages differ, T %zu", cr_isa_name(isa),
@@ -482,53 +521,60 @@ static void check_values8(const struct shape_case *c, enum cr_isa isa) {
     cr_exec_free(ex);
 }
 
-static void test_values_in_8_bits(void **state) {
+static void test_all_in_8_bits(void **state) {
     (void)state;
     T_EACH_ISA(isa) {
         for (size_t i = 0; i < CR_COUNT(cases); i++)
-            check_values8(&cases[i], isa);
+            check_int8(&cases[i], isa);
     }
 }
 
-/* Chunks and threads change no bit; a value that is no number shows in the rows that see it and in no
- * other, and a row of zeros does no harm. */
-static void test_values8_bits(void **state) {
-    (void)state;
+/* Chunks and threads change no bit; a value or a key that is no number shows in the rows that see it and
+ * in no other, and a row of zeros does no harm. */
+static void check_int8_bits(enum cr_isa isa, size_t bad, bool in_key) {
     struct shape_case c = {250, 210, 460, 6, 2, 72, 64, true};
+    struct cr_exec *ex = t_exec(isa, CR_COMPUTE_BF16, 1);
+    struct cr_exec *ex2 = t_exec(isa, CR_COMPUTE_BF16, 2);
+    struct input in = make_input(&c, CR_BF16, CR_F32, 12);
+    for (size_t e = 0; e < 144; e++) {
+        t_set(in_key ? &in.k : &in.v, bad, e, e == 100 ? NAN : 1.0f);
+        t_set(&in.v, 7, e, 0.0f);
+        t_set(&in.k, 9, e, 0.0f);
+    }
+    struct put pages = put_pages(&in, CR_I8, ex);
+    struct cr_tensor whole = t_tensor(CR_BF16, 250, 432);
+    struct cr_tensor parts = t_tensor(CR_BF16, 250, 432);
+    for (int phase = CR_PREFILL; phase <= CR_STEP; phase++) {
+        pages.shape.first = 210;
+        cr_attention_fwd(whole, NULL, in.q, &pages.view, &pages.shape,
+                         (enum cr_phase)phase, ex);
+        for (size_t t = 0; t < 250; t += 37) {
+            size_t n = CR_MIN((size_t)37, 250 - t);
+            pages.shape.first = 210 + t;
+            cr_attention_fwd(cr_tensor_slice(&parts, t, n), NULL,
+                             cr_tensor_slice(&in.q, t, n), &pages.view, &pages.shape,
+                             (enum cr_phase)phase, t % 2 ? ex : ex2);
+        }
+        assert_true(t_same_bits(&whole, &parts));
+        for (size_t t = 0; t < 250; t++) { /* head 0 has another v than head 3 */
+            assert_false(isnan(t_get(&whole, t, 0)));
+            assert_int_equal(isnan(t_get(&whole, t, 3 * 72)), 210 + t >= bad);
+        }
+    }
+    free(whole.data);
+    free(parts.data);
+    free_put(&pages);
+    free_input(&in);
+    cr_exec_free(ex);
+    cr_exec_free(ex2);
+}
+
+static void test_int8_bits(void **state) {
+    (void)state;
     T_EACH_ISA(isa) {
-        struct cr_exec *ex = t_exec(isa, CR_COMPUTE_BF16, 1);
-        struct cr_exec *ex2 = t_exec(isa, CR_COMPUTE_BF16, 2);
-        struct input in = make_input(&c, CR_BF16, CR_F32, 12);
-        for (size_t e = 0; e < 144; e++) {
-            t_set(&in.v, 300, e, e == 100 ? NAN : 1.0f);
-            t_set(&in.v, 7, e, 0.0f);
-        }
-        struct put pages = put_pages(&in, CR_I8, ex);
-        struct cr_tensor whole = t_tensor(CR_BF16, 250, 432);
-        struct cr_tensor parts = t_tensor(CR_BF16, 250, 432);
-        for (int phase = CR_PREFILL; phase <= CR_STEP; phase++) {
-            pages.shape.first = 210;
-            cr_attention_fwd(whole, NULL, in.q, &pages.view, &pages.shape,
-                             (enum cr_phase)phase, ex);
-            for (size_t t = 0; t < 250; t += 37) {
-                size_t n = CR_MIN((size_t)37, 250 - t);
-                pages.shape.first = 210 + t;
-                cr_attention_fwd(cr_tensor_slice(&parts, t, n), NULL,
-                                 cr_tensor_slice(&in.q, t, n), &pages.view, &pages.shape,
-                                 (enum cr_phase)phase, t % 2 ? ex : ex2);
-            }
-            assert_true(t_same_bits(&whole, &parts));
-            for (size_t t = 0; t < 250; t++) { /* head 0 has another v than head 3 */
-                assert_false(isnan(t_get(&whole, t, 0)));
-                assert_int_equal(isnan(t_get(&whole, t, 3 * 72)), 210 + t >= 300);
-            }
-        }
-        free(whole.data);
-        free(parts.data);
-        free_put(&pages);
-        free_input(&in);
-        cr_exec_free(ex);
-        cr_exec_free(ex2);
+        check_int8_bits(isa, 300, false);
+        check_int8_bits(isa, 300, true);
+        check_int8_bits(isa, 256, true); /* the first of its page */
     }
 }
 
@@ -595,8 +641,8 @@ int main(void) {
         cmocka_unit_test(test_no_rows),
         cmocka_unit_test(test_bits_do_not_depend_on_company),
         cmocka_unit_test(test_pages_are_rows),
-        cmocka_unit_test(test_values_in_8_bits),
-        cmocka_unit_test(test_values8_bits),
+        cmocka_unit_test(test_all_in_8_bits),
+        cmocka_unit_test(test_int8_bits),
         cmocka_unit_test(test_int8_rows_keep_nan),
         cmocka_unit_test(test_keys_are_not_rounded_to_bf16),
     };
