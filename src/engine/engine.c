@@ -129,7 +129,7 @@ static enum critic_status lay_out(struct cr_engine *e, critic_error *err) {
     return cr_params_make_panels(&e->model.params, &e->config, &e->packed, e->exec, err);
 }
 
-/* Where products take 8 bits, so does that of weights and values. */
+/* Where products take 8 bits, so do those of attention. */
 static enum cr_dtype kv_dtype(const struct cr_engine *e) {
     static const enum cr_dtype types[] = {
         [CR_KV_F32] = CR_F32, [CR_KV_BF16] = CR_BF16, [CR_KV_INT8] = CR_Q8_0};
@@ -187,7 +187,7 @@ static enum critic_status open_feature_files(struct cr_engine *e, critic_error *
             "least %zu",
             e->opts.cache_dir, e->opts.cache_dir_bytes, least);
     enum critic_status status =
-        cr_buf_printf(&salt, err, "2 %s %s %s %d %d %d ", critic_version(), e->hash,
+        cr_buf_printf(&salt, err, "3 %s %s %s %d %d %d ", critic_version(), e->hash,
                       cr_engine_dtype(e), (int)e->exec->compute, (int)e->exec->isa,
                       (int)cr_engine_picture_config(e, 1).rounding);
     if (status == CRITIC_OK)

@@ -42,8 +42,8 @@ enum cr_weights {
 /* What keys and values are kept in. F32 makes attention compute in F32, too; the others are what
  * they are rounded to before it, INT8 in blocks of 32 with a scale each. */
 enum cr_kv_type {
-    CR_KV_AUTO, /* what products take: bf16, or f32 under CR_COMPUTE_F32; keys as BF16 has them and
-                   values in 8 bits where weights are and CR_COMPUTE_BF16 */
+    CR_KV_AUTO, /* what products take: bf16, or f32 under CR_COMPUTE_F32; 8 bits, a scale a row of a
+                   head, where weights have them and CR_COMPUTE_BF16 */
     CR_KV_F32,
     CR_KV_BF16,
     CR_KV_INT8

@@ -152,6 +152,8 @@ INLINE void dots8(const size_t m, const struct cr_int8_rows *x, size_t first,
                   const struct cr_int8_out *out, size_t row) {
     const size_t n_vec = m <= 2 ? 4 : 2;
     for (size_t v = 0; v < 4; v += n_vec) {
+        if (out && g0 == 0 && 16 * v >= out->n)
+            break; /* columns that fill up the last panel */
         const int8_t *q = x->q + first * x->q_row + g0 * CR_INT8_GROUP;
         const uint8_t *w = panel + g0 * CR_INT8_GROUP * CR_INT8_COLS + 64 * v;
         size_t fours = (x->k + 3) / 4 - g0 * CR_INT8_GROUP / 4;

@@ -41,7 +41,7 @@ void cr_vision_attention_fwd(struct cr_tensor y, struct cr_attention_acts *a,
     cr_linear_group_fwd((struct cr_tensor[]){a->q, a->k, a->v},
                         (const struct cr_linear *[]){&layer->q, &layer->k, &layer->v}, 3,
                         a->h, CR_PREFILL, ex);
-    /* Where the products are in 8 bits, so is that of weights and values. */
+    /* Where the products are in 8 bits, so are those of attention. */
     shape.in_8_bits = layer->o.packed && a->q.dtype == CR_F32 && a->v.dtype == CR_BF16;
     cr_packed_attention_fwd(a->out, a->lse, a->q, a->k, a->v, tiles(rows, n_patches, ex),
                             rows / n_patches, &shape, ex);

@@ -42,7 +42,7 @@ one_line_error "not"
 expect 0 "$critic" convert "$tiny/ov-lmms" "$tmp/four" --to packed --dtype q4 --quiet
 expect 0 "$critic" inspect "$tmp/four" --json
 contains "$out" "packed q4"
-contains "$out" '"kv_bytes_per_token":252' # 3 layers x 2 heads x (10 x 3 + 12): keys in 16 bits, values in 8
+contains "$out" '"kv_bytes_per_token":198' # 3 layers x 2 heads x (10 x 2 + 12 + 1): keys and values in 8 bits
 
 # ---- what it is not for --------------------------------------------------------------------------------
 expect 2 "$critic" generate --model "$tmp/judge" --prompt Hi --dtype bf16
