@@ -3,13 +3,13 @@
  * large as what tells its keys apart) takes no bits, and q meets it in f32, once a panel. The panel
  * holds n + 128, so a row of q carries what that adds. */
 
-static float *units_of(void *panel, size_t head_dim) {
-    return (float *)panel + PANEL * Q_STEPS(head_dim);
+/* Where a panel's units begin, in floats, and behind them its first key, zeros behind that. */
+static size_t units_at(size_t head_dim) {
+    return PANEL * Q_STEPS(head_dim);
 }
 
-/* The panel's first key, zeros behind. */
-static float *first_of(void *panel, size_t head_dim) {
-    return units_of(panel, head_dim) + PANEL;
+static size_t first_at(size_t head_dim) {
+    return units_at(head_dim) + PANEL;
 }
 
 /* Elements [e, e + LANES) of a row of n, e < n, less those of `from`, zeros behind. */
@@ -60,7 +60,7 @@ INLINE void set_first(float *first, const void *row, enum cr_dtype type, size_t 
 INLINE void pack_k(float *panel, const void *const *rows, size_t n, size_t head_dim,
                    enum cr_dtype type) {
     size_t steps = Q_STEPS(head_dim);
-    float *units = units_of(panel, head_dim), *first = first_of(panel, head_dim);
+    float *units = panel + units_at(head_dim), *first = panel + first_at(head_dim);
     set_first(first, rows[0], type, head_dim);
     for (size_t key = 0; key < PANEL; key++)
         units[key] = key < n ? unit_less(rows[key], type, head_dim, first) : 0.0f;
@@ -89,11 +89,11 @@ static void put_k(void *panel, const float *row, size_t slot, size_t head_dim) {
     size_t steps = Q_STEPS(head_dim);
     float *to =
         (float *)panel + slot / SCORE_WIDTH * steps * SCORE_WIDTH + slot % SCORE_WIDTH;
-    float *first = first_of(panel, head_dim);
+    float *first = (float *)panel + first_at(head_dim);
     if (slot == 0)
         set_first(first, row, CR_F32, head_dim);
     float unit = unit_less(row, CR_F32, head_dim, first);
-    units_of(panel, head_dim)[slot] = unit;
+    ((float *)panel)[units_at(head_dim) + slot] = unit;
     for (size_t at = 0; at < steps; at += LANES) {
         uint8_t bytes[4 * LANES];
         round_key(bytes, row, CR_F32, 4 * at, head_dim, first, unit);
@@ -157,7 +157,7 @@ INLINE void far_rows(float *to, const float *q, const float *first, size_t head_
 
 static void far_scores(struct work *w, const void *const *panels, size_t n_panels) {
     for (size_t p = 0; p < n_panels; p++) {
-        const float *first = first_of((void *)(uintptr_t)panels[p], w->head_dim);
+        const float *first = (const float *)panels[p] + first_at(w->head_dim);
         if (w->n_rows > LANES)
             far_rows(w->far[p], far_of(w), first, w->head_dim, w->scale, ROWS / LANES);
         else

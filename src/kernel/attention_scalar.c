@@ -95,14 +95,23 @@ static void put_keys8(void *panel, const float *row, size_t slot, size_t head_di
     round8(to, head_dim);
 }
 
-static void pack_keys8(void *panel, const void *const *rows, enum cr_dtype type, size_t n,
-                       size_t head_dim) {
-    memset(panel, 0, keys8_bytes(head_dim));
+typedef void put_function(void *panel, const float *row, size_t slot, size_t head_dim);
+
+/* n rows to a panel of so many bytes, each by put_row, which may be given its own place to read from. */
+static void pack_by(put_function *put_row, size_t bytes, void *panel,
+                    const void *const *rows, enum cr_dtype type, size_t n,
+                    size_t head_dim) {
+    memset(panel, 0, bytes);
     for (size_t i = 0; i < n; i++) {
         float *row = (float *)panel + i * head_dim;
         cr_row_to_f32(type, rows[i], row, head_dim);
-        put_keys8(panel, row, i, head_dim);
+        put_row(panel, row, i, head_dim);
     }
+}
+
+static void pack_keys8(void *panel, const void *const *rows, enum cr_dtype type, size_t n,
+                       size_t head_dim) {
+    pack_by(put_keys8, keys8_bytes(head_dim), panel, rows, type, n, head_dim);
 }
 
 static size_t values8_bytes(size_t head_dim) {
@@ -119,12 +128,7 @@ static void put_values8(void *panel, const float *row, size_t slot, size_t head_
 
 static void pack_values8(void *panel, const void *const *rows, size_t n,
                          size_t head_dim) {
-    memset(panel, 0, values8_bytes(head_dim));
-    for (size_t i = 0; i < n; i++) {
-        float *row = (float *)panel + i * head_dim;
-        cr_row_to_f32(CR_BF16, rows[i], row, head_dim);
-        put_values8(panel, row, i, head_dim);
-    }
+    pack_by(put_values8, values8_bytes(head_dim), panel, rows, CR_BF16, n, head_dim);
 }
 
 static void begin(struct work *w, const void *q, size_t q_row_bytes, size_t n_rows,

@@ -5,21 +5,7 @@
  *   value_add     vec (vec acc, vec p, vec v): int32 lanes of acc plus four products each
  *   value_add_at  the same with v in memory, float * */
 
-#define FOURS      (PANEL / 4) /* steps of a v panel */
-#define LEAST_UNIT CR_ATTENTION_LEAST_UNIT
-
-/* What 1 stands for in a row of v; NaN where a value is no finite number. */
-INLINE float value_unit(const void *row, enum cr_dtype type, size_t head_dim) {
-    vec most = v_set(0.0f);
-    for (size_t e = 0; e < head_dim; e += LANES)
-        most = v_max_magnitude(most, v_abs(head_dim - e >= LANES
-                                               ? load(row, type, e)
-                                               : load_part(row, type, e, head_dim - e)));
-    float largest = v_highest_magnitude(most);
-    if (!(largest <= FLT_MAX))
-        return NAN;
-    return largest > 127.0f * LEAST_UNIT ? largest / 127.0f : LEAST_UNIT;
-}
+#define FOURS (PANEL / 4) /* steps of a v panel */
 
 /* Values [e, e + LANES) of a row in units, zeros behind. */
 INLINE void round_values(int8_t *to, const void *row, enum cr_dtype type, size_t e,
@@ -54,7 +40,7 @@ INLINE void pack_v(float *panel, const void *const *rows, size_t n, size_t head_
     float units[PANEL];
     memset(panel, 0, v_bytes(head_dim));
     for (size_t key = 0; key < n; key++) {
-        units[key] = value_unit(rows[key], type, head_dim);
+        units[key] = unit_less(rows[key], type, head_dim, NULL);
         put_unit(panel, n_vecs, key, units[key]);
     }
     for (size_t g = 0; g < groups_of(n_vecs); g++)
@@ -71,7 +57,7 @@ INLINE void pack_v(float *panel, const void *const *rows, size_t n, size_t head_
 
 static void put_v(void *panel, const float *row, size_t slot, size_t head_dim) {
     size_t n_vecs = vecs_of(head_dim);
-    float unit = value_unit(row, CR_F32, head_dim);
+    float unit = unit_less(row, CR_F32, head_dim, NULL);
     put_unit(panel, n_vecs, slot, unit);
     for (size_t g = 0; g < groups_of(n_vecs); g++) {
         size_t from = group_start(n_vecs, g), to = group_start(n_vecs, g + 1);
