@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/clock.h"
+#include "base/sort.h"
 #include "bench/run.h"
 #include "bench/work.h"
 #include "engine/random_model.h"
@@ -79,11 +80,6 @@ static enum critic_status decode_round(struct cr_bench_run *r, const struct cr_s
     return status;
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Rounds of a few steps between read passes: memory drifts by a factor of two within seconds, so a
  * round's share is that of the passes right before and behind it, and the median round's counts. */
 static enum critic_status decode_batch(struct cr_bench_run *r, const struct cr_seq *trunk,
@@ -115,7 +111,7 @@ static enum critic_status decode_batch(struct cr_bench_run *r, const struct cr_s
         took = cr_clock_seconds() - start;
     }
     if (status == CRITIC_OK) {
-        qsort(shares, done, sizeof *shares, by_value);
+        cr_sort_doubles(shares, done);
         cr_bench_add(r, name, batch * N_STEPS, best, 0, bytes, shares[done / 2]);
     }
     free(shares);

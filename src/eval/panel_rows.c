@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/sort.h"
 #include "eval/panel_impl.h"
 #include "eval/stats_calib.h"
 
@@ -182,11 +183,6 @@ static void add_whole(struct rows *r, const char *name, struct cr_stat value, si
     snprintf(row->sentence, sizeof row->sentence, "%.2f: %s", value.value, format);
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double mode_share(const uint32_t *index, size_t n, const void *user) {
     const double *x = user;
     double *copy = malloc((n + 1) * sizeof *copy);
@@ -223,7 +219,7 @@ static double scale_use(const uint32_t *index, size_t n, const void *user) {
     for (size_t i = 0; copy && i < n; i++)
         copy[i] = r->x[index[i]];
     if (copy && n > 0) {
-        qsort(copy, n, sizeof *copy, by_value);
+        cr_sort_doubles(copy, n);
         value = copy[n - 1 - n / 20] - copy[n / 20];
     }
     free(copy);

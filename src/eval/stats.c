@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/sort.h"
 #include "eval/stats_math.h"
 
 const char cr_why_empty[] = "there are no items";

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "base/sort.h"
 #include "eval/stats_math.h"
 
 #define MAX_VALUES 4096

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/rng.h"
+#include "base/sort.h"
 #include "eval/stats_boot_impl.h"
 #include "eval/stats_math.h"
 

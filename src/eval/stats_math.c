@@ -1,7 +1,6 @@
 #include "eval/stats_math.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 double cr_normal_cdf(double z) {
     return 0.5 * erfc(-z * 0.70710678118654752440);
@@ -66,15 +65,4 @@ double cr_sorted_quantile(const double *sorted, size_t n, double q) {
     if (i + 1 >= n)
         return sorted[n - 1];
     return sorted[i] + (at - (double)i) * (sorted[i + 1] - sorted[i]);
-}
-
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-void cr_sort_doubles(double *x, size_t n) {
-    if (n > 1)
-        qsort(x, n, sizeof *x, compare_doubles);
 }

@@ -14,7 +14,5 @@ double cr_chi2_1_sf(double x);
 double cr_binomial_half_cdf(size_t k, size_t n);
 /* The q-quantile of sorted[0..n), linear between neighbours (NumPy's default). */
 double cr_sorted_quantile(const double *sorted, size_t n, double q);
-/* Sorts ascending; NaN must not be there. */
-void cr_sort_doubles(double *x, size_t n);
 
 #endif
