@@ -197,42 +197,104 @@ INLINE void add_scaled(float *to, __m512i group, float scale) {
 #define QUANTISE_GROUP
 #define TOO_SMALL 0x1p-100f
 
-/* As quantise_group of the body. */
-INLINE float quantise_group_whole(enum cr_dtype type, const void *x, int8_t *q,
-                                  int32_t *block_sums, int32_t *offset) {
-    const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
-    __m512 v[8];
-    __m512i most = _mm512_setzero_si512();
+/* The sums of four blocks of a group, whose bytes are low (blocks 0 and 1) and high (2 and 3), and its
+ * offset. */
+INLINE void sum_blocks(__m512i low, __m512i high, int32_t *block_sums, int32_t *offset) {
+    const __m512i ones = _mm512_set1_epi8(1), zero = _mm512_setzero_si512();
+    __m512i a = _mm512_dpbusd_epi32(zero, ones, low); /* 8 lanes a block */
+    __m512i b = _mm512_dpbusd_epi32(zero, ones, high);
+    __m512i both = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    both = _mm512_add_epi32(both, _mm512_shuffle_epi32(both, _MM_PERM_BADC));
+    /* Of each 128 bits now: a, b, a, b; the first two are of blocks 0 and 2, the last of 1 and 3. */
+    __m512i order = _mm512_setr_epi32(0, 8, 1, 9, 4, 12, 5, 13, 0, 0, 0, 0, 0, 0, 0, 0);
+    __m256i halves = _mm512_castsi512_si256(_mm512_permutexvar_epi32(order, both));
+    __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(halves),
+                                 _mm256_extracti128_si256(halves, 1));
+    _mm_storeu_si128((void *)block_sums, sums);
+    sums = _mm_add_epi32(sums, _mm_shuffle_epi32(sums, 0x4e));
+    sums = _mm_add_epi32(sums, _mm_shuffle_epi32(sums, 0xb1));
+    *offset = -128 * _mm_cvtsi128_si32(sums);
+}
+
+/* 127 / largest in every lane, 0 where the group counts as zero; *scale is the group's. */
+INLINE __m512 inverse_of(float largest, float *scale) {
+    bool is_finite = largest <= FLT_MAX, counts = is_finite && largest >= TOO_SMALL;
+    *scale = is_finite ? (counts ? largest / 127.0f : 0.0f) : NAN;
+    return _mm512_set1_ps(counts ? 127.0f / largest : 0.0f);
+}
+
+INLINE __m512i rounded(__m512 value, __m512 inverse) {
+    return _mm512_cvtps_epi32(_mm512_mul_ps(value, inverse));
+}
+
+/* As quantise_group of the body, of a whole group in bf16; 16-bit halves of a 32-bit lane become f32 where
+ * they are. */
+INLINE float quantise_group_bf16(const uint16_t *x, int8_t *q, int32_t *block_sums,
+                                 int32_t *offset) {
+    __m512i v[4], most = _mm512_setzero_si512(), bytes[2];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        v[i] = _mm512_loadu_si512(x + 32 * i);
+        most = _mm512_max_epu16(most, _mm512_and_si512(v[i], _mm512_set1_epi16(0x7fff)));
+    }
+    __m256i most16 = _mm256_max_epu16(_mm512_castsi512_si256(most),
+                                      _mm512_extracti64x4_epi64(most, 1));
+    __m128i most8 = _mm_max_epu16(_mm256_castsi256_si128(most16),
+                                  _mm256_extracti128_si256(most16, 1));
+    __m128i least = _mm_minpos_epu16(_mm_xor_si128(most8, _mm_set1_epi16(-1)));
+    float scale;
+    __m512 inverse =
+        inverse_of(float_of((~(uint32_t)_mm_cvtsi128_si32(least) & 0xffff) << 16), &scale);
+    __m512i pairs[4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        __m512i even = rounded(_mm512_castsi512_ps(_mm512_slli_epi32(v[i], 16)), inverse);
+        __m512i odd = rounded(
+            _mm512_castsi512_ps(_mm512_and_si512(v[i], _mm512_set1_epi32(-0x10000))),
+            inverse);
+        pairs[i] = _mm512_mask_mov_epi16(even, 0xaaaaaaaau, _mm512_slli_epi32(odd, 16));
+    }
+    const __m512i in_order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+#pragma GCC unroll 2
+    for (size_t i = 0; i < 2; i++) {
+        bytes[i] = _mm512_packs_epi16(pairs[2 * i], pairs[2 * i + 1]);
+        bytes[i] = _mm512_permutexvar_epi64(in_order, bytes[i]);
+        if (!(scale > 0)) /* NaN times zero */
+            bytes[i] = _mm512_setzero_si512();
+        _mm512_storeu_si512(q + 64 * i, bytes[i]);
+    }
+    sum_blocks(bytes[0], bytes[1], block_sums, offset);
+    return scale;
+}
+
+INLINE float quantise_group_f32(const float *x, int8_t *q, int32_t *block_sums,
+                                int32_t *offset) {
+    __m512i v[8], most = _mm512_setzero_si512(), bytes[2];
 #pragma GCC unroll 8
     for (size_t i = 0; i < 8; i++) {
-        if (type == CR_F32) {
-            v[i] = _mm512_loadu_ps((const float *)x + 16 * i);
-        } else {
-            __m256i half =
-                _mm256_loadu_si256((const void *)((const uint16_t *)x + 16 * i));
-            v[i] =
-                _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
-        }
-        most = _mm512_max_epu32(most,
-                                _mm512_and_si512(_mm512_castps_si512(v[i]), magnitude));
+        v[i] = _mm512_loadu_si512(x + 16 * i);
+        most = _mm512_max_epu32(
+            most, _mm512_and_si512(v[i], _mm512_set1_epi32(0x7fffffff)));
     }
-    float largest = _mm_cvtss_f32(
-        _mm_castsi128_ps(_mm_cvtsi32_si128((int32_t)_mm512_reduce_max_epu32(most))));
-    bool is_finite = largest <= FLT_MAX, counts = is_finite && largest >= TOO_SMALL;
-    __m512 inverse = _mm512_set1_ps(counts ? 127.0f / largest : 0.0f);
-    *offset = 0;
+    float scale;
+    __m512 inverse = inverse_of(float_of(_mm512_reduce_max_epu32(most)), &scale);
+    const __m512i in_order =
+        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+#pragma GCC unroll 2
+    for (size_t i = 0; i < 2; i++) {
+        __m512i words[4];
 #pragma GCC unroll 4
-    for (size_t b = 0; b < 4; b++) {
-        __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(v[2 * b], inverse));
-        __m512i high = _mm512_cvtps_epi32(_mm512_mul_ps(v[2 * b + 1], inverse));
-        if (!counts) /* NaN times zero */
-            low = high = _mm512_setzero_si512();
-        _mm_store_si128((void *)(q + 32 * b), _mm512_cvtsepi32_epi8(low));
-        _mm_store_si128((void *)(q + 32 * b + 16), _mm512_cvtsepi32_epi8(high));
-        block_sums[b] = _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
-        *offset -= 128 * block_sums[b];
+        for (size_t j = 0; j < 4; j++)
+            words[j] = rounded(_mm512_castsi512_ps(v[4 * i + j]), inverse);
+        bytes[i] = _mm512_packs_epi16(_mm512_packs_epi32(words[0], words[1]),
+                                      _mm512_packs_epi32(words[2], words[3]));
+        bytes[i] = _mm512_permutexvar_epi32(in_order, bytes[i]);
+        if (!(scale > 0)) /* NaN times zero */
+            bytes[i] = _mm512_setzero_si512();
+        _mm512_storeu_si512(q + 64 * i, bytes[i]);
     }
-    return is_finite ? (counts ? largest / 127.0f : 0.0f) : NAN;
+    sum_blocks(bytes[0], bytes[1], block_sums, offset);
+    return scale;
 }
 
 #include "kernel/int8_body.h"

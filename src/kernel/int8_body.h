@@ -14,7 +14,7 @@
  * with m a constant wherever it is inlined, and may define
  *   FEW (8)     few8(m, x, first, panel, tile), of all groups, then takes a call of up to so many
  *               rows; there and in dots4 m need not be a constant
- *   QUANTISE_GROUP   its own quantise_group_whole() for groups of full length. */
+ *   QUANTISE_GROUP   its own quantise_group_bf16() and _f32() for groups of full length. */
 
 /* max |x|; not finite where an element is not: magnitudes compare as integers, NaN highest. */
 INLINE float largest(const float *x, size_t n) {
@@ -64,9 +64,11 @@ static void body_quantise(const struct cr_int8_rows *to, size_t row, enum cr_dty
         size_t at = row * to->n_groups + g;
 #ifdef QUANTISE_GROUP
         if (n == CR_INT8_GROUP) {
-            to->scales[at] = quantise_group_whole(
-                type, type == CR_BF16 ? (const void *)(x_bf16 + k0) : x_f32 + k0,
-                to->q + row * to->q_row + k0, to->block_sums + 4 * at, to->offsets + at);
+            int8_t *q = to->q + row * to->q_row + k0;
+            int32_t *block_sums = to->block_sums + 4 * at, *offset = to->offsets + at;
+            to->scales[at] =
+                type == CR_BF16 ? quantise_group_bf16(x_bf16 + k0, q, block_sums, offset)
+                                : quantise_group_f32(x_f32 + k0, q, block_sums, offset);
             continue;
         }
 #endif
