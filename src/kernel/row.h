@@ -11,6 +11,7 @@
 #define CR_KERNEL_ROW_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/cpu.h"
 #include "base/dtype.h"
@@ -37,6 +38,8 @@ struct cr_row_kernels {
                    enum cr_dtype x_type, size_t n);
     /* y += x */
     void (*add)(float *y, const float *x, size_t n);
+    /* x as a sum of two in bf16: upper = x rounded, rest = x - upper rounded; off by 2^-18 of x. */
+    void (*split)(uint16_t *upper, uint16_t *rest, const float *x, size_t n);
     /* Backward (training). d_type, dy_type: as x_type. Where d equals an input of its own type
      * the result overwrites it.
      * dx = dy * gelu'(x) */

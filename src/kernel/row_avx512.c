@@ -13,6 +13,7 @@ const struct cr_row_kernels cr_row_avx512 = {
     .gelu_erf = gelu_erf,
     .swiglu = swiglu,
     .add = add,
+    .split = split,
     .gelu_tanh_bwd = gelu_tanh_bwd,
     .gelu_erf_bwd = gelu_erf_bwd,
     .swiglu_bwd = swiglu_bwd,

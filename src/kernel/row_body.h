@@ -116,6 +116,21 @@ static void add(float *y, const float *x, size_t n) {
         y[i] += x[i];
 }
 
+static void split(uint16_t *upper, uint16_t *rest, const float *x, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        vec v = v_load_f32(x + i);
+        v_store_bf16(upper + i, v);
+        v_store_bf16(rest + i, v_sub(v, v_load_bf16(upper + i)));
+    }
+    if (i < n) {
+        vec v = v_load_f32_part(x + i, n - i);
+        v_store_bf16_part(upper + i, v, n - i);
+        v = v_sub(v, v_load_bf16_part(upper + i, n - i));
+        v_store_bf16_part(rest + i, v, n - i);
+    }
+}
+
 /* sum (x - mean)^power, power 1 or 2: 4 * LANES partial sums in f32, the last few elements
  * and the total in double. */
 static inline double sum(const float *x, size_t n, float mean, int power) {

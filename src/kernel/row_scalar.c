@@ -90,6 +90,14 @@ static void add(float *y, const float *x, size_t n) {
         y[i] += x[i];
 }
 
+static void split(uint16_t *upper, uint16_t *rest, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float value = x[i];
+        upper[i] = cr_bf16_from_f32(value);
+        rest[i] = cr_bf16_from_f32(value - cr_bf16_to_f32(upper[i]));
+    }
+}
+
 /* Backward */
 
 static void gelu_tanh_bwd(void *dx, enum cr_dtype dx_type, const void *dy,
@@ -183,6 +191,7 @@ const struct cr_row_kernels cr_row_scalar = {
     .gelu_erf = gelu_erf,
     .swiglu = swiglu,
     .add = add,
+    .split = split,
     .gelu_tanh_bwd = gelu_tanh_bwd,
     .gelu_erf_bwd = gelu_erf_bwd,
     .swiglu_bwd = swiglu_bwd,

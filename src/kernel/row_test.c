@@ -192,6 +192,19 @@ static void check_norms(const struct cr_row_kernels *k, size_t n, enum cr_dtype 
         check_row(&y, y_type, expected, n, 1e-5);
 }
 
+/* Both halves of n numbers, and nothing behind them. */
+static void check_split(const struct cr_row_kernels *table, size_t n, const float *x) {
+    static uint16_t upper[MAX_SIZE + 1], rest[MAX_SIZE + 1];
+    memset(upper, 0x55, sizeof upper);
+    memset(rest, 0x55, sizeof rest);
+    table->split(upper, rest, x, n);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(upper[i], cr_bf16_from_f32(x[i]));
+        assert_int_equal(rest[i], cr_bf16_from_f32(x[i] - cr_bf16_to_f32(upper[i])));
+    }
+    assert_true(upper[n] == 0x5555 && rest[n] == 0x5555);
+}
+
 static void test_sizes_and_types(void **state) {
     (void)state;
     struct cr_rng rng;
@@ -213,6 +226,7 @@ static void test_sizes_and_types(void **state) {
             table->add(sum, w.f32, sizes[s]);
             for (size_t i = 0; i <= MAX_SIZE; i++)
                 assert_true(sum[i] == (i < sizes[s] ? x.f32[i] + w.f32[i] : x.f32[i]));
+            check_split(table, sizes[s], x.f32);
         }
     }
 }

@@ -19,8 +19,8 @@ static struct cr_tensor last_rows(struct cr_tensor t, size_t n) {
 }
 
 /* The normed rows into a->h and their products; q of the last rows only where it has fewer. Keys and
- * values are a small part of the work and much of the error: where they are not rounded themselves,
- * they also get what rounding takes from h. */
+ * values are a small part of the work and much of the error: where they are not rounded themselves
+ * and their weights are not in 8 or 4 bits, they also get what rounding takes from h. */
 static void qkv_fwd(struct cr_tensor q, struct cr_tensor k, struct cr_tensor v,
                     struct cr_attention_acts *a, struct cr_tensor x,
                     const struct cr_decoder_layer *layer,
@@ -28,7 +28,8 @@ static void qkv_fwd(struct cr_tensor q, struct cr_tensor k, struct cr_tensor v,
     struct cr_exec *ex = p->ex;
     float eps = (float)p->c->rms_eps;
     struct cr_rmsnorm_saved saved = {a->rstd};
-    bool split = ex->act == CR_BF16 && a->k.dtype == CR_F32 && a->v.dtype == CR_F32;
+    bool split = ex->act == CR_BF16 && a->k.dtype == CR_F32 && a->v.dtype == CR_F32 &&
+                 !(layer->k.packed && layer->v.packed);
     size_t mark = cr_arena_mark(&ex->scratch);
     struct cr_tensor rest = {0};
     if (split) {

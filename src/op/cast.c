@@ -14,16 +14,3 @@ struct cr_tensor cr_cast_act(struct cr_tensor x, struct cr_exec *ex) {
                                x.dim[1]);
     return y;
 }
-
-void cr_split_row(uint16_t *upper, uint16_t *rest, const float *x, size_t n,
-                  const struct cr_dense *dense) {
-    float left[256];
-    for (size_t at = 0; at < n; at += CR_COUNT(left)) {
-        size_t part = CR_MIN(n - at, CR_COUNT(left));
-        dense->row_to_bf16(CR_F32, x + at, upper + at, part);
-        dense->row_to_f32(CR_BF16, upper + at, left, part);
-        for (size_t i = 0; i < part; i++)
-            left[i] = x[at + i] - left[i];
-        dense->row_to_bf16(CR_F32, left, rest + at, part);
-    }
-}

@@ -6,8 +6,5 @@
 #include "op/exec.h"
 
 struct cr_tensor cr_cast_act(struct cr_tensor x, struct cr_exec *ex);
-/* n numbers as sums of two in bf16: upper = x rounded, rest = x - upper rounded; off by 2^-18 of x. */
-void cr_split_row(uint16_t *upper, uint16_t *rest, const float *x, size_t n,
-                  const struct cr_dense *dense);
 
 #endif

@@ -9,7 +9,6 @@
 #include "kernel/gemm.h"
 #include "kernel/quant.h"
 #include "kernel/row.h"
-#include "op/cast.h"
 #include "op/columns.h"
 #include "op/linear_parts.h"
 
@@ -347,8 +346,8 @@ void cr_linear_f32_fwd(struct cr_tensor y, struct cr_tensor x,
     struct cr_tensor rest = cr_exec_matrix(ex, CR_BF16, x.dim[0], x.dim[1]);
 #pragma omp parallel for num_threads(ex->n_threads) schedule(static)
     for (size_t t = 0; t < x.dim[0]; t++)
-        cr_split_row(cr_tensor_row(&upper, t), cr_tensor_row(&rest, t),
-                     cr_tensor_row(&x, t), x.dim[1], ex->dense);
+        ex->row->split(cr_tensor_row(&upper, t), cr_tensor_row(&rest, t),
+                       cr_tensor_row(&x, t), x.dim[1]);
     cr_linear_fwd(y, upper, lin, mode, phase, ex);
     cr_linear_rest_fwd(&y, &lin, 1, rest, phase, ex);
     cr_arena_release(&ex->scratch, mark);

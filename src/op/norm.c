@@ -5,7 +5,6 @@
 #include "base/checked.h"
 #include "kernel/quant.h"
 #include "kernel/row.h"
-#include "op/cast.h"
 #include "op/columns.h"
 
 /* A weight vector as f32: itself, or a copy in scratch. */
@@ -80,7 +79,7 @@ void cr_rmsnorm_split_fwd(struct cr_tensor y, struct cr_tensor rest, struct cr_t
     for (size_t r = 0; r < n_rows; r++) {
         float *row = cr_tensor_row(&normed, (size_t)omp_get_thread_num());
         ex->row->rmsnorm(row, CR_F32, cr_tensor_row(&x, r), weight, n, eps);
-        cr_split_row(cr_tensor_row(&y, r), cr_tensor_row(&rest, r), row, n, ex->dense);
+        ex->row->split(cr_tensor_row(&y, r), cr_tensor_row(&rest, r), row, n);
     }
     cr_arena_release(&ex->scratch, mark);
 }
