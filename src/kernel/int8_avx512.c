@@ -203,7 +203,8 @@ INLINE void sum_blocks(__m512i low, __m512i high, int32_t *block_sums, int32_t *
     const __m512i ones = _mm512_set1_epi8(1), zero = _mm512_setzero_si512();
     __m512i a = _mm512_dpbusd_epi32(zero, ones, low); /* 8 lanes a block */
     __m512i b = _mm512_dpbusd_epi32(zero, ones, high);
-    __m512i both = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    __m512i both =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     both = _mm512_add_epi32(both, _mm512_shuffle_epi32(both, _MM_PERM_BADC));
     /* Of each 128 bits now: a, b, a, b; the first two are of blocks 0 and 2, the last of 1 and 3. */
     __m512i order = _mm512_setr_epi32(0, 8, 1, 9, 4, 12, 5, 13, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -243,8 +244,8 @@ INLINE float quantise_group_bf16(const uint16_t *x, int8_t *q, int32_t *block_su
                                   _mm256_extracti128_si256(most16, 1));
     __m128i least = _mm_minpos_epu16(_mm_xor_si128(most8, _mm_set1_epi16(-1)));
     float scale;
-    __m512 inverse =
-        inverse_of(float_of((~(uint32_t)_mm_cvtsi128_si32(least) & 0xffff) << 16), &scale);
+    __m512 inverse = inverse_of(
+        float_of((~(uint32_t)_mm_cvtsi128_si32(least) & 0xffff) << 16), &scale);
     __m512i pairs[4];
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
@@ -273,8 +274,8 @@ INLINE float quantise_group_f32(const float *x, int8_t *q, int32_t *block_sums,
 #pragma GCC unroll 8
     for (size_t i = 0; i < 8; i++) {
         v[i] = _mm512_loadu_si512(x + 16 * i);
-        most = _mm512_max_epu32(
-            most, _mm512_and_si512(v[i], _mm512_set1_epi32(0x7fffffff)));
+        most =
+            _mm512_max_epu32(most, _mm512_and_si512(v[i], _mm512_set1_epi32(0x7fffffff)));
     }
     float scale;
     __m512 inverse = inverse_of(float_of(_mm512_reduce_max_epu32(most)), &scale);

@@ -66,9 +66,9 @@ static void body_quantise(const struct cr_int8_rows *to, size_t row, enum cr_dty
         if (n == CR_INT8_GROUP) {
             int8_t *q = to->q + row * to->q_row + k0;
             int32_t *block_sums = to->block_sums + 4 * at, *offset = to->offsets + at;
-            to->scales[at] =
-                type == CR_BF16 ? quantise_group_bf16(x_bf16 + k0, q, block_sums, offset)
-                                : quantise_group_f32(x_f32 + k0, q, block_sums, offset);
+            to->scales[at] = type == CR_BF16
+                                 ? quantise_group_bf16(x_bf16 + k0, q, block_sums, offset)
+                                 : quantise_group_f32(x_f32 + k0, q, block_sums, offset);
             continue;
         }
 #endif

@@ -34,18 +34,15 @@ cr_attention_acts_make(size_t rows, size_t width, size_t q_width, size_t kv_widt
 }
 
 struct cr_ffn_acts cr_ffn_acts_make(size_t rows, size_t width, size_t ffn_width,
-                                    bool gated, bool keep, const struct cr_tensor *shared,
+                                    bool gated, const struct cr_tensor *shared,
                                     struct cr_arena *arena, enum cr_dtype act) {
     struct cr_ffn_acts a = {.h = matrix(arena, act, rows, width),
                             .gate = matrix(arena, act, rows, ffn_width),
-                            .mean = floats(arena, keep, rows),
-                            .rstd = floats(arena, keep, rows)};
+                            .mean = matrix(arena, CR_F32, 1, rows).data,
+                            .rstd = matrix(arena, CR_F32, 1, rows).data};
     if (gated)
         a.up = matrix(arena, act, rows, ffn_width);
-    if (shared)
-        a.act = *shared;
-    else
-        a.act = keep ? matrix(arena, act, rows, ffn_width) : a.gate;
+    a.act = shared ? *shared : matrix(arena, act, rows, ffn_width);
     return a;
 }
 

@@ -24,8 +24,7 @@ struct cr_attention_acts {
 struct cr_ffn_acts {
     struct cr_tensor h;        /* (T, D): normed input */
     struct cr_tensor gate, up; /* (T, F); tower: gate is fc1's result, up is not used */
-    /* (T, F): what the last product takes; inference: gate. Blocks may share it: backward computes it
-     * again. */
+    /* (T, F): what the last product takes. Blocks may share it: backward computes it again. */
     struct cr_tensor act;
     float *mean, *rstd;
 };
@@ -42,7 +41,7 @@ cr_attention_acts_make(size_t rows, size_t width, size_t q_width, size_t kv_widt
                        size_t n_heads, bool keep, struct cr_attention_types types,
                        struct cr_arena *arena, enum cr_dtype act);
 struct cr_ffn_acts cr_ffn_acts_make(size_t rows, size_t width, size_t ffn_width,
-                                    bool gated, bool keep, const struct cr_tensor *shared,
+                                    bool gated, const struct cr_tensor *shared,
                                     struct cr_arena *arena, enum cr_dtype act);
 
 /* What the blocks of one decoder pass share. */
@@ -68,6 +67,9 @@ void cr_decoder_attention_bwd(struct cr_tensor dx, const struct cr_decoder_layer
                               const struct cr_attention_acts *a, struct cr_tensor x,
                               const struct cr_decoder_layer *layer,
                               const struct cr_decoder_pass *p);
+/* x += down(silu(gate(h)) * up(h)), nothing kept. */
+void cr_decoder_ffn_add(struct cr_tensor x, const struct cr_decoder_layer *layer,
+                        const struct cr_decoder_pass *p);
 /* a->act from the kept gate and up. */
 void cr_decoder_ffn_act(const struct cr_ffn_acts *a, struct cr_exec *ex);
 /* y = x + down(silu(gate(h)) * up(h)); y may be x. y.data NULL: the activations only. */
@@ -88,6 +90,9 @@ void cr_vision_attention_bwd(struct cr_tensor dx, const struct cr_vision_layer *
                              const struct cr_attention_acts *a, struct cr_tensor x,
                              const struct cr_vision_layer *layer, size_t n_patches,
                              const struct cr_vision_config *c, struct cr_exec *ex);
+/* x += fc2(gelu(fc1(h))), nothing kept. */
+void cr_vision_ffn_add(struct cr_tensor x, const struct cr_vision_layer *layer,
+                       const struct cr_vision_config *c, struct cr_exec *ex);
 /* a->act from the kept result of fc1. */
 void cr_vision_ffn_act(const struct cr_ffn_acts *a, const struct cr_vision_config *c,
                        struct cr_exec *ex);

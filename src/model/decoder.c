@@ -148,10 +148,7 @@ static void block_fwd(struct cr_tensor x, size_t n_out,
     a.out = cr_tensor_slice(&a.out, 0, n_out);
     cr_decoder_attention_fwd(y, &a, x, layer, index, &p->blocks);
     cr_arena_release(scratch, mark);
-    struct cr_ffn_acts f = cr_ffn_acts_make(n_out, c->width, c->ffn_width, true, false,
-                                            NULL, scratch, p->ex->act);
-    cr_decoder_ffn_fwd(y, &f, y, layer, &p->blocks);
-    cr_arena_release(scratch, mark);
+    cr_decoder_ffn_add(y, layer, &p->blocks);
 }
 
 /* Tables and page lists in scratch, freed by the caller's mark. */

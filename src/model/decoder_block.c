@@ -118,6 +118,16 @@ void cr_decoder_attention_bwd(struct cr_tensor dx, const struct cr_decoder_layer
 }
 
 /* x += down(silu(gate(x)) * up(x)).   modeling_qwen2.py Qwen2MLP */
+void cr_decoder_ffn_add(struct cr_tensor x, const struct cr_decoder_layer *layer,
+                        const struct cr_decoder_pass *p) {
+    size_t mark = cr_arena_mark(&p->ex->scratch);
+    struct cr_tensor h = cr_exec_matrix(p->ex, p->ex->act, x.dim[0], p->c->width);
+    struct cr_ffn f = {.in = &layer->gate, .up = &layer->up, .out = &layer->down};
+    cr_rmsnorm_fwd(h, NULL, x, layer->ffn_norm, (float)p->c->rms_eps, p->ex);
+    cr_linear_ffn_fwd(x, h, &f, p->phase, p->ex);
+    cr_arena_release(&p->ex->scratch, mark);
+}
+
 void cr_decoder_ffn_act(const struct cr_ffn_acts *a, struct cr_exec *ex) {
     cr_swiglu_fwd(a->act, a->gate, a->up, ex);
 }
@@ -127,16 +137,11 @@ void cr_decoder_ffn_fwd(struct cr_tensor y, struct cr_ffn_acts *a, struct cr_ten
                         const struct cr_decoder_pass *p) {
     struct cr_exec *ex = p->ex;
     struct cr_rmsnorm_saved saved = {a->rstd};
-    cr_rmsnorm_fwd(a->h, a->rstd ? &saved : NULL, x, layer->ffn_norm,
-                   (float)p->c->rms_eps, ex);
-    if (a->act.data == a->gate.data) { /* the two products are not kept */
-        cr_linear_swiglu_fwd(a->act, a->h, &layer->gate, &layer->up, p->phase, ex);
-    } else {
-        cr_linear_group_fwd((struct cr_tensor[]){a->gate, a->up},
-                            (const struct cr_linear *[]){&layer->gate, &layer->up}, 2,
-                            a->h, p->phase, ex);
-        cr_decoder_ffn_act(a, ex);
-    }
+    cr_rmsnorm_fwd(a->h, &saved, x, layer->ffn_norm, (float)p->c->rms_eps, ex);
+    cr_linear_group_fwd((struct cr_tensor[]){a->gate, a->up},
+                        (const struct cr_linear *[]){&layer->gate, &layer->up}, 2, a->h,
+                        p->phase, ex);
+    cr_decoder_ffn_act(a, ex);
     if (!y.data)
         return;
     cr_copy_rows(y, x, ex);

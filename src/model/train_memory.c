@@ -45,7 +45,7 @@ static void make_acts(struct cr_block_stack *s, size_t at, bool kept,
     struct cr_attention_types types = {act, act, act, act};
     s->a[at] = cr_attention_acts_make(s->n_rows, d->width, d->q_width, d->kv_width,
                                       d->n_heads, kept, types, arena, act);
-    s->f[at] = cr_ffn_acts_make(s->n_rows, d->width, d->ffn_width, d->gated, true,
+    s->f[at] = cr_ffn_acts_make(s->n_rows, d->width, d->ffn_width, d->gated,
                                 at ? &s->f[0].act : NULL, arena, act);
 }
 

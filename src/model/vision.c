@@ -19,10 +19,7 @@ static void block_fwd(struct cr_tensor x, const struct cr_vision_layer *layer,
         ex->act);
     cr_vision_attention_fwd(x, &a, x, layer, n_patches, c, ex);
     cr_arena_release(&ex->scratch, mark);
-    struct cr_ffn_acts f = cr_ffn_acts_make(rows, c->width, c->ffn_width, false, false,
-                                            NULL, &ex->scratch, ex->act);
-    cr_vision_ffn_fwd(x, &f, x, layer, c, ex);
-    cr_arena_release(&ex->scratch, mark);
+    cr_vision_ffn_add(x, layer, c, ex);
 }
 
 static void look(const struct cr_layer_tap *tap, size_t layer, size_t first_row,

@@ -78,18 +78,25 @@ void cr_vision_ffn_act(const struct cr_ffn_acts *a, const struct cr_vision_confi
 }
 
 /* x += fc2(gelu(fc1(LN2(x)))) */
+void cr_vision_ffn_add(struct cr_tensor x, const struct cr_vision_layer *layer,
+                       const struct cr_vision_config *c, struct cr_exec *ex) {
+    size_t mark = cr_arena_mark(&ex->scratch);
+    struct cr_tensor h = cr_exec_matrix(ex, ex->act, x.dim[0], c->width);
+    struct cr_ffn f = {.in = &layer->fc1, .out = &layer->fc2, .gelu = gelu_of(c)};
+    cr_layernorm_fwd(h, NULL, x, layer->norm2.w, layer->norm2.b, (float)c->layer_norm_eps,
+                     ex);
+    cr_linear_ffn_fwd(x, h, &f, CR_PREFILL, ex);
+    cr_arena_release(&ex->scratch, mark);
+}
+
 void cr_vision_ffn_fwd(struct cr_tensor y, struct cr_ffn_acts *a, struct cr_tensor x,
                        const struct cr_vision_layer *layer,
                        const struct cr_vision_config *c, struct cr_exec *ex) {
     struct cr_layernorm_saved saved = {a->mean, a->rstd};
-    cr_layernorm_fwd(a->h, a->rstd ? &saved : NULL, x, layer->norm2.w, layer->norm2.b,
+    cr_layernorm_fwd(a->h, &saved, x, layer->norm2.w, layer->norm2.b,
                      (float)c->layer_norm_eps, ex);
-    if (a->act.data == a->gate.data) { /* fc1's own result is not kept */
-        cr_linear_gelu_fwd(a->act, a->h, &layer->fc1, gelu_of(c), ex);
-    } else {
-        cr_linear_fwd(a->gate, a->h, &layer->fc1, CR_ASSIGN, CR_PREFILL, ex);
-        cr_vision_ffn_act(a, c, ex);
-    }
+    cr_linear_fwd(a->gate, a->h, &layer->fc1, CR_ASSIGN, CR_PREFILL, ex);
+    cr_vision_ffn_act(a, c, ex);
     if (!y.data)
         return;
     cr_copy_rows(y, x, ex);

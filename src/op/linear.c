@@ -218,10 +218,9 @@ void cr_linear_store(const struct cr_tensor *y, size_t t, const float *p,
         memcpy(to + first, p, n * sizeof *to);
 }
 
-/* The tiles with whole maps. */
-static void tiles_fwd(const struct cr_tensor *y, const struct cr_linear *const *lin,
-                      size_t n, struct cr_tensor x, enum cr_linear_after after,
-                      struct cr_exec *ex) {
+void cr_linear_tile_all(const struct cr_tensor *y, const struct cr_linear *const *lin,
+                        size_t n, struct cr_tensor x, enum cr_linear_after after,
+                        struct cr_exec *ex) {
     struct cr_tiled products[CR_LINEAR_GROUP] = {0};
     for (size_t i = 0; i < n; i++)
         products[i] = (struct cr_tiled){.y = y[after == CR_AFTER_SWIGLU ? 0 : i],
@@ -248,15 +247,16 @@ void cr_linear_plain(struct cr_tensor y, struct cr_tensor x, const struct cr_lin
              (!ex->gemm && !ex->dense->tile))
         cr_linear_step(&y, &lin, 1, x, mode, ex);
     else if (cr_linear_is_tiled(lin, phase, ex))
-        tiles_fwd(&y, &lin, 1, x, mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE, ex);
+        cr_linear_tile_all(&y, &lin, 1, x, mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE,
+                           ex);
     else if (!ex->gemm)
         linear_tiles(y, x, lin, mode, ex);
     else
         linear_prefill(y, x, lin, mode, ex);
 }
 
-/* Are these maps in 8 or 4 bits, with nothing beside, and is there anything to do? */
-static bool are_packed(const struct cr_linear *const *lin, size_t n, struct cr_tensor x) {
+bool cr_linear_are_packed(const struct cr_linear *const *lin, size_t n,
+                          struct cr_tensor x) {
     for (size_t i = 0; i < n; i++)
         if (!lin[i]->packed || lin[i]->lora.a.data || cr_tensor_rows(&lin[i]->w) == 0)
             return false;
@@ -278,9 +278,8 @@ static void packed_group(const struct cr_tensor *y, const struct cr_linear *cons
     cr_arena_release(&ex->scratch, mark);
 }
 
-/* May these maps of x be one job for the tiles? */
-static bool is_tiled(const struct cr_linear *const *lin, size_t n, struct cr_tensor x,
-                     enum cr_phase phase, const struct cr_exec *ex) {
+bool cr_linear_are_tiled(const struct cr_linear *const *lin, size_t n, struct cr_tensor x,
+                         enum cr_phase phase, const struct cr_exec *ex) {
     for (size_t i = 0; i < n; i++)
         if (lin[i]->lora.a.data || !cr_linear_takes_tiles(lin[i], x, phase, ex))
             return false;
@@ -298,10 +297,11 @@ static void group(const struct cr_tensor *y, const struct cr_linear *const *lin,
     }
     if (alike)
         cr_linear_step(y, lin, n, x, mode, ex);
-    else if (are_packed(lin, n, x))
+    else if (cr_linear_are_packed(lin, n, x))
         packed_group(y, lin, n, x, mode, phase, ex);
-    else if (is_tiled(lin, n, x, phase, ex))
-        tiles_fwd(y, lin, n, x, mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE, ex);
+    else if (cr_linear_are_tiled(lin, n, x, phase, ex))
+        cr_linear_tile_all(y, lin, n, x, mode == CR_ADD ? CR_AFTER_ADD : CR_AFTER_STORE,
+                           ex);
     else
         for (size_t i = 0; i < n; i++)
             cr_linear_fwd(y[i], x, lin[i], mode, phase, ex);
@@ -350,43 +350,5 @@ void cr_linear_f32_fwd(struct cr_tensor y, struct cr_tensor x,
                        cr_tensor_row(&x, t), x.dim[1]);
     cr_linear_fwd(y, upper, lin, mode, phase, ex);
     cr_linear_rest_fwd(&y, &lin, 1, rest, phase, ex);
-    cr_arena_release(&ex->scratch, mark);
-}
-
-void cr_linear_gelu_fwd(struct cr_tensor y, struct cr_tensor x,
-                        const struct cr_linear *lin, enum cr_gelu kind,
-                        struct cr_exec *ex) {
-    check_shapes(&y, &x, lin, CR_ASSIGN, ex);
-    if (is_tiled(&lin, 1, x, CR_PREFILL, ex)) {
-        tiles_fwd(&y, &lin, 1, x,
-                  kind == CR_GELU_TANH ? CR_AFTER_GELU_TANH : CR_AFTER_GELU_ERF, ex);
-        return;
-    }
-    size_t mark = cr_arena_mark(&ex->scratch);
-    struct cr_tensor sums = y;
-    if (y.dtype != CR_F32 && !lin->packed)
-        sums = cr_exec_matrix(ex, CR_F32, cr_tensor_rows(&y), cr_tensor_cols(&y));
-    cr_linear_fwd(sums, x, lin, CR_ASSIGN, CR_PREFILL, ex);
-    cr_gelu_fwd(y, sums, kind, ex);
-    cr_arena_release(&ex->scratch, mark);
-}
-
-void cr_linear_swiglu_fwd(struct cr_tensor y, struct cr_tensor x,
-                          const struct cr_linear *gate, const struct cr_linear *up,
-                          enum cr_phase phase, struct cr_exec *ex) {
-    const struct cr_linear *both[] = {gate, up};
-    check_shapes(&y, &x, gate, CR_ASSIGN, ex);
-    check_shapes(&y, &x, up, CR_ASSIGN, ex);
-    if (is_tiled(both, 2, x, phase, ex)) {
-        tiles_fwd(&y, both, 2, x, CR_AFTER_SWIGLU, ex);
-        return;
-    }
-    size_t mark = cr_arena_mark(&ex->scratch);
-    size_t rows = cr_tensor_rows(&y), cols = cr_tensor_cols(&y);
-    enum cr_dtype type = gate->packed || up->packed ? y.dtype : CR_F32;
-    struct cr_tensor first = type == y.dtype ? y : cr_exec_matrix(ex, type, rows, cols);
-    struct cr_tensor second = cr_exec_matrix(ex, type, rows, cols);
-    cr_linear_group_fwd((struct cr_tensor[]){first, second}, both, 2, x, phase, ex);
-    cr_swiglu_fwd(y, first, second, ex);
     cr_arena_release(&ex->scratch, mark);
 }

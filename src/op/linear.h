@@ -60,15 +60,17 @@ void cr_linear_group_fwd(const struct cr_tensor *y, const struct cr_linear *cons
 void cr_linear_rest_fwd(const struct cr_tensor *y, const struct cr_linear *const *lin,
                         size_t n, struct cr_tensor rest, enum cr_phase phase,
                         struct cr_exec *ex);
-/* y = gelu(x w^T + bias), prefill only; y (T, N) of type ex->act. */
-void cr_linear_gelu_fwd(struct cr_tensor y, struct cr_tensor x,
-                        const struct cr_linear *lin, enum cr_gelu kind,
-                        struct cr_exec *ex);
-/* y = silu(x gate^T) * (x up^T) with their biases; y (T, N) of type ex->act. As in GELU, the
- * products are rounded to ex->act before the activation only where weights are packed. */
-void cr_linear_swiglu_fwd(struct cr_tensor y, struct cr_tensor x,
-                          const struct cr_linear *gate, const struct cr_linear *up,
-                          enum cr_phase phase, struct cr_exec *ex);
+/* The feed-forward half of a block, for inference: nothing between the maps is kept. */
+struct cr_ffn {
+    const struct cr_linear *in; /* gate; without up the only one */
+    const struct cr_linear *up; /* NULL: GELU instead of SwiGLU */
+    const struct cr_linear *out;
+    enum cr_gelu gelu;
+};
+/* y[t,:] += out(silu(gate(x[t,:])) * up(x[t,:])), or out(gelu(in(x[t,:]))); y F32. What `out` takes is
+ * rounded to ex->act, the products before the activation only where their weights are packed. */
+void cr_linear_ffn_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_ffn *f,
+                       enum cr_phase phase, struct cr_exec *ex);
 
 /* Backward, operands as above; dy (T, N) of type ex->act, dense; x as forward had it, dense.
  *   dx[t,k] (+)= sum_n dy[t,n] * w[n,k]     dx (T, K) F32 or (CR_ASSIGN) ex->act, dense; data NULL:

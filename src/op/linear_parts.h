@@ -73,4 +73,14 @@ void cr_linear_tiles(const struct cr_tiled *products, size_t n, struct cr_tensor
                      enum cr_linear_after after, struct cr_exec *ex);
 bool cr_linear_turns(const struct cr_tensor *w);
 
+/* linear.c: the tiles with n whole maps. May n maps of x be one job for them? */
+void cr_linear_tile_all(const struct cr_tensor *y, const struct cr_linear *const *lin,
+                        size_t n, struct cr_tensor x, enum cr_linear_after after,
+                        struct cr_exec *ex);
+bool cr_linear_are_tiled(const struct cr_linear *const *lin, size_t n, struct cr_tensor x,
+                         enum cr_phase phase, const struct cr_exec *ex);
+/* Are these maps in 8 or 4 bits, with nothing beside, and is there anything to do? */
+bool cr_linear_are_packed(const struct cr_linear *const *lin, size_t n,
+                          struct cr_tensor x);
+
 #endif

@@ -360,10 +360,11 @@ static void multiply_widened(const struct product *p) {
     cr_turns_run(cr_int8_panels(p->w->n), multiply_wide_panel, &s, p->ex);
 }
 
-/* Rows that are quantised already. */
+/* Rows that are quantised already, of x (NULL: which no memory holds). */
 static void multiply(struct product *p, const struct cr_tensor *x, enum cr_phase phase) {
     size_t mark = cr_arena_mark(&p->ex->scratch);
-    CR_ASSERT(cr_tensor_cols(x) == p->w->k && cr_tensor_cols(&p->y) == p->w->n);
+    CR_ASSERT(p->rows.k == p->w->k && cr_tensor_cols(&p->y) == p->w->n);
+    CR_ASSERT(x || !p->w->is_fine);
     if (p->w->is_fine)
         quantise_rests(p, x);
     if (p->w->packing == CR_PACK_INT4 && phase == CR_PREFILL)
@@ -392,4 +393,22 @@ void cr_packed_group_fwd(const struct cr_tensor *y, struct cr_tensor x,
 void cr_packed_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_packed *w,
                    const float *bias, bool add, enum cr_phase phase, struct cr_exec *ex) {
     cr_packed_group_fwd(&y, x, &w, &bias, 1, add, phase, ex);
+}
+
+void cr_packed_made_fwd(struct cr_tensor y, const struct cr_made_rows *x,
+                        const struct cr_packed *w, const float *bias, bool add,
+                        enum cr_phase phase, struct cr_exec *ex) {
+    size_t mark = cr_arena_mark(&ex->scratch);
+    struct cr_int8_rows rows = rows_in_scratch(x->n, w->k, ex);
+    size_t whole = CR_CEIL_DIV(w->k, (size_t)32) * 32; /* no line of two threads */
+    struct cr_tensor made = cr_exec_matrix(ex, x->type, (size_t)ex->n_threads, whole);
+#pragma omp parallel for num_threads(ex->n_threads) schedule(static) if (x->n > 1)
+    for (size_t t = 0; t < x->n; t++) {
+        void *row = cr_tensor_row(&made, (size_t)omp_get_thread_num());
+        x->make(x->work, t, row);
+        ex->int8->quantise(&rows, t, x->type, row);
+    }
+    struct product p = {.y = y, .w = w, .bias = bias, .add = add, .rows = rows, .ex = ex};
+    multiply(&p, NULL, phase);
+    cr_arena_release(&ex->scratch, mark);
 }

@@ -53,4 +53,17 @@ void cr_packed_group_fwd(const struct cr_tensor *y, struct cr_tensor x,
                          const struct cr_packed *const *w, const float *const *bias,
                          size_t n, bool add, enum cr_phase phase, struct cr_exec *ex);
 
+/* Rows that are made as they are rounded: make(work, t, to) writes row t, K numbers of `type`. */
+struct cr_made_rows {
+    size_t n;
+    enum cr_dtype type; /* F32 or BF16 */
+    void (*make)(const void *work, size_t t, void *to);
+    const void *work;
+};
+
+/* cr_packed_fwd of rows that no memory holds, with the bits it has of the same rows. w is not fine. */
+void cr_packed_made_fwd(struct cr_tensor y, const struct cr_made_rows *x,
+                        const struct cr_packed *w, const float *bias, bool add,
+                        enum cr_phase phase, struct cr_exec *ex);
+
 #endif
