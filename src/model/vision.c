@@ -6,7 +6,7 @@
 
 /* Tiles a pass: enough rows to keep the products at speed, few enough that their activations stay
  * near the cache. The result does not depend on it. */
-#define TILES_A_PASS 4
+#define TILES_A_PASS 2
 
 /* One block in place, its activations in scratch. */
 static void block_fwd(struct cr_tensor x, const struct cr_vision_layer *layer,
