@@ -10,6 +10,7 @@
 #include "engine/internal.h"
 #include "engine/open_tokenizer.h"
 #include "engine/random_model.h"
+#include "kernel/attention.h"
 
 /* Parameter tables of the deepest network there is: pages are taken when touched. */
 #define TABLE_BYTES ((size_t)64 << 20)
@@ -28,6 +29,13 @@ void cr_engine_log(const struct cr_engine *e, int level, const char *fmt, ...) {
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
     e->opts.log(e->opts.log_user, level, line);
+}
+
+size_t cr_engine_pass_rows(const struct cr_engine *e, size_t left) {
+    size_t most = e->opts.prefill_chunk,
+           even = CR_CEIL_DIV(left, CR_CEIL_DIV(left, most));
+    even = CR_CEIL_DIV(even, (size_t)CR_ATTENTION_ROWS) * CR_ATTENTION_ROWS;
+    return CR_MIN(CR_MIN(even, most), left);
 }
 
 bool cr_engine_cancelled(const struct cr_engine *e) {
@@ -149,8 +157,10 @@ static enum critic_status set_up(struct cr_engine *e, critic_error *err) {
     e->model.config = &e->config;
     size_t most = e->config.text.max_positions;
     e->context = e->opts.context ? CR_MIN(e->opts.context, most) : most;
+    /* Fewer rows stay nearer the cache, but bf16 packs and 4 bits widen every weight for each pass. */
+    const struct cr_packed *packed = e->model.params.layers[0].down.packed;
     if (e->opts.prefill_chunk == 0)
-        e->opts.prefill_chunk = 2048;
+        e->opts.prefill_chunk = packed && packed->packing == CR_PACK_INT8 ? 1024 : 2048;
     if (e->opts.kv_bytes == 0)
         e->opts.kv_bytes = CR_MAX(cr_memory_bytes() / 2, (size_t)256 << 20);
     struct cr_kv_layout layout = cr_kv_layout_make(&e->config.text, kv_dtype(e), e->exec);

@@ -86,6 +86,8 @@ struct cr_engine {
 
 void cr_engine_log(const struct cr_engine *e, int level, const char *fmt, ...)
     CR_PRINTF(3, 4);
+/* How many of `left` > 0 rows go next: passes about as long as each other, in whole blocks of queries. */
+size_t cr_engine_pass_rows(const struct cr_engine *e, size_t left);
 bool cr_engine_cancelled(const struct cr_engine *e);
 /* A page, giving up remembered prompts if need be; NULL when there is none. */
 unsigned char *cr_engine_take_page(struct cr_engine *e);

@@ -152,7 +152,7 @@ static enum critic_status run_rest(struct cr_prompt *p, struct cr_seq *s,
     while (s->len < p->ids.len) {
         if (cr_engine_cancelled(e))
             return cr_fail(err, CRITIC_CANCELLED, "cancelled");
-        size_t rows = CR_MIN(p->ids.len - s->len, e->opts.prefill_chunk);
+        size_t rows = cr_engine_pass_rows(e, p->ids.len - s->len);
         size_t mark = cr_arena_mark(&e->exec->scratch);
         struct cr_tensor x = cr_exec_matrix(e->exec, CR_F32, rows, e->config.text.width);
         input_rows(p, s->len, x);

@@ -158,7 +158,7 @@ enum critic_status cr_seq_feed(struct cr_seq *s, const int32_t *ids, size_t n,
     for (size_t done = 0; done < n;) {
         if (cr_engine_cancelled(e))
             return cr_fail(err, CRITIC_CANCELLED, "cancelled");
-        size_t rows = CR_MIN(n - done, e->opts.prefill_chunk);
+        size_t rows = cr_engine_pass_rows(e, n - done);
         size_t mark = cr_arena_mark(&e->exec->scratch);
         struct cr_tensor x = cr_exec_matrix(e->exec, CR_F32, rows, e->config.text.width);
         cr_embed_fwd(x, ids + done, e->model.params.embed, e->exec);
