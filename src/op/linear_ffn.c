@@ -73,7 +73,10 @@ void cr_linear_ffn_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_f
                        enum cr_phase phase, struct cr_exec *ex) {
     const struct cr_linear *in[] = {f->in, f->up};
     size_t n_in = f->up ? 2 : 1, rows = cr_tensor_rows(&x);
-    CR_ASSERT(y.dtype == CR_F32 && cr_tensor_rows(&y) == rows);
+    CR_ASSERT(y.dtype == CR_F32 && x.dtype == ex->act && cr_tensor_rows(&y) == rows);
+    for (size_t i = 0; i < n_in; i++)
+        CR_ASSERT(cr_tensor_cols(&in[i]->w) == cr_tensor_cols(&x) &&
+                  cr_tensor_rows(&in[i]->w) == cr_tensor_cols(&f->out->w));
     if (cr_linear_are_packed(in, n_in, x) && cr_linear_are_packed(&f->out, 1, x)) {
         packed_ffn(y, x, f, in, n_in, phase, ex);
         return;
