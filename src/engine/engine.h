@@ -64,9 +64,8 @@ struct cr_engine_opts {
        */
     const char *cache_dir;
     size_t cache_dir_bytes; /* most bytes of them; 0: 4 GiB */
-    size_t
-        prefill_chunk; /* most rows a pass; 0: 1024 where weights have 8 bits, else 2048 */
-    cr_log_fn *log;    /* may be NULL */
+    size_t prefill_chunk;   /* most rows a pass; 0: 2048, of weights in 8 bits 1024 */
+    cr_log_fn *log;         /* may be NULL */
     void *log_user;
     cr_cancel_fn *cancel; /* may be NULL */
     void *cancel_user;

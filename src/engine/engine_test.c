@@ -2,6 +2,8 @@
  * numbers are. Equality is to the bit: a cache, a fork or chunks never change a result. */
 #include "t_engine.h"
 
+#include "engine/internal.h"
+
 /* Chunks of any length, one thread or two, a page boundary or not: the same bits. */
 static void test_prefill_does_not_depend_on_chunks_or_threads(void **state) {
     (void)state;
@@ -307,6 +309,26 @@ static void test_limits(void **state) {
     cr_engine_free(e);
 }
 
+/* Passes of one prompt: none longer than it may be, as few as that allows, no short one at the end. */
+static void test_passes_are_even(void **state) {
+    (void)state;
+    static const size_t lens[] = {1, 95, 1024, 1025, 3369, 4096},
+                        most[] = {7, 1024, 2048};
+    for (size_t i = 0; i < CR_COUNT(lens) * CR_COUNT(most); i++) {
+        struct cr_engine e = {.opts = {.prefill_chunk = most[i % CR_COUNT(most)]}};
+        size_t n = lens[i / CR_COUNT(most)], left = n, n_passes = 0, longest = 0,
+               rows = 0;
+        for (; left > 0; left -= rows, n_passes++) {
+            rows = cr_engine_pass_rows(&e, left);
+            assert_in_range(rows, 1, CR_MIN(left, e.opts.prefill_chunk));
+            longest = CR_MAX(longest, rows);
+        }
+        assert_int_equal(n_passes, CR_CEIL_DIV(n, e.opts.prefill_chunk));
+        if (e.opts.prefill_chunk >= 1024)
+            assert_true(longest - rows < 96 * n_passes);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prefill_does_not_depend_on_chunks_or_threads),
@@ -317,6 +339,7 @@ int main(void) {
         cmocka_unit_test(test_fork_and_rewind),
         cmocka_unit_test(test_cancelled_engine_goes_on),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_passes_are_even),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -228,6 +228,14 @@ INLINE __m512i rounded(__m512 value, __m512 inverse) {
     return _mm512_cvtps_epi32(_mm512_mul_ps(value, inverse));
 }
 
+/* Half a group to q; zeros where it counts as zero or has a NaN, which times zero is none. */
+INLINE __m512i put_bytes(__m512i bytes, float scale, int8_t *q) {
+    if (!(scale > 0))
+        bytes = _mm512_setzero_si512();
+    _mm512_storeu_si512(q, bytes);
+    return bytes;
+}
+
 /* As quantise_group of the body, of a whole group in bf16; 16-bit halves of a 32-bit lane become f32 where
  * they are. */
 INLINE float quantise_group_bf16(const uint16_t *x, int8_t *q, int32_t *block_sums,
@@ -260,9 +268,7 @@ INLINE float quantise_group_bf16(const uint16_t *x, int8_t *q, int32_t *block_su
     for (size_t i = 0; i < 2; i++) {
         bytes[i] = _mm512_packs_epi16(pairs[2 * i], pairs[2 * i + 1]);
         bytes[i] = _mm512_permutexvar_epi64(in_order, bytes[i]);
-        if (!(scale > 0)) /* NaN times zero */
-            bytes[i] = _mm512_setzero_si512();
-        _mm512_storeu_si512(q + 64 * i, bytes[i]);
+        bytes[i] = put_bytes(bytes[i], scale, q + 64 * i);
     }
     sum_blocks(bytes[0], bytes[1], block_sums, offset);
     return scale;
@@ -290,9 +296,7 @@ INLINE float quantise_group_f32(const float *x, int8_t *q, int32_t *block_sums,
         bytes[i] = _mm512_packs_epi16(_mm512_packs_epi32(words[0], words[1]),
                                       _mm512_packs_epi32(words[2], words[3]));
         bytes[i] = _mm512_permutexvar_epi32(in_order, bytes[i]);
-        if (!(scale > 0)) /* NaN times zero */
-            bytes[i] = _mm512_setzero_si512();
-        _mm512_storeu_si512(q + 64 * i, bytes[i]);
+        bytes[i] = put_bytes(bytes[i], scale, q + 64 * i);
     }
     sum_blocks(bytes[0], bytes[1], block_sums, offset);
     return scale;

@@ -1,6 +1,7 @@
 /* Private to src/model: one block of the decoder and of the tower, forward and backward, as
  * inference and training share them. Forward writes what it computes into `acts`; inference
- * throws them away, training keeps them for backward or computes them again.
+ * throws them away (of the feed-forward half it has none: ..._ffn_add), training keeps them for backward
+ * or computes them again.
  *
  * Backward: dx is the gradient of the residual stream, in place: d of the half block's output on
  * entry, of its input on return. Gradients of frozen parameters have data NULL. */
