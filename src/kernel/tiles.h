@@ -22,6 +22,18 @@
 #define CR_THIN_ROWS 12u
 #define CR_THIN_COLS 16u
 
+/* A panel that tiles pack by the way, while they multiply another: packing takes what their dot products
+ * leave free, and its weights come from memory meanwhile. Each 32 terms of a tile pack 32 terms of 4
+ * columns; 16 columns after 16. */
+struct cr_tiles_ahead {
+    uint32_t *panel;
+    const uint16_t *w; /* rows w_row apart, one a column */
+    size_t w_row;
+    size_t cols,
+        lines;        /* columns, a multiple of 16; whole 32 terms of each, at least 1 */
+    size_t col, line; /* which come next; col == cols: none */
+};
+
 struct cr_tiles {
     /* `cols` columns (a multiple of 16) of a panel from n <= cols weight rows w, w + w_row, … of k
      * bf16 elements each; columns past n become zeros. panel: (ceil(k / 2), CR_TILE_COLS) pairs,
@@ -36,9 +48,9 @@ struct cr_tiles {
     void (*transpose)(uint16_t *y, size_t y_row, const uint16_t *x, size_t x_row,
                       size_t n, size_t k);
     /* y (m, CR_TILE_COLS) = or += x (m, k) panel, m <= CR_TILE_ROWS, k even, rows of x x_row
-     * elements apart, rows of y CR_TILE_COLS. */
+     * elements apart, rows of y CR_TILE_COLS. ahead: what is packed by the way. */
     void (*tile)(float *y, const uint16_t *x, size_t x_row, size_t m,
-                 const uint32_t *panel, size_t k, bool add);
+                 const uint32_t *panel, size_t k, bool add, struct cr_tiles_ahead *ahead);
     /* The first CR_THIN_COLS columns of that, m <= CR_THIN_ROWS: the same bits. */
     void (*thin)(float *y, const uint16_t *x, size_t x_row, size_t m,
                  const uint32_t *panel, size_t k, bool add);

@@ -94,6 +94,35 @@ static void transpose(uint16_t *y, size_t y_row, const uint16_t *x, size_t x_row
         }
 }
 
+/* 4 columns by 32 terms: 16 rows of the panel get 16 bytes each. What comes next is asked for; the
+ * columns beside follow before their lines leave the first-level cache. */
+INLINE void pack_ahead(struct cr_tiles_ahead *a) {
+    const uint16_t *w = a->w + a->col * a->w_row + a->line * LINE;
+    float *to = (float *)(void *)(a->panel + a->line * LANES * CR_TILE_COLS + a->col);
+    vec row[4], pair[4];
+#pragma GCC unroll 4
+    for (size_t r = 0; r < 4; r++) {
+        row[r] = v_load_f32((const float *)(const void *)(w + r * a->w_row));
+        _mm_prefetch((const char *)(w + r * a->w_row + LINE), _MM_HINT_T0);
+    }
+    v_transpose_4(pair, row);
+#pragma GCC unroll 4
+    for (size_t c = 0; c < 4; c++, to += CR_TILE_COLS) {
+        _mm_storeu_ps(to, _mm512_castps512_ps128(pair[c]));
+        _mm_storeu_ps(to + 4 * CR_TILE_COLS, _mm512_extractf32x4_ps(pair[c], 1));
+        _mm_storeu_ps(to + 8 * CR_TILE_COLS, _mm512_extractf32x4_ps(pair[c], 2));
+        _mm_storeu_ps(to + 12 * CR_TILE_COLS, _mm512_extractf32x4_ps(pair[c], 3));
+    }
+    a->col += 4;
+    if (a->col % LANES == 0) {
+        a->line++;
+        if (a->line < a->lines)
+            a->col -= LANES;
+        else
+            a->line = 0;
+    }
+}
+
 /* As assembly since gcc 12 loads the factor into a register of its own, and then spills. */
 INLINE vec multiply_add(vec acc, vec b, const uint16_t *a) {
     __asm__("vdpbf16ps %2%{1to16%}, %1, %0"
@@ -103,7 +132,7 @@ INLINE vec multiply_add(vec acc, vec b, const uint16_t *a) {
 }
 
 INLINE void tile_of(float *y, const uint16_t *x, size_t x_row, const uint32_t *panel,
-                    size_t k, bool add, size_t m) {
+                    size_t k, bool add, struct cr_tiles_ahead *ahead, size_t m) {
     vec acc[CR_TILE_ROWS][VECS];
     const uint16_t *x3 = x + 3 * x_row;
 #pragma GCC unroll 8
@@ -112,11 +141,14 @@ INLINE void tile_of(float *y, const uint16_t *x, size_t x_row, const uint32_t *p
         for (size_t j = 0; j < VECS; j++)
             acc[r][j] = add ? v_load_f32(y + r * CR_TILE_COLS + j * LANES) : v_set(0.0f);
     for (size_t i = 0; i < k; i += 2) {
-        if (i % LINE ==
-            0) /* a cache line of each row of the next tile, to the second level */
+        if (i % LINE == 0) {
+            /* a cache line of each row of the next tile, to the second level */
 #pragma GCC unroll 8
             for (size_t r = 0; r < m; r++)
                 _mm_prefetch((const char *)(x + (m + r) * x_row + i), _MM_HINT_T1);
+            if (ahead->col < ahead->cols)
+                pack_ahead(ahead);
+        }
 #pragma GCC unroll 8
         for (size_t j = 0; j < VECS; j++) {
             vec b = v_load_f32((const float *)(const void *)(panel + j * LANES));
@@ -136,25 +168,26 @@ INLINE void tile_of(float *y, const uint16_t *x, size_t x_row, const uint32_t *p
 }
 
 static void tile(float *y, const uint16_t *x, size_t x_row, size_t m,
-                 const uint32_t *panel, size_t k, bool add) {
+                 const uint32_t *panel, size_t k, bool add,
+                 struct cr_tiles_ahead *ahead) {
     switch (m) {
     case 6:
-        tile_of(y, x, x_row, panel, k, add, 6);
+        tile_of(y, x, x_row, panel, k, add, ahead, 6);
         break;
     case 5:
-        tile_of(y, x, x_row, panel, k, add, 5);
+        tile_of(y, x, x_row, panel, k, add, ahead, 5);
         break;
     case 4:
-        tile_of(y, x, x_row, panel, k, add, 4);
+        tile_of(y, x, x_row, panel, k, add, ahead, 4);
         break;
     case 3:
-        tile_of(y, x, x_row, panel, k, add, 3);
+        tile_of(y, x, x_row, panel, k, add, ahead, 3);
         break;
     case 2:
-        tile_of(y, x, x_row, panel, k, add, 2);
+        tile_of(y, x, x_row, panel, k, add, ahead, 2);
         break;
     default:
-        tile_of(y, x, x_row, panel, k, add, 1);
+        tile_of(y, x, x_row, panel, k, add, ahead, 1);
     }
 }
 

@@ -44,7 +44,51 @@ static void test_transpose(void **state) {
             check_transpose(tiles, sizes[i], sizes[j], &rng);
 }
 
+/* A panel packed by the way is the one of `pack`, after as many tiles as it takes, and the tiles' sums
+ * are what they are without. */
+static void check_ahead(const struct cr_tiles *tiles, size_t lines, size_t cols, size_t k,
+                        struct cr_rng *rng) {
+    enum { PAIRS = 48, TERMS = 2 * PAIRS };
+    static uint16_t w[CR_TILE_COLS * (TERMS + 7)], x[2 * CR_TILE_ROWS * TERMS];
+    static _Alignas(64) uint32_t panel[PAIRS * CR_TILE_COLS], plain[PAIRS * CR_TILE_COLS],
+        ahead[PAIRS * CR_TILE_COLS];
+    static float y[CR_TILE_ROWS * CR_TILE_COLS], z[CR_TILE_ROWS * CR_TILE_COLS];
+    for (size_t i = 0; i < CR_COUNT(w); i++)
+        w[i] = (uint16_t)cr_rng_below(rng, 0x3f80); /* small numbers, no NaN */
+    for (size_t i = 0; i < CR_COUNT(x); i++)
+        x[i] = (uint16_t)cr_rng_below(rng, 0x3f80);
+    memset(plain, 0x5a, sizeof plain);
+    memset(ahead, 0x5a, sizeof ahead);
+    tiles->pack(panel, w, TERMS + 7, CR_TILE_COLS, CR_TILE_COLS, k);
+    tiles->pack(plain, w + 3, TERMS + 7, cols, cols, lines * 32);
+    struct cr_tiles_ahead next = {ahead, w + 3, TERMS + 7, cols, lines, 0, 0}, none = {0};
+    size_t quads = lines * cols / 4, per_tile = CR_CEIL_DIV(k, (size_t)32);
+    for (size_t tile = 0; tile * per_tile < quads; tile++) {
+        size_t m = 1 + tile % CR_TILE_ROWS;
+        assert_true(next.col < next.cols);
+        tiles->tile(y, x, TERMS, m, panel, k, false, &next);
+        tiles->tile(z, x, TERMS, m, panel, k, false, &none);
+        assert_memory_equal(y, z, m * CR_TILE_COLS * sizeof *y);
+    }
+    assert_int_equal(next.col, next.cols);
+    assert_memory_equal(ahead, plain, sizeof ahead);
+}
+
+static void test_ahead(void **state) {
+    (void)state;
+    const struct cr_tiles *tiles = cr_tiles_for(cr_isa_best());
+    if (!tiles)
+        skip();
+    struct cr_rng rng;
+    cr_rng_seed(&rng, t_seed(2));
+    for (size_t lines = 1; lines <= 3; lines++)
+        for (size_t cols = 16; cols <= CR_TILE_COLS; cols *= 2)
+            for (size_t k = 2; k <= 96; k += 30)
+                check_ahead(tiles, lines, cols, k, &rng);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_transpose)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_transpose),
+                                       cmocka_unit_test(test_ahead)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,22 +174,25 @@ static inline void v_store_bf16_part(uint16_t *p, vec a, size_t n) {
     _mm256_mask_storeu_epi16(p, v_mask(n), (__m256i)_mm512_cvtneps_pbh(a));
 }
 
-/* rows[i] lane j becomes rows[j] lane i. */
-static inline void v_transpose(vec rows[LANES]) {
-    vec a[LANES], b[LANES];
-    for (size_t i = 0; i < LANES; i += 2) { /* pairs of rows, within 128 bits */
+/* The 4 x 4 block in each 128 bits of 4 rows: columns[c] has column c mod 4 of them all. */
+static inline void v_transpose_4(vec columns[4], const vec rows[4]) {
+    vec a[4];
+    for (size_t i = 0; i < 4; i += 2) { /* pairs of rows */
         a[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
         a[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
     }
-    for (size_t i = 0; i < LANES;
-         i += 4) { /* fours of rows: b[i + c] has column c mod 4 */
-        for (size_t c = 0; c < 2; c++) {
-            __m512d low = _mm512_castps_pd(a[i + c]),
-                    high = _mm512_castps_pd(a[i + 2 + c]);
-            b[i + 2 * c] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
-            b[i + 2 * c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
-        }
+    for (size_t c = 0; c < 2; c++) {
+        __m512d low = _mm512_castps_pd(a[c]), high = _mm512_castps_pd(a[2 + c]);
+        columns[2 * c] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+        columns[2 * c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
     }
+}
+
+/* rows[i] lane j becomes rows[j] lane i. */
+static inline void v_transpose(vec rows[LANES]) {
+    vec b[LANES];
+    for (size_t i = 0; i < LANES; i += 4)
+        v_transpose_4(b + i, rows + i);
     for (size_t c = 0; c < 4; c++) { /* the 4 x 4 blocks of 128 bits */
         vec x = _mm512_shuffle_f32x4(b[c], b[4 + c], 0x88);
         vec y = _mm512_shuffle_f32x4(b[c], b[4 + c], 0xDD);

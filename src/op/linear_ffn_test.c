@@ -97,6 +97,7 @@ static void test_as_by_parts(void **state) {
             check(1, 96, 160, packings[p], isa, CR_STEP, &r);
             check(7, 64, 416, packings[p], isa, CR_STEP, &r);
             check(13, 64, 160, packings[p], isa, CR_PREFILL, &r);
+            check(130, 96, 160, packings[p], isa, CR_PREFILL, &r);
         }
         check(13, 70, 75, CR_PACK_INT8, isa, CR_PREFILL, &r);
     }

@@ -31,7 +31,8 @@ struct group {
     struct cr_exec *ex;
 };
 
-static void run_chunk(const void *group, size_t chunk) {
+static void run_chunk(const void *group, size_t chunk, size_t end) {
+    (void)end;
     const struct group *g = group;
     const struct map *m = g->maps;
     while (chunk >= m->first_chunk + m->n_chunks)

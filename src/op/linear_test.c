@@ -433,6 +433,41 @@ static void test_panels_beforehand(void **state) {
     cr_exec_free(ex);
 }
 
+/* Panels that are packed while others are multiplied, also in parts and by threads that help, hold what
+ * a panel has that is alone. */
+static void check_ahead(size_t rows, size_t k, int n_threads, struct cr_rng *r) {
+    struct cr_exec *ex = exec_new(cr_isa_best(), CR_COMPUTE_BF16, n_threads);
+    size_t n = 5 * 64 + 40;
+    struct cr_linear all = {.w = random_matrix(CR_BF16, n, k, r)};
+    struct cr_tensor x = random_matrix(CR_BF16, rows, k, r);
+    struct cr_tensor y = random_matrix(CR_F32, rows, n, r);
+    cr_linear_fwd(y, x, &all, CR_ASSIGN, CR_PREFILL, ex);
+    for (size_t first = 0; first < n; first += 64) {
+        struct cr_linear one = {
+            .w = cr_tensor_slice(&all.w, first, CR_MIN(n - first, (size_t)64))};
+        struct cr_tensor z = random_matrix(CR_F32, rows, one.w.dim[0], r);
+        cr_linear_fwd(z, x, &one, CR_ASSIGN, CR_PREFILL, ex);
+        for (size_t t = 0; t < rows; t++)
+            assert_memory_equal(cr_tensor_row(&z, t),
+                                (float *)cr_tensor_row(&y, t) + first, z.row_bytes);
+        free(z.data);
+    }
+    free(y.data);
+    free(x.data);
+    free(all.w.data);
+    cr_exec_free(ex);
+}
+
+static void test_panels_ahead(void **state) {
+    (void)state;
+    static const size_t counts[] = {1, 7, 90, 250}, lens[] = {31, 100, 128, 4870};
+    struct cr_rng r;
+    cr_rng_seed(&r, t_seed(29));
+    for (size_t i = 0; i < CR_COUNT(counts) * CR_COUNT(lens); i++)
+        for (int n_threads = 1; n_threads <= 3; n_threads++)
+            check_ahead(counts[i % 4], lens[i / 4], n_threads, &r);
+}
+
 /* Few columns have a kernel of their own: the bits of the same columns among many. */
 static void test_few_columns(void **state) {
     (void)state;
@@ -517,6 +552,7 @@ int main(void) {
         cmocka_unit_test(test_rows_do_not_depend_on_company),
         cmocka_unit_test(test_panels_join),
         cmocka_unit_test(test_panels_beforehand),
+        cmocka_unit_test(test_panels_ahead),
         cmocka_unit_test(test_few_columns),
         cmocka_unit_test(test_embed_copies_rows),
         cmocka_unit_test(test_host_threads_are_kept),

@@ -273,7 +273,8 @@ struct straight {
     size_t at_once; /* rows of a part */
 };
 
-static void multiply_panel(const void *work, size_t i) {
+static void multiply_panel(const void *work, size_t i, size_t end) {
+    (void)end;
     const struct straight *s = work;
     const struct product *p = s->p;
     size_t panel, part, bytes = panel_bytes(p->w->packing, p->w->k);
@@ -340,7 +341,8 @@ struct widened {
     struct cr_tensor wide; /* a panel of each thread */
 };
 
-static void multiply_wide_panel(const void *work, size_t panel) {
+static void multiply_wide_panel(const void *work, size_t panel, size_t end) {
+    (void)end;
     const struct widened *s = work;
     const struct cr_packed *w = s->p->w;
     const struct cr_int8 *int8 = s->p->ex->int8;

@@ -9,8 +9,7 @@ struct share {
     size_t end;
 };
 
-void cr_turns_run(size_t n, void (*run)(const void *work, size_t turn), const void *work,
-                  struct cr_exec *ex) {
+void cr_turns_run(size_t n, cr_turn *run, const void *work, struct cr_exec *ex) {
     size_t n_threads = (size_t)ex->n_threads, mark = cr_arena_mark(&ex->scratch);
     struct share *shares =
         cr_arena_alloc(&ex->scratch, n_threads * sizeof *shares); /* 64-byte aligned */
@@ -29,7 +28,7 @@ void cr_turns_run(size_t n, void (*run)(const void *work, size_t turn), const vo
                     atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
                 if (turn >= share->end)
                     break;
-                run(work, turn);
+                run(work, turn, i == 0 ? share->end : turn + 1);
             }
         }
     }

@@ -6,9 +6,9 @@
 
 #include "op/exec.h"
 
-/* run(work, turn) for every turn < n, once each, on any thread and in any order; neighbours mostly one
- * after the other on the same thread. */
-void cr_turns_run(size_t n, void (*run)(const void *work, size_t turn), const void *work,
-                  struct cr_exec *ex);
+/* Called for every turn < n, once each, on any thread and in any order; neighbours mostly one after
+ * the other on the same thread: those up to `end` most likely follow on this one. */
+typedef void cr_turn(const void *work, size_t turn, size_t end);
+void cr_turns_run(size_t n, cr_turn *run, const void *work, struct cr_exec *ex);
 
 #endif
