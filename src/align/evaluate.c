@@ -210,10 +210,6 @@ enum critic_status cr_align_ratios(struct cr_engine *start, const char *draws,
 
 /* ---- verdicts ---------------------------------------------------------------------------- */
 
-static json_t *number(double x) {
-    return isnan(x) ? json_null() : json_real(x);
-}
-
 static struct cr_str text_of(const json_t *answer) {
     const json_t *text = json_object_get(answer, "text");
     return (struct cr_str){json_string_value(text), json_string_length(text)};
@@ -235,10 +231,10 @@ static enum critic_status ask(struct job *j, const struct cr_item *item, json_t 
         share = cr_opinions_share(&o, 1, 0);
     if (isnan(share) && !isnan(o.score[0]) && !isnan(o.score[1]))
         share = o.score[1] > o.score[0] ? 1 : o.score[1] < o.score[0] ? 0 : 0.5;
-    json_object_set_new(out, "share", number(share));
+    json_object_set_new(out, "share", cr_json_number(share));
     if (!isnan(o.score[0]) || !isnan(o.score[1])) {
-        json_object_set_new(out, "score", number(o.score[1]));
-        json_object_set_new(out, "base_score", number(o.score[0]));
+        json_object_set_new(out, "score", cr_json_number(o.score[1]));
+        json_object_set_new(out, "base_score", cr_json_number(o.score[0]));
     }
     return CRITIC_OK;
 }

@@ -1,5 +1,4 @@
 /* rounds.jsonl and report.html: what came out, a row a round, and answers side by side. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +17,6 @@
 
 /* ---- rounds.jsonl ------------------------------------------------------------------------ */
 
-static json_t *number(double x) {
-    return isnan(x) ? json_null() : json_real(x);
-}
-
 static json_t *row_json(const struct cr_align_row *row, const json_t *details) {
     json_t *out = json_pack("{s:I,s:I,s:I,s:I}", "round", (json_int_t)row->round,
                             "prompts", (json_int_t)row->n, "failed",
@@ -30,9 +25,10 @@ static json_t *row_json(const struct cr_align_row *row, const json_t *details) {
         const struct cr_align_cell *c = &row->of[m];
         if (c->n > 0)
             json_object_set_new(out, cr_align_measure_name((enum cr_align_measure)m),
-                                json_pack("{s:o,s:[o,o],s:I}", "value", number(c->value),
-                                          "ci", number(c->low), number(c->high), "n",
-                                          (json_int_t)c->n));
+                                json_pack("{s:o,s:[o,o],s:I}", "value",
+                                          cr_json_number(c->value), "ci",
+                                          cr_json_number(c->low), cr_json_number(c->high),
+                                          "n", (json_int_t)c->n));
     }
     if (details)
         json_object_set(out, "stages", (json_t *)(uintptr_t)details);

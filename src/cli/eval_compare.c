@@ -7,6 +7,7 @@
 #include "cli/eval.h"
 #include "cli/eval_output.h"
 #include "eval/run.h"
+#include "io/json.h"
 
 #define MAX_JUDGES 32
 
@@ -63,9 +64,8 @@ static json_t *pair_json(const struct judges *j, const struct cr_comparison *c) 
         stat(c->difference), "ci",
         c->interval.why ? json_null()
                         : json_pack("[f, f]", c->interval.low, c->interval.high),
-        "p", stat(c->p_value), "p_holm",
-        c->adjusted == c->adjusted ? json_real(c->adjusted) : json_null(), "test",
-        c->test, "agreement", stat(c->agreement), "items_more", stat(c->n_more));
+        "p", stat(c->p_value), "p_holm", cr_json_number(c->adjusted), "test", c->test,
+        "agreement", stat(c->agreement), "items_more", stat(c->n_more));
 }
 
 static void print_pair(const struct judges *j, const struct cr_comparison *c) {

@@ -9,6 +9,7 @@
 #include "cli/signals.h"
 #include "engine/engine.h"
 #include "eval/micro.h"
+#include "io/json.h"
 #include "report/page.h"
 
 /* Who is measured. */
@@ -52,13 +53,10 @@ static enum critic_status measure(struct flags *f, struct judged *j, critic_erro
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
-static json_t *number(double x) {
-    return isnan(x) ? json_null() : json_real(x);
-}
-
 static json_t *cell_json(const struct cr_micro_cell *c) {
-    return json_pack("{s:o,s:[o,o],s:I}", "value", number(c->value), "ci", number(c->low),
-                     number(c->high), "n", (json_int_t)c->n);
+    return json_pack("{s:o,s:[o,o],s:I}", "value", cr_json_number(c->value), "ci",
+                     cr_json_number(c->low), cr_json_number(c->high), "n",
+                     (json_int_t)c->n);
 }
 
 static json_t *table_json(const struct judged *j) {
@@ -69,7 +67,7 @@ static json_t *table_json(const struct judged *j) {
            *bins = json_array();
     for (int i = 0; i < CR_N_MICRO; i++) {
         const char *name = cr_micro_name((enum cr_micro_measure)i);
-        json_object_set_new(root, name, number(t->of[i].value));
+        json_object_set_new(root, name, cr_json_number(t->of[i].value));
         json_object_set_new(ci, name, cell_json(&t->of[i]));
     }
     for (int i = 0; i < CR_N_GAPS; i++)
@@ -94,8 +92,8 @@ static json_t *table_json(const struct judged *j) {
     json_object_set_new(root, "pair_accuracy_by_family", family);
     json_object_set_new(root, "base_questions", qa);
     json_object_set_new(root, "reliability", bins);
-    json_object_set_new(root, "easy_share", number(t->easy_share));
-    json_object_set_new(root, "unparsed", number(t->unparsed));
+    json_object_set_new(root, "easy_share", cr_json_number(t->easy_share));
+    json_object_set_new(root, "unparsed", cr_json_number(t->unparsed));
     json_object_set_new(root, "pairs", json_integer((json_int_t)j->n));
     json_object_set_new(root, "seconds", json_real(j->seconds));
     json_object_set_new(root, "model", json_string(j->model));

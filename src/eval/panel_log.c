@@ -66,10 +66,6 @@ static double rounded(double x) {
     return cr_json_rounded(x, 15);
 }
 
-static json_t *number(double x) {
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 static double number_of(const json_t *value) {
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
@@ -78,15 +74,16 @@ static json_t *row_of(const struct cr_panel_log *l, const char *id,
                       const struct cr_panel_item *item, size_t n_asked, size_t n_failed) {
     json_t *values = json_array();
     for (int p = 0; p < CR_N_PROBES; p++)
-        json_array_append_new(values, number(item->value[p]));
-    return json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:I, s:I, s:s}", "id", id, "values",
-        values, "orders",
-        json_pack("[o, o]", number(item->first_order), number(item->second_order)),
-        "p_second", number(item->p_second), "self_agreement",
-        number(item->self_agreement), "picture", item->has_picture, "asked", item->asked,
-        "parsed", item->parsed, "n_asked", (json_int_t)n_asked, "n_failed",
-        (json_int_t)n_failed, "panel", l->identity);
+        json_array_append_new(values, cr_json_number(item->value[p]));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:I, s:I, s:s}", "id", id,
+                     "values", values, "orders",
+                     json_pack("[o, o]", cr_json_number(item->first_order),
+                               cr_json_number(item->second_order)),
+                     "p_second", cr_json_number(item->p_second), "self_agreement",
+                     cr_json_number(item->self_agreement), "picture", item->has_picture,
+                     "asked", item->asked, "parsed", item->parsed, "n_asked",
+                     (json_int_t)n_asked, "n_failed", (json_int_t)n_failed, "panel",
+                     l->identity);
 }
 
 enum critic_status cr_panel_log_add(struct cr_panel_log *l, size_t index, const char *id,

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "eval/calibration.h"
+#include "io/json.h"
 #include "judge/template.h"
 
 struct cr_judged_text cr_result_judged(const struct cr_result *r) {
@@ -22,7 +23,7 @@ struct cr_judged_text cr_result_judged(const struct cr_result *r) {
 /* ---- JSON --------------------------------------------------------------------------------------- */
 
 static json_t *stat_json(double value, bool ok) {
-    return ok && isfinite(value) ? json_real(value) : json_null();
+    return ok ? cr_json_number(value) : json_null();
 }
 
 static json_t *text_json(const char *text) {

@@ -154,6 +154,10 @@ enum critic_status cr_json_append_exact(struct cr_buf *out, const json_t *value,
     return append(out, value, 15, err);
 }
 
+json_t *cr_json_number(double x) {
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
 double cr_json_rounded(double x, int digits) {
     char text[40];
     snprintf(text, sizeof text, "%.*g", digits, x);

@@ -46,6 +46,8 @@ enum critic_status cr_json_append(struct cr_buf *out, const json_t *value,
 /* The same with 15 digits, for statistics in f64: what is exact in decimal stays as it is. */
 enum critic_status cr_json_append_exact(struct cr_buf *out, const json_t *value,
                                         critic_error *err);
+/* A new reference: x, or null where x is not finite, which JSON cannot say. */
+json_t *cr_json_number(double x);
 /* What a reader gets back of a number that cr_json_append (digits 9) or cr_json_append_exact (15)
  * writes; NAN where it is not finite. Figures from numbers rounded so are those of the file. */
 double cr_json_rounded(double x, int digits);

@@ -188,10 +188,6 @@ static void reward(const struct stage *s, struct work *w) {
     w->order_gap = cr_opinions_order_gap(&w->o);
 }
 
-static json_t *number(double x) {
-    return isnan(x) ? json_null() : json_real(x);
-}
-
 static json_t *answers_json(const struct work *w) {
     json_t *list = json_array();
     size_t asked = 0;
@@ -199,7 +195,7 @@ static json_t *answers_json(const struct work *w) {
         json_t *answer =
             json_copy(json_array_get(json_object_get(w->line, "answers"), i));
         bool was_asked = asked < w->n_asked && w->asked[asked] == i;
-        json_object_set_new(answer, "reward", number(w->c[i].reward));
+        json_object_set_new(answer, "reward", cr_json_number(w->c[i].reward));
         if (was_asked && !isnan(w->o.score[asked]))
             json_object_set_new(answer, "score", json_real(w->o.score[asked]));
         json_object_set_new(answer, "outcome", json_string(cr_drop_name(w->c[i].drop)));
@@ -224,7 +220,7 @@ static json_t *shares_json(const struct work *w) {
         for (size_t j = 0; j < w->n_asked; j++)
             if (i != j)
                 json_array_set_new(json_array_get(rows, w->asked[i]), w->asked[j],
-                                   number(w->o.share[i][j]));
+                                   cr_json_number(w->o.share[i][j]));
     return rows;
 }
 
@@ -291,7 +287,7 @@ static void judged_line(struct stage *s, struct work *w) {
     reward(s, w);
     json_object_set_new(line, "answers", answers_json(w));
     json_object_set_new(line, "shares", shares_json(w));
-    json_object_set_new(line, "order_gap", number(w->order_gap));
+    json_object_set_new(line, "order_gap", cr_json_number(w->order_gap));
     json_object_set_new(line, "best",
                         w->best < w->k ? json_integer((json_int_t)w->best) : json_null());
     json_object_set_new(line, "pairs", pairs_json(w));
