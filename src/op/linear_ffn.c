@@ -37,8 +37,8 @@ static void packed_ffn(struct cr_tensor y, struct cr_tensor x, const struct cr_f
         b.up = cr_exec_matrix(ex, ex->act, n, width);
     cr_linear_group_fwd((struct cr_tensor[]){b.gate, b.up}, in, n_in, x, phase, ex);
     struct cr_made_rows rows = {n, ex->act, activate, &b};
-    cr_packed_made_fwd(y, &rows, f->out->packed, cr_linear_bias(&f->out->bias, ex), true,
-                       phase, ex);
+    cr_packed_add_made(y, &rows, f->out->packed, cr_linear_bias(&f->out->bias, ex), phase,
+                       ex);
     cr_arena_release(&ex->scratch, mark);
 }
 

@@ -397,9 +397,9 @@ void cr_packed_fwd(struct cr_tensor y, struct cr_tensor x, const struct cr_packe
     cr_packed_group_fwd(&y, x, &w, &bias, 1, add, phase, ex);
 }
 
-void cr_packed_made_fwd(struct cr_tensor y, const struct cr_made_rows *x,
-                        const struct cr_packed *w, const float *bias, bool add,
-                        enum cr_phase phase, struct cr_exec *ex) {
+void cr_packed_add_made(struct cr_tensor y, const struct cr_made_rows *x,
+                        const struct cr_packed *w, const float *bias, enum cr_phase phase,
+                        struct cr_exec *ex) {
     size_t mark = cr_arena_mark(&ex->scratch);
     struct cr_int8_rows rows = rows_in_scratch(x->n, w->k, ex);
     size_t whole = CR_CEIL_DIV(w->k, (size_t)32) * 32; /* no line of two threads */
@@ -410,7 +410,8 @@ void cr_packed_made_fwd(struct cr_tensor y, const struct cr_made_rows *x,
         x->make(x->work, t, row);
         ex->int8->quantise(&rows, t, x->type, row);
     }
-    struct product p = {.y = y, .w = w, .bias = bias, .add = add, .rows = rows, .ex = ex};
+    struct product p = {
+        .y = y, .w = w, .bias = bias, .add = true, .rows = rows, .ex = ex};
     multiply(&p, NULL, phase);
     cr_arena_release(&ex->scratch, mark);
 }

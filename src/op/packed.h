@@ -61,9 +61,10 @@ struct cr_made_rows {
     const void *work;
 };
 
-/* cr_packed_fwd of rows that no memory holds, with the bits it has of the same rows. w is not fine. */
-void cr_packed_made_fwd(struct cr_tensor y, const struct cr_made_rows *x,
-                        const struct cr_packed *w, const float *bias, bool add,
-                        enum cr_phase phase, struct cr_exec *ex);
+/* y += the product of rows that no memory holds, with the bits that cr_packed_fwd has of the same
+ * rows. y F32; w is not fine. */
+void cr_packed_add_made(struct cr_tensor y, const struct cr_made_rows *x,
+                        const struct cr_packed *w, const float *bias, enum cr_phase phase,
+                        struct cr_exec *ex);
 
 #endif
