@@ -48,7 +48,7 @@ struct cr_tiles {
     void (*transpose)(uint16_t *y, size_t y_row, const uint16_t *x, size_t x_row,
                       size_t n, size_t k);
     /* y (m, CR_TILE_COLS) = or += x (m, k) panel, m <= CR_TILE_ROWS, k even, rows of x x_row
-     * elements apart, rows of y CR_TILE_COLS. ahead: what is packed by the way. */
+     * elements apart, rows of y CR_TILE_COLS. ahead: what is packed by the way, never NULL. */
     void (*tile)(float *y, const uint16_t *x, size_t x_row, size_t m,
                  const uint32_t *panel, size_t k, bool add, struct cr_tiles_ahead *ahead);
     /* The first CR_THIN_COLS columns of that, m <= CR_THIN_ROWS: the same bits. */

@@ -164,8 +164,8 @@ static bool comes_ahead(const struct cr_tiling *t, const struct chunk *c) {
 void cr_tiling_ahead(const struct cr_tiling *t, size_t number, struct cr_workbench *own) {
     if (own->coming == number || number == CR_NO_CHUNK)
         return;
-    struct chunk c = chunk_of(t, number);
     own->coming = number;
+    struct chunk c = chunk_of(t, number);
     for (size_t i = 0; i < CR_COUNT(own->next); i++) {
         struct cr_tiles_ahead *a = &own->next[i];
         *a = (struct cr_tiles_ahead){0};

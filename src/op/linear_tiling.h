@@ -32,10 +32,11 @@ struct cr_tiling {
     struct cr_exec *ex;
 };
 
-/* One thread's own memory. */
+/* One thread's own memory, on cache lines of its own. */
 struct cr_workbench {
     /* The chunk in use and the one behind it, (pairs, CR_TILE_COLS); their numbers or CR_NO_CHUNK. */
-    uint32_t *panel, *ahead;
+    _Alignas(64) uint32_t *panel;
+    uint32_t *ahead;
     size_t held, coming;
     /* How far `ahead` is packed, of each map in it. */
     struct cr_tiles_ahead next[2];
