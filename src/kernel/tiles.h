@@ -22,16 +22,18 @@
 #define CR_THIN_ROWS 12u
 #define CR_THIN_COLS 16u
 
+/* bf16 terms of a cache line. */
+#define CR_TILE_LINE 32u
+
 /* A panel that tiles pack by the way, while they multiply another: packing takes what their dot products
- * leave free, and its weights come from memory meanwhile. Each 32 terms of a tile pack 32 terms of 4
- * columns; 16 columns after 16. */
+ * leave free, and its weights come from memory meanwhile. Each CR_TILE_LINE terms of a tile pack as many
+ * of 4 columns; 16 columns after 16. */
 struct cr_tiles_ahead {
     uint32_t *panel;
     const uint16_t *w; /* rows w_row apart, one a column */
     size_t w_row;
-    size_t cols,
-        lines;        /* columns, a multiple of 16; whole 32 terms of each, at least 1 */
-    size_t col, line; /* which come next; col == cols: none */
+    size_t cols, lines; /* a multiple of 16; whole CR_TILE_LINE terms of each */
+    size_t col, line;   /* which come next; col == cols: none */
 };
 
 struct cr_tiles {

@@ -4,7 +4,7 @@
 #include "kernel/vec_avx512.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define LINE   32 /* bf16 elements */
+#define LINE   CR_TILE_LINE
 #define VECS   (CR_TILE_COLS / LANES)
 
 /* 16 rows by up to 16 pairs, transposed into 16 columns of the panel. */

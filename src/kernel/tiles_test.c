@@ -35,8 +35,10 @@ static void check_transpose(const struct cr_tiles *tiles, size_t n, size_t k,
 static void test_transpose(void **state) {
     (void)state;
     const struct cr_tiles *tiles = cr_tiles_for(cr_isa_best());
-    if (!tiles)
+    if (!tiles) {
+        print_message("no tiles here\n");
         skip();
+    }
     struct cr_rng rng;
     cr_rng_seed(&rng, t_seed(1));
     for (size_t i = 0; i < CR_COUNT(sizes); i++)
@@ -60,9 +62,9 @@ static void check_ahead(const struct cr_tiles *tiles, size_t lines, size_t cols,
     memset(plain, 0x5a, sizeof plain);
     memset(ahead, 0x5a, sizeof ahead);
     tiles->pack(panel, w, TERMS + 7, CR_TILE_COLS, CR_TILE_COLS, k);
-    tiles->pack(plain, w + 3, TERMS + 7, cols, cols, lines * 32);
+    tiles->pack(plain, w + 3, TERMS + 7, cols, cols, lines * CR_TILE_LINE);
     struct cr_tiles_ahead next = {ahead, w + 3, TERMS + 7, cols, lines, 0, 0}, none = {0};
-    size_t quads = lines * cols / 4, per_tile = CR_CEIL_DIV(k, (size_t)32);
+    size_t quads = lines * cols / 4, per_tile = CR_CEIL_DIV(k, (size_t)CR_TILE_LINE);
     for (size_t tile = 0; tile * per_tile < quads; tile++) {
         size_t m = 1 + tile % CR_TILE_ROWS;
         assert_true(next.col < next.cols);
@@ -77,8 +79,10 @@ static void check_ahead(const struct cr_tiles *tiles, size_t lines, size_t cols,
 static void test_ahead(void **state) {
     (void)state;
     const struct cr_tiles *tiles = cr_tiles_for(cr_isa_best());
-    if (!tiles)
+    if (!tiles) {
+        print_message("no tiles here\n");
         skip();
+    }
     struct cr_rng rng;
     cr_rng_seed(&rng, t_seed(2));
     for (size_t lines = 1; lines <= 3; lines++)

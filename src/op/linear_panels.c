@@ -7,7 +7,7 @@
 #include "op/linear_tiling.h"
 
 #define COLS CR_TILE_COLS
-#define LINE ((size_t)32) /* terms that a tile packs at a time */
+#define LINE ((size_t)CR_TILE_LINE)
 /* Terms of a sum that one chunk holds: 608 KiB. More go chunk after chunk over sums in memory. */
 #define CHUNK_K ((size_t)4864)
 
